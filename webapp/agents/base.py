@@ -1,0 +1,57 @@
+"""The seam between a chat and whatever answers in it.
+
+An agent is handed one turn and yields AG-UI events as plain dicts in camelCase. It emits text, reasoning and
+tool events and its own RUN_FINISHED only if it wants to set an ``outcome``; the supervisor adds RUN_STARTED,
+identity, and whichever terminal event is missing. An exception becomes a RUN_ERROR with a sentence, never with
+the exception's text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+Event: TypeAlias = dict[str, Any]
+UIMessage: TypeAlias = dict[str, Any]
+
+
+class AgentError(Exception):
+    """A failure the people may read: ``sentence`` is shown, ``code`` is stable."""
+
+    def __init__(self, sentence: str, *, code: str = "agent-failed") -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentTurn:
+    """What an agent is asked to do once.
+
+    ``messages`` is the active path of the conversation, oldest first, the triggering user message last
+    (UIMessage dicts: ``id, role, name?, parts, metadata?``). ``text`` is that last message's text and
+    ``speaker`` its author's name. ``data`` is what the client sent along with it.
+    """
+
+    chat_id: str
+    run_id: str
+    messages: Sequence[UIMessage]
+    text: str
+    speaker: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Agent(Protocol):
+    """Anything with a name that can answer a turn.
+
+    ``id`` is stable and ends up in ``metadata.agentId``; ``name`` is shown. Both are optional on objects given
+    by users: the registry falls back to the attribute's name.
+    """
+
+    id: str
+    name: str
+
+    def run(self, turn: AgentTurn) -> AsyncIterator[Event]:
+        """Yield AG-UI events. Cancelled by CancelledError when the run is stopped."""
+        ...

@@ -1,0 +1,43 @@
+"""One request and one reply of the Durable Streams protocol, without a socket.
+
+Owns the two values that pass between a transport and the engine. Knows nothing of ASGI, storage or asyncio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireRequest:
+    """A request on one stream.
+
+    ``path`` is the stream's path below the mount, percent-encoded as it came, without a leading slash.
+    ``query`` keeps repeated parameters; values are decoded. ``headers`` has lower-case names.
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireResponse:
+    """A reply. ``body`` is whole bytes, or an async iterator of frames when the reply is live (SSE).
+
+    Every item of a live body is one complete frame: data and its control event together.
+    """
+
+    status: int
+    headers: Headers = ()
+    body: bytes | AsyncIterator[bytes] = b""
+
+    def header(self, name: str) -> str | None:
+        """The value of header ``name`` (case-insensitive), or None."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), None)
