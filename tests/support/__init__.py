@@ -1,0 +1,1 @@
+"""What the tests share: a real server process, a proxy that breaks connections, small readers, polling."""

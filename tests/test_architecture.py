@@ -1,0 +1,119 @@
+"""Imports only go down: the floors of the design, walked with ``ast``."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "webapp"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# The longest prefix that fits decides. A module may import from its own floor or a lower one.
+FLOORS = {
+    "webapp.streams.wire": 0,
+    "webapp.streams.protocol": 0,
+    "webapp.streams.store": 1,
+    "webapp.streams.limits": 1,
+    "webapp.streams.engine": 2,
+    "webapp.streams": 3,
+    "webapp.chat": 4,
+    "webapp.agents": 4,
+    "webapp.sharing": 4,
+    "webapp": 5,
+}
+
+# Below floor 5 nobody may know the web framework; each library has its rooms.
+ROOMS = {
+    "litestar": ("webapp.web", "webapp.app", "webapp.lifespan", "webapp.cli"),
+    "jinja2": ("webapp.web", "webapp.app", "webapp.lifespan"),
+    "uvicorn": ("webapp.cli", "webapp.web", "webapp.streams.asgi"),
+    "httpx": ("webapp.streams.clients.http",),
+    "sqlite3": ("webapp.streams.store",),
+    "sqlalchemy": ("webapp.chat", "webapp.sharing"),
+    "asyncio": (  # floor 0 is sans-IO
+        "webapp.streams.store",
+        "webapp.streams.limits",
+        "webapp.streams.engine",
+        "webapp.streams.asgi",
+        "webapp.streams.clients",
+        "webapp.chat",
+        "webapp.agents",
+        "webapp.sharing",
+        "webapp.web",
+        "webapp.app",
+        "webapp.lifespan",
+        "webapp.cli",
+    ),
+}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def belongs(module: str, prefix: str) -> bool:
+    return module == prefix or module.startswith(prefix + ".")
+
+
+def floor_of(module: str) -> int:
+    return FLOORS[max((prefix for prefix in FLOORS if belongs(module, prefix)), key=len)]
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Every module that ``path`` imports anywhere, inside functions and under TYPE_CHECKING too."""
+    package = name_of(path) if path.name == "__init__.py" else name_of(path).rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            submodules = {name_of(module) for module in MODULES}
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                yield full if full in submodules else base
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_only_go_down(path: Path) -> None:
+    module = name_of(path)
+    up = [other for other in imports_of(path) if belongs(other, "webapp") and floor_of(other) > floor_of(module)]
+    assert not up, f"{module} (floor {floor_of(module)}) imports upwards: {up}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_libraries_stay_in_their_rooms(path: Path) -> None:
+    module = name_of(path)
+    strays = [
+        other
+        for other in imports_of(path)
+        for library, rooms in ROOMS.items()
+        if belongs(other, library) and not any(belongs(module, room) for room in rooms)
+    ]
+    assert not strays, f"{module} must not import {strays}"
+
+
+def test_streams_could_be_published_alone() -> None:
+    foreign = {
+        (name_of(path), other)
+        for path in MODULES
+        if belongs(name_of(path), "webapp.streams")
+        for other in imports_of(path)
+        if belongs(other, "webapp") and not belongs(other, "webapp.streams")
+    }
+    assert not foreign
+
+
+def test_browser_modules_import_only_each_other() -> None:
+    scripts = sorted((ROOT / "static" / "js").glob("*.js"))
+    assert scripts
+    for script in scripts:
+        for line in script.read_text().splitlines():
+            if line.startswith(("import ", "} from ", "export * from", "export {")) and "from" in line:
+                source = line.split("from", 1)[1].strip(" ;'\"")
+                assert source.startswith("./"), f"{script.name} imports {source}"
