@@ -23,8 +23,8 @@ def free_port() -> int:
 def eventually(check: Callable[[], T], *, timeout: float = 15.0, interval: float = 0.02, what: str = "") -> T:
     """Call ``check`` until it returns something true and return that.
 
-    An AssertionError or OSError inside ``check`` counts as "not yet". After ``timeout`` seconds the last value
-    or error becomes the failure.
+    An AssertionError or OSError inside ``check`` counts as "not yet". After ``timeout`` seconds the last
+    value or error becomes the failure.
     """
     deadline = time.monotonic() + timeout
     while True:
