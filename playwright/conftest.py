@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -41,7 +41,7 @@ def people(browser: Browser, server: ServerProcess) -> Iterator[People]:
 
 
 @pytest.fixture
-def people_behind(browser: Browser, proxy: FaultProxy) -> Iterator[Callable[[], People]]:
+def people_behind(browser: Browser, proxy: FaultProxy) -> Iterator[People]:
     """People whose every connection goes through the fault proxy."""
     with People(browser, proxy.url) as people:
         yield people
