@@ -20,7 +20,9 @@ def browser_type_launch_args() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
     """The module's server. ``SERVER_ENV`` in the module sets its environment."""
     env = getattr(request.module, "SERVER_ENV", {})
     with ServerProcess(tmp_path_factory.mktemp("server") / "data", env=env) as server:

@@ -23,7 +23,7 @@ ROWS = """
 
 # What a reader could tell apart: structure, text and attributes, less what changes with the clock.
 STRUCTURE = """
-() => [...document.querySelectorAll('#transcript [data-message-id], #transcript > [data-run-id]')].map(row => {
+() => [...document.querySelectorAll('#transcript [data-message-id]')].map(row => {
   const copy = row.cloneNode(true);
   for (const time of copy.querySelectorAll('time')) time.replaceChildren();
   for (const node of copy.querySelectorAll('pre, code')) node.normalize();
@@ -162,7 +162,8 @@ class ChatPage:
     def wait_state(self, state: str, *, index: int = -1) -> Row:
         def reached() -> Row | None:
             rows = self.rows
-            assert rows and rows[index].state == state, [(row.state, row.text[:40]) for row in rows]
+            assert rows
+            assert rows[index].state == state, [(row.state, row.text[:40]) for row in rows]
             return rows[index]
 
         row = eventually(reached, timeout=PATIENCE, what=f"row {index} {state}")
@@ -181,9 +182,23 @@ class ChatPage:
 
     def share(self, role: Literal["view", "chat"] = "chat") -> str:
         """A link for somebody else."""
-        reply = self.page.context.request.post(f"{self.origin}/api/chats/{self.id}/shares", data={"role": role})
+        reply = self.page.context.request.post(
+            f"{self.origin}/api/chats/{self.id}/shares", data={"role": role}
+        )
         assert reply.status == 201, (reply.status, reply.text())
         return str(reply.json()["url"])
+
+    def copy_link(self, role: Literal["view", "chat"]) -> None:
+        """Press "Copy link"; where it opens a menu of roles, choose one."""
+        self.page.locator("#copy-link").click()
+        choice = self.page.locator(f"[data-role={role}]")
+        if choice.count():
+            choice.first.click()
+
+    def clipboard(self) -> str:
+        """What was copied last (the context needs clipboard permissions)."""
+        read = "() => navigator.clipboard.readText()"
+        return str(eventually(lambda: self.page.evaluate(read), timeout=PATIENCE, what="something copied"))
 
     def mark(self) -> None:
         """Leave a note in the document: a reload would wipe it."""

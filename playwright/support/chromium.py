@@ -45,7 +45,7 @@ def bundled() -> str | None:
 
 
 def launch_options(*, headless: bool = True) -> dict[str, object]:
-    """Keyword arguments for ``chromium.launch``. As root the sandbox cannot work, in a container above all."""
+    """Keyword arguments for ``chromium.launch``. Chromium's sandbox does not work for root."""
     flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else FLAGS
     options: dict[str, object] = {"args": flags, "headless": headless}
     if path := system():

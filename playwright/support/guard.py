@@ -42,7 +42,8 @@ class Guard:
     def _on_request(self, request: Request) -> None:
         self.requests.append(request.url)
         parts = urlsplit(request.url)
-        if parts.scheme not in ("data", "blob", "about") and f"{parts.scheme}://{parts.netloc}" not in self._origins:
+        local = parts.scheme in ("data", "blob", "about")
+        if not local and f"{parts.scheme}://{parts.netloc}" not in self._origins:
             self._faults.append(f"foreign request: {request.url}")
 
     def _on_dialog(self, dialog: Dialog) -> None:

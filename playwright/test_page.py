@@ -1,0 +1,151 @@
+"""The page itself: its weight, its manners, and what it does with bad input or without JavaScript."""
+
+from __future__ import annotations
+
+import gzip
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Response
+from support.people import People
+
+from tests.support.server import ServerProcess
+from tests.support.waiting import eventually
+
+SERVER_ENV = {"DURABLE_CHAT_AGENT": "echo"}
+
+BUDGET = 45_000
+
+
+def test_page_weight(people: People) -> None:
+    """All JavaScript of a chat page, gzipped, is at most 45 kB, and all of it is ours."""
+    person = people.join()
+    scripts: dict[str, bytes] = {}
+
+    def keep(response: Response) -> None:
+        if "javascript" in response.headers.get("content-type", ""):
+            scripts[response.url] = response.body()
+
+    person.context.on("response", keep)
+    chat = person.new_chat()
+    chat.send("Hello")
+    chat.wait_rows(2)
+    sizes = {urlsplit(url).path: len(gzip.compress(body, 6)) for url, body in scripts.items()}
+    print("\n".join(f"{size:>7} {path}" for path, size in sizes.items()))
+    assert any("htmx" in path for path in sizes)
+    assert sum(sizes.values()) <= BUDGET, f"{sum(sizes.values())} bytes of JavaScript"
+    assert {urlsplit(url).netloc for url in person.guard.requests} == {urlsplit(people.origin).netloc}
+
+
+def test_over_long_text_is_refused_and_not_lost(people: People) -> None:
+    person = people.join()
+    person.guard.allow("status of 413")
+    chat = person.new_chat()
+    text = "x" * 300_000
+    chat.composer.fill(text)
+    chat.page.locator("#send").click()
+    eventually(
+        lambda: (
+            chat.page.locator(
+                "[data-message-id] .notice, [data-delivery=failed], #composer [role=alert]"
+            ).count()
+            or chat.composer.input_value() == text
+        ),
+        what="a refusal on the screen",
+    )
+    assert chat.snapshot()["messages"] == []
+    chat.composer.fill("Short")
+    chat.page.locator("#send").click()
+    chat.wait_text("Echo: Short")
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n\n\t "])
+def test_nothing_is_sent_when_nothing_is_written(people: People, text: str) -> None:
+    chat = people.join().new_chat()
+    chat.composer.fill(text)
+    chat.composer.press("Enter")
+    chat.composer.fill("Real")
+    chat.composer.press("Enter")
+    chat.wait_rows(2)
+    assert len(chat.snapshot()["messages"]) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<b>&amp;\u2028\u2029\u0000\ufeff\ud7ff</b>",
+        "\u202eright to left\u202c and ZWJ 👩‍👩‍👧‍👦",
+        "'); DROP TABLE chats; --",
+        '{"type":"RUN_ERROR"}\n\nevent: control\ndata:{}',
+        "one line\r\nanother\rand another",
+    ],
+    ids=["controls", "bidi", "sql", "sse", "line-ends"],
+)
+def test_odd_text_arrives_as_it_was_written(people: People, text: str) -> None:
+    chat = people.join().new_chat()
+    chat.composer.fill(text)
+    written = chat.composer.input_value()
+    chat.page.locator("#send").click()
+    chat.wait_rows(2)
+    stored = chat.snapshot()["messages"][0]["parts"][0]["content"]
+    assert stored.strip() == written.strip()
+
+
+def test_shift_enter_breaks_the_line_and_composition_does_not_send(people: People) -> None:
+    chat = people.join().new_chat()
+    chat.composer.fill("one")
+    chat.composer.press("Shift+Enter")
+    chat.composer.type("two")
+    chat.composer.dispatch_event("keydown", {"key": "Enter", "isComposing": True, "bubbles": True})
+    assert chat.composer.input_value() == "one\ntwo"
+    chat.composer.press("Enter")
+    chat.wait_rows(2)
+    assert chat.snapshot()["messages"][0]["parts"][0]["content"] == "one\ntwo"
+
+
+def test_the_composer_is_never_disabled(people: People, server: ServerProcess) -> None:
+    chat = people.join().new_chat()
+    chat.send("word " * 300)
+    chat.wait_words(5)
+    assert chat.composer.is_enabled()
+    assert chat.page.locator("#send").is_enabled()
+    chat.send("While it streams")
+    chat.wait_text("Echo: While it streams")
+
+
+def test_without_javascript_a_form_is_enough(people: People) -> None:
+    person = people.join(java_script_enabled=False)
+    page = person.context.new_page()
+    page.goto(people.origin)
+    page.locator("form[method=post]").first.locator("button, input[type=submit]").first.click()
+    page.wait_for_url("**/chat/*")
+    page.locator("#composer-input").fill("Plain old form")
+    page.locator("#send").click()
+
+    def answered() -> bool:
+        page.reload()
+        return "Echo: Plain old form" in page.locator("#transcript").inner_text()
+
+    eventually(answered, interval=0.2, what="the answer")
+    assert "Plain old form" in page.locator("#transcript article").first.inner_text()
+
+
+def test_an_unknown_chat_is_a_page_that_leads_home(people: People) -> None:
+    person = people.join()
+    person.guard.allow("status of 404")
+    page = person.context.new_page()
+    reply = page.goto(f"{people.origin}/chat/{'A' * 22}")
+    assert reply is not None
+    assert reply.status == 404
+    assert page.locator("a[href='/']").count() >= 1
+    assert "Traceback" not in page.content()
+
+
+def test_a_strangers_chat_looks_unknown(people: People) -> None:
+    chat = people.join().new_chat()
+    stranger = people.join()
+    stranger.guard.allow("status of 404")
+    page = stranger.context.new_page()
+    reply = page.goto(chat.url)
+    assert reply is not None
+    assert reply.status == 404
