@@ -1,0 +1,231 @@
+"""AG-UI 1.0 events as plain dicts in camelCase: their names, their builders, their bytes.
+
+Owns the spelling of every event the chat writes. It must not know streams, runs or storage. Times are
+milliseconds since the epoch, as integers. ``threadId`` is the chat id.
+
+A ``runId`` on an event that names no message (a step, a reasoning chunk, a tool call) says whose it is; the
+reducer keeps interleaved runs apart by it. See ``attribute``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from webapp.agents.base import Event
+
+RUN_STARTED: Final = "RUN_STARTED"
+RUN_FINISHED: Final = "RUN_FINISHED"
+RUN_ERROR: Final = "RUN_ERROR"
+TEXT_MESSAGE_START: Final = "TEXT_MESSAGE_START"
+TEXT_MESSAGE_CONTENT: Final = "TEXT_MESSAGE_CONTENT"
+TEXT_MESSAGE_END: Final = "TEXT_MESSAGE_END"
+TOOL_CALL_START: Final = "TOOL_CALL_START"
+TOOL_CALL_ARGS: Final = "TOOL_CALL_ARGS"
+TOOL_CALL_END: Final = "TOOL_CALL_END"
+TOOL_CALL_RESULT: Final = "TOOL_CALL_RESULT"
+REASONING_START: Final = "REASONING_START"
+REASONING_MESSAGE_START: Final = "REASONING_MESSAGE_START"
+REASONING_MESSAGE_CONTENT: Final = "REASONING_MESSAGE_CONTENT"
+REASONING_MESSAGE_END: Final = "REASONING_MESSAGE_END"
+REASONING_END: Final = "REASONING_END"
+REASONING_ENCRYPTED_VALUE: Final = "REASONING_ENCRYPTED_VALUE"
+STEP_STARTED: Final = "STEP_STARTED"
+STEP_FINISHED: Final = "STEP_FINISHED"
+MESSAGES_SNAPSHOT: Final = "MESSAGES_SNAPSHOT"
+CUSTOM: Final = "CUSTOM"
+
+STOPPED_BY: Final = "run.stopped-by"
+CLAIMED: Final = "run.claimed"
+MESSAGE_PART: Final = "message.part"
+
+TERMINAL: Final = frozenset({RUN_FINISHED, RUN_ERROR})
+"""Exactly one of these ends every run."""
+
+DELTAS: Final[Mapping[str, str]] = {
+    TEXT_MESSAGE_CONTENT: "messageId",
+    TOOL_CALL_ARGS: "toolCallId",
+    REASONING_MESSAGE_CONTENT: "messageId",
+}
+"""Events that carry a piece of something (``delta``), with the field that says of what."""
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder()
+
+
+def encode(event: Mapping[str, Any]) -> bytes:
+    """One event as compact UTF-8 JSON. Raises TypeError or ValueError on what JSON cannot hold."""
+    return _encoder.encode(event)
+
+
+def decode(data: bytes) -> Event:
+    """The event in ``data``; an empty dict, which every reader ignores, for anything but a JSON object."""
+    try:
+        event = _decoder.decode(data)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def sanitize(event: Event) -> Event:
+    """The event as it is stored.
+
+    ``content`` repeats the whole text so far in each TEXT_MESSAGE_CONTENT of some producers, which would make
+    a stream quadratic; ``rawEvent`` is the provider's own and not for other people's eyes; AG-UI has integer
+    timestamps only.
+    """
+    unwanted = {"rawEvent", "content"} if event.get("type") == TEXT_MESSAGE_CONTENT else {"rawEvent"}
+    clean = {key: value for key, value in event.items() if key not in unwanted}
+    if isinstance(clean.get("timestamp"), float):
+        clean["timestamp"] = int(clean["timestamp"])
+    return clean
+
+
+def attribute(event: Event, *, run_id: str, agent_id: str, agent_name: str, now_ms: int) -> Event:
+    """The event with its author's identity: who speaks is the supervisor's word, never the agent's.
+
+    A message start gets role, name and metadata. Every other event gets ``runId``, except the deltas and ends
+    of text, which come by the dozen and are found by their ``messageId``.
+    """
+    kind = event.get("type")
+    if kind in {TEXT_MESSAGE_CONTENT, TEXT_MESSAGE_END}:
+        return event
+    if kind != TEXT_MESSAGE_START:
+        return {**event, "runId": run_id}
+    given = event.get("metadata")
+    identity = {"agentId": agent_id, "runId": run_id, "createdAt": now_ms}
+    metadata = {**given, **identity} if isinstance(given, dict) else identity
+    return {**event, "role": "assistant", "name": agent_name, "metadata": metadata}
+
+
+def text_start(
+    message_id: str, *, role: str, name: str, timestamp: int, metadata: Mapping[str, Any]
+) -> Event:
+    return {
+        "type": TEXT_MESSAGE_START,
+        "messageId": message_id,
+        "role": role,
+        "name": name,
+        "timestamp": timestamp,
+        "metadata": dict(metadata),
+    }
+
+
+def text_content(message_id: str, delta: str) -> Event:
+    return {"type": TEXT_MESSAGE_CONTENT, "messageId": message_id, "delta": delta}
+
+
+def text_end(message_id: str) -> Event:
+    return {"type": TEXT_MESSAGE_END, "messageId": message_id}
+
+
+def custom(name: str, value: Any) -> Event:
+    """One of our own signals; the name is dotted. Readers that do not know it ignore it."""
+    return {"type": CUSTOM, "name": name, "value": value}
+
+
+def run_started(
+    chat_id: str,
+    run_id: str,
+    *,
+    agent_id: str,
+    agent_name: str,
+    trigger_id: str,
+    attempt: int,
+    timestamp: int,
+    parent_run_id: str | None = None,
+) -> Event:
+    event: Event = {
+        "type": RUN_STARTED,
+        "threadId": chat_id,
+        "runId": run_id,
+        "timestamp": timestamp,
+        "metadata": {
+            "agentId": agent_id,
+            "agentName": agent_name,
+            "triggerId": trigger_id,
+            "attempt": attempt,
+        },
+    }
+    if parent_run_id is not None:
+        event["parentRunId"] = parent_run_id
+    return event
+
+
+def run_finished(
+    chat_id: str, run_id: str, *, timestamp: int, outcome: Mapping[str, Any] | None = None
+) -> Event:
+    """``outcome``: none or ``{type: success}``, ``cancelled()``, ``interrupts(…)``."""
+    event: Event = {"type": RUN_FINISHED, "threadId": chat_id, "runId": run_id, "timestamp": timestamp}
+    if outcome is not None:
+        event["outcome"] = dict(outcome)
+    return event
+
+
+def run_error(chat_id: str, run_id: str, *, code: str, sentence: str, timestamp: int) -> Event:
+    """A run that failed. ``sentence`` is shown to people: never upstream text."""
+    return {
+        "type": RUN_ERROR,
+        "threadId": chat_id,
+        "runId": run_id,
+        "code": code,
+        "message": sentence,
+        "timestamp": timestamp,
+    }
+
+
+def cancelled() -> Event:
+    """The outcome of a run somebody stopped."""
+    return {"type": "cancelled"}
+
+
+def interrupts(waiting_for: Sequence[Mapping[str, Any]]) -> Event:
+    """The outcome of a run that needs answers from outside: each ``{id, reason, toolCallId?, message?}``."""
+    return {"type": "interrupt", "interrupts": [dict(each) for each in waiting_for]}
+
+
+def stopped_by(run_id: str, *, participant_id: str, name: str) -> Event:
+    return custom(STOPPED_BY, {"runId": run_id, "participantId": participant_id, "name": name})
+
+
+def claimed(run_id: str, *, epoch: int) -> Event:
+    """A recoverer took the run over: appended at (epoch, 0), it fences the writer before."""
+    return custom(CLAIMED, {"runId": run_id, "epoch": epoch})
+
+
+class OpenParts:
+    """Which parts a run has opened and not closed, from the events it emitted so far.
+
+    Before a run's terminal event, append ``closing()``: then no reader waits for an end that never comes.
+    """
+
+    _OPENS: Final = {
+        TEXT_MESSAGE_START: ("messageId", TEXT_MESSAGE_END),
+        TOOL_CALL_START: ("toolCallId", TOOL_CALL_END),
+        REASONING_START: ("messageId", REASONING_END),
+        REASONING_MESSAGE_START: ("messageId", REASONING_MESSAGE_END),
+        STEP_STARTED: ("stepName", STEP_FINISHED),
+    }
+    _CLOSES: Final = {end: key for key, end in _OPENS.values()}
+
+    def __init__(self, events: Iterable[Mapping[str, Any]] = ()) -> None:
+        self._open: dict[tuple[str, str], str] = {}
+        for event in events:
+            self.feed(event)
+
+    def feed(self, event: Mapping[str, Any]) -> None:
+        kind = event.get("type")
+        if not isinstance(kind, str):
+            return
+        if kind in self._OPENS:
+            key, end = self._OPENS[kind]
+            if isinstance(event.get(key), str):
+                self._open[end, event[key]] = key
+        elif kind in self._CLOSES and isinstance(event.get(self._CLOSES[kind]), str):
+            self._open.pop((kind, event[self._CLOSES[kind]]), None)
+
+    def closing(self) -> list[Event]:
+        """The events that close what is open, the last opened first."""
+        return [{"type": end, key: value} for (end, value), key in reversed(self._open.items())]

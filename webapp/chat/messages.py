@@ -1,0 +1,156 @@
+"""Who takes part, and what they may say: values, and the one reading of a message out of a request body.
+
+Owns the shapes TanStack clients send (UIMessage with ``parts``, ModelMessage with ``content``) and the message
+of an AG-UI RunAgentInput, which is a ModelMessage. Only the newest user message counts: history comes from the
+stream, never from a client. It must not know HTTP.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Final
+from uuid import uuid4
+
+import msgspec
+
+from webapp.chat.errors import InvalidMessage, TooLarge
+
+MAX_MESSAGE_BYTES: Final = 256 * 1024
+"""Of the newest message as JSON. Published clients post the whole history; that is not counted."""
+
+HUES: Final = 24
+
+_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_MEDIA: Final = frozenset({"image", "audio", "video", "document"})
+_SOURCES: Final = frozenset({"url", "data", "file"})
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """A person: a stable id, and the name they chose to be shown by."""
+
+    id: str
+    name: str
+
+
+class Role(IntEnum):
+    """What a participant may do in a chat; each includes the ones below."""
+
+    VIEW = 1
+    CHAT = 2
+    APPROVE = 3
+    MANAGE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A validated message of a person.
+
+    ``id`` is the client's and makes sending idempotent. ``text`` is all its text. ``parts`` are its media,
+    ``{type: image|audio|video|document, source: {type, value, mimeType?}}``. ``metadata`` is the client's own,
+    of which the chat believes nothing about identity.
+    """
+
+    id: str
+    text: str
+    parts: tuple[dict[str, Any], ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def hue(identity: str) -> int:
+    """The colour of a participant or agent, 0 to 23: FNV-1a of the UTF-8 bytes. ``hue.js`` gives the same."""
+    value = 0x811C9DC5
+    for byte in identity.encode(errors="replace"):
+        value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
+    return value % HUES
+
+
+def new_message_id() -> str:
+    return f"msg-{uuid4().hex}"
+
+
+def newest_user_message(body: Mapping[str, Any], *, new_id: Callable[[], str] = new_message_id) -> NewMessage:
+    """The newest user message of a request body ``{messages: […]}``; ``new_id`` names one that has no id.
+
+    Raises InvalidMessage if there is none or it is empty or malformed; TooLarge beyond MAX_MESSAGE_BYTES.
+    """
+    messages = body.get("messages") if isinstance(body, Mapping) else None
+    if not isinstance(messages, list):
+        raise InvalidMessage("The request has no list of messages.")
+    newest = next(
+        (each for each in reversed(messages) if isinstance(each, dict) and each.get("role") == "user"), None
+    )
+    if newest is None:
+        raise InvalidMessage("The request has no message with the role user.")
+    _check_size(newest)
+    texts, media = _read_content(newest)
+    text = "\n".join(texts)
+    if not text.strip():
+        raise InvalidMessage("The message has no text.")
+    metadata = newest.get("metadata")
+    return NewMessage(
+        id=_read_id(newest.get("id"), new_id),
+        text=text,
+        parts=tuple(media),
+        metadata=metadata if isinstance(metadata, dict) else {},
+    )
+
+
+def _check_size(message: dict[str, Any]) -> None:
+    try:
+        size = len(msgspec.json.encode(message))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidMessage("The message is not valid JSON.") from error
+    if size > MAX_MESSAGE_BYTES:
+        raise TooLarge(f"The message is larger than {MAX_MESSAGE_BYTES // 1024} KiB.")
+
+
+def _read_id(value: Any, new_id: Callable[[], str]) -> str:
+    if value is None or value == "":
+        return new_id()
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise InvalidMessage("A message id has 1 to 128 characters out of A-Z, a-z, 0-9 and _ . : -")
+    return value
+
+
+def _read_content(message: dict[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
+    content = message.get("parts", message.get("content"))
+    if isinstance(content, str):
+        return [content], []
+    if not isinstance(content, list):
+        raise InvalidMessage("The message has neither text content nor a list of parts.")
+    texts: list[str] = []
+    media: list[dict[str, Any]] = []
+    for part in content:
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind == "text":
+            texts.append(_read_text(part))
+        elif isinstance(kind, str) and kind in _MEDIA:
+            media.append(_read_media(part))
+        else:
+            raise InvalidMessage("A message part is of a type this chat cannot take.")
+    return texts, media
+
+
+def _read_text(part: dict[str, Any]) -> str:
+    """UIMessage says ``content``, AG-UI says ``text``."""
+    text = part.get("content", part.get("text"))
+    if not isinstance(text, str):
+        raise InvalidMessage("A text part has no text.")
+    return text
+
+
+def _read_media(part: dict[str, Any]) -> dict[str, Any]:
+    source = part.get("source")
+    if not (
+        isinstance(source, dict)
+        and source.get("type") in _SOURCES
+        and isinstance(source.get("value"), str)
+        and isinstance(source.get("mimeType", ""), str)
+    ):
+        raise InvalidMessage("A media part has no source to read it from.")
+    kept = {key: source[key] for key in ("type", "value", "mimeType") if key in source}
+    return {"type": part["type"], "source": kept}
