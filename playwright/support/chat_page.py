@@ -189,11 +189,9 @@ class ChatPage:
         return str(reply.json()["url"])
 
     def copy_link(self, role: Literal["view", "chat"]) -> None:
-        """Press "Copy link"; where it opens a menu of roles, choose one."""
+        """Choose what people with the link may do, and press "Copy link"."""
+        self.page.locator("#share-role").select_option(role)
         self.page.locator("#copy-link").click()
-        choice = self.page.locator(f"[data-role={role}]")
-        if choice.count():
-            choice.first.click()
 
     def clipboard(self) -> str:
         """What was copied last (the context needs clipboard permissions)."""

@@ -1,0 +1,57 @@
+"""The wheel is whole: installed into an empty environment it serves, without the source tree."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.server import ROOT, ServerProcess
+
+UV = ROOT / "scripts" / "uv"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(target)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (path,) = target.glob("durable_chat-*.whl")
+    return path
+
+
+def test_it_holds_pages_and_scripts(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for folder in ("static", "templates"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.is_file():
+                assert f"webapp/_assets/{folder}/{path.relative_to(ROOT / folder)}" in names
+    assert "webapp/streams/store/schema.sql" in names
+    assert not any(name.startswith(("tests/", "playwright/", "benchmarks/")) for name in names)
+
+
+@pytest.mark.slow
+def test_it_serves_from_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
+    venv = tmp_path / "venv"
+    python = str(venv / "bin" / "python")
+    install = [UV, "pip", "install", "--quiet", "--python", python]
+    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, venv], check=True)
+    locked = ["--require-hashes", "-r", ROOT / "requirements" / "runtime.lock"]
+    subprocess.run([*install, *locked], check=True)
+    subprocess.run([*install, "--no-deps", wheel], check=True)
+
+    command = (str(venv / "bin" / "durable-chat"),)
+    with ServerProcess(tmp_path / "data", executable=command, env={"PYTHONPATH": ""}) as server:
+        page = httpx.get(f"{server.url}/")
+        assert page.status_code == 200
+        assert "<h1" in page.text
+        assets = re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text)
+        assert assets
+        for asset in assets:
+            assert httpx.get(server.url + asset).status_code == 200, asset
+        assert server.sigterm() == 0
