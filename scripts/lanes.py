@@ -1,7 +1,7 @@
 """Runs the test lanes side by side and prints each lane's output whole, once it has ended.
 
-Lanes share two cores, so the browser lane is serial in itself and the Python lane takes as many workers as there
-are cores. The exit code is 1 if any lane failed; the last line says how each one did.
+Lanes share two cores, so the browser lane is serial in itself and the Python lane takes as many workers as
+there are cores. The exit code is 1 if any lane failed; the last line says how each one did.
 """
 
 from __future__ import annotations
@@ -51,7 +51,12 @@ class Lane:
                 output.write(f"$ {' '.join(map(shorten, command))}\n".encode())
                 output.flush()
                 self.code = subprocess.run(
-                    command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
+                    command,
+                    cwd=ROOT,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    check=False,
                 ).returncode
                 if self.code:
                     break
@@ -96,7 +101,9 @@ def main() -> int:
         if time.monotonic() - beat > HEARTBEAT:
             beat = time.monotonic()
             with lock:
-                say(f"… {beat - started:.0f} s: " + ", ".join(f"{lane.name} {lane.verdict}" for lane in lanes))
+                say(
+                    f"… {beat - started:.0f} s: " + ", ".join(f"{lane.name} {lane.verdict}" for lane in lanes)
+                )
     say("\n" + " · ".join(f"{lane.name} {lane.verdict}" for lane in lanes))
     return int(any(lane.code for lane in lanes))
 

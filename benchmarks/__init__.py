@@ -1,0 +1,1 @@
+"""What the app measures of itself. A benchmark prints; it never passes or fails."""

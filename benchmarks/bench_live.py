@@ -1,0 +1,112 @@
+"""From a POST to another browser's DOM, while 1, 10 and 100 readers follow the same chat.
+
+One reader is a real Chromium page; the others are plain HTTP readers in this process, so at 100 the readers
+themselves take a share of the machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import Page, sync_playwright
+
+from benchmarks.report import percentile, table
+from tests.support.server import ROOT, ServerProcess
+from tests.support.sse import afollow
+from tests.support.waiting import eventually
+
+sys.path.insert(0, str(ROOT / "playwright"))
+from support.chromium import launch_options  # noqa: E402
+
+READERS = (1, 10, 100)
+MESSAGES = 60
+
+# Date.now() and time.time() read one clock here; performance gives it fractions of a millisecond.
+OBSERVE = """
+() => {
+  window.__arrived = {};
+  const now = () => performance.timeOrigin + performance.now();
+  new MutationObserver(records => {
+    for (const record of records) for (const node of record.addedNodes)
+      if (node.dataset?.messageId) window.__arrived[node.dataset.messageId] ??= now();
+  }).observe(document.querySelector('#transcript'), {childList: true, subtree: true});
+}
+"""
+
+
+@contextmanager
+def plain_readers(count: int, url: str, offset: str, headers: dict[str, str]) -> Iterator[None]:
+    """Keep ``count`` HTTP readers on a stream, from a thread of their own."""
+    loop = asyncio.new_event_loop()
+    ready = threading.Semaphore(0)
+
+    async def read(client: httpx.AsyncClient) -> None:
+        async for event in afollow(client, url, offset=offset, live="sse"):
+            if event.event == "control":
+                ready.release()
+
+    async def all_readers() -> None:
+        async with httpx.AsyncClient(headers=headers, limits=httpx.Limits(max_connections=None)) as client:
+            await asyncio.gather(*(read(client) for _ in range(count)))
+
+    task = loop.create_task(all_readers())
+    thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.wait([task])))
+    thread.start()
+    for _ in range(count):
+        assert ready.acquire(timeout=30)
+    yield
+    loop.call_soon_threadsafe(task.cancel)
+    thread.join()
+    loop.close()
+
+
+def measure(page: Page, server: ServerProcess, readers: int) -> list[object]:
+    chat = httpx.post(f"{server.url}/api/chats", json={}).json()
+    headers = {"Authorization": f"Bearer {chat['token']}"}
+    page.goto(f"{server.url}/chat/{chat['id']}")
+    main = page.locator("#chat")
+    eventually(lambda: main.get_attribute("data-live") == "live")
+    page.evaluate(OBSERVE)
+    acks: list[float] = []
+    sent: dict[str, float] = {}
+    offset = main.get_attribute("data-offset") or "-1"
+    stream = f"{server.url}/api/chat-stream?id={chat['id']}"
+    with plain_readers(readers - 1, stream, offset, headers), httpx.Client(headers=headers) as client:
+        for number in range(MESSAGES):
+            message_id = secrets.token_hex(8)
+            text = {"type": "text", "content": f"/silent {number}"}
+            body = {"messages": [{"id": message_id, "role": "user", "parts": [text]}]}
+            sent[message_id] = time.time()
+            client.post(f"{server.url}/api/chat?id={chat['id']}", json=body).raise_for_status()
+            acks.append((time.time() - sent[message_id]) * 1000)
+            eventually(lambda key=message_id: page.evaluate("key => key in window.__arrived", key))
+        arrived = page.evaluate("window.__arrived")
+    delays = [arrived[key] - moment * 1000 for key, moment in sent.items()]
+    both = (acks, delays)
+    return [readers, *(percentile(values, share) for values in both for share in (0.5, 0.99))]
+
+
+def main() -> None:
+    env = {"DURABLE_CHAT_SLOTS_PER_PRINCIPAL": "1000", "DURABLE_CHAT_ACCESS": "open"}
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**launch_options())  # type: ignore[arg-type]
+        with ServerProcess(Path(folder) / "data", env=env) as server:
+            page = browser.new_page()
+            measure(page, server, 1)  # warm-up
+            rows = [measure(page, server, readers) for readers in READERS]
+        browser.close()
+    header = ("readers", "ack p50", "ack p99", "DOM p50", "DOM p99")
+    table(f"POST to acknowledgement and to another browser's DOM, ms ({MESSAGES} messages)", header, rows)
+
+
+if __name__ == "__main__":
+    main()
