@@ -1,7 +1,7 @@
 """What a page load costs when the chat has 10, 100 and 1,000 turns.
 
-The first load after a start folds the whole stream; later ones continue from the memoised fold, so their time may
-grow with what is visible and not with what was ever said.
+The first load after a start folds the whole stream; later ones continue from the memoised fold, so their time
+may grow with what is visible and not with what was ever said.
 """
 
 from __future__ import annotations

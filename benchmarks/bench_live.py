@@ -25,7 +25,7 @@ from tests.support.sse import afollow
 from tests.support.waiting import eventually
 
 sys.path.insert(0, str(ROOT / "playwright"))
-from support.chromium import launch_options  # noqa: E402
+from support.chromium import launch_options
 
 READERS = (1, 10, 100)
 MESSAGES = 60

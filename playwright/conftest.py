@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
+
 from support import chromium
 from support.people import People
-
 from tests.support.fault_proxy import FaultProxy
 from tests.support.server import ServerProcess
 

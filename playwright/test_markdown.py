@@ -6,9 +6,9 @@ import random
 from pathlib import Path
 
 import pytest
+
 from support.chat_page import ChatPage
 from support.people import People, Person
-
 from tests.support.agents import GOLDEN
 from tests.support.waiting import eventually
 

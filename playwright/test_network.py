@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
+
 from support.chat_page import ChatPage, text_of
 from support.people import People
-
 from tests.support.fault_proxy import FaultProxy
 from tests.support.server import ServerProcess
 from tests.support.waiting import eventually

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Response
-from support.people import People
 
+from support.people import People
 from tests.support.server import ServerProcess
 from tests.support.waiting import eventually
 

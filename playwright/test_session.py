@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 
 import pytest
+
 from support.chat_page import ChatPage, text_of
 from support.people import PHONE, People, Person
-
 from tests.support.waiting import eventually
 
 SERVER_ENV = {"DURABLE_CHAT_DEMO_WORD_DELAY": "0.012"}

@@ -21,9 +21,9 @@ from tests.support.server import ROOT, ServerProcess
 from tests.support.waiting import eventually
 
 sys.path.insert(0, str(ROOT / "playwright"))
-from support.chat_page import ChatPage  # noqa: E402
-from support.chromium import launch_options  # noqa: E402
-from support.people import People  # noqa: E402
+from support.chat_page import ChatPage
+from support.chromium import launch_options
+from support.people import People
 
 PICTURES = ROOT / "test-results" / "demo"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from playwright.sync_api import Locator, Page
-from support.guard import Guard
 
+from support.guard import Guard
 from tests.support.waiting import eventually
 
 PATIENCE = 20.0

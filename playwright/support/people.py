@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from playwright.sync_api import Browser, BrowserContext
+
 from support.chat_page import WATCH, ChatPage
 from support.guard import NETWORK, Guard
 
