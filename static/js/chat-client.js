@@ -1,0 +1,356 @@
+/**
+ * One chat as this tab knows it: what the stream says, plus what was typed here and is not in it yet.
+ * Owns sending, retrying and stopping. Knows nothing of the page, and of the network only `connection`.
+ *
+ * Events, as CustomEvents:
+ *   change  {messages, runs: ids touched by the batch; offset; initial: before the first catch-up ended}
+ *   status  {status, connectionStatus}
+ *   error   {error, messageId?, runId?}
+ */
+
+import { createReducer } from "./chat-reducer.js";
+import { browserEnvironment, resolveHeaders, resolveUrl } from "./durable-stream.js";
+import { httpError } from "./http-error.js";
+import { persist } from "./persist.js";
+
+/** @import {Batch, ConnectionStatus, DurableConnection, Environment, Fetch, HeaderSource, Message, RunInfo} from "./types.js" */
+
+/**
+ * A message on its way; one per attempt to have it answered.
+ *
+ * @typedef {object} Delivery
+ * @property {string} runId
+ * @property {Message} message
+ * @property {boolean} again          the message is in the stream already; only the run is new
+ * @property {Record<string, any>} [data]
+ * @property {"sending" | "sent" | "failed"} state
+ * @property {Error} [error]
+ * @property {AbortController} controller
+ */
+
+/** Works on plain http too, where crypto.randomUUID does not exist. */
+export function createId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+export class ChatClient extends EventTarget {
+  #connection;
+  #reducer;
+  #me;
+  #chatId;
+  #stopUrl;
+  #headers;
+  #fetch;
+  #env;
+  #ids;
+  #closing = new AbortController();
+  #nudges = new EventTarget();
+  #caughtUp = false;
+  /** Deliveries in the order they were made, by run id. @type {Map<string, Delivery>} */
+  #deliveries = new Map();
+  /** The runs asked for here that have not ended. @type {Map<string, "submitted" | "streaming">} */
+  #asked = new Map();
+  /** Posts go out one after the other, so that messages keep their order. @type {Promise<void>} */
+  #outgoing = Promise.resolve();
+  /** @type {Error | undefined} */
+  #error;
+  #lastStatus = "ready";
+  /** @type {ConnectionStatus} */
+  #connectionStatus;
+
+  /**
+   * @param {object} options
+   * @param {DurableConnection} options.connection
+   * @param {any} [options.snapshot]   of the reducer, as the page carries it
+   * @param {{id: string, name: string}} options.me
+   * @param {string} options.chatId
+   * @param {string} options.stopUrl
+   * @param {string} [options.offset]  of the snapshot, until the connection knows better
+   * @param {HeaderSource} [options.headers]
+   * @param {Fetch} [options.fetchClient]
+   * @param {Environment} [options.env]
+   * @param {() => string} [options.ids]
+   */
+  constructor({
+    connection,
+    snapshot,
+    me,
+    chatId,
+    stopUrl,
+    offset,
+    headers,
+    fetchClient = (input, init) => fetch(input, init),
+    env = browserEnvironment(),
+    ids = createId,
+  }) {
+    super();
+    this.#connection = connection;
+    this.#reducer = createReducer(snapshot);
+    this.#me = me;
+    this.#chatId = chatId;
+    this.#stopUrl = stopUrl;
+    this.#headers = headers;
+    this.#fetch = fetchClient;
+    this.#env = env;
+    this.#ids = ids;
+    this.#connectionStatus = { state: "connecting", since: env.now() };
+    /** The offset up to which `messages` tells the stream. @type {string | undefined} */
+    this.offset = connection.offset ?? offset;
+  }
+
+  /** The stream's messages in order, then those still on their way (`metadata.delivery`). @returns {Message[]} */
+  get messages() {
+    const known = this.#reducer.snapshot().messages;
+    return [...known, ...this.#pending(new Set(known.map((message) => message.id)))];
+  }
+
+  /** By run id. @returns {Record<string, RunInfo>} */
+  get runs() {
+    return this.#reducer.snapshot().runs;
+  }
+
+  /** @returns {string[]} */
+  get activeRuns() {
+    return this.#reducer.snapshot().activeRuns;
+  }
+
+  /** Whether anybody's run is under way in this chat. */
+  get sessionGenerating() {
+    return this.activeRuns.length > 0;
+  }
+
+  /** What became of this tab's own last request. @returns {"ready" | "submitted" | "streaming" | "error"} */
+  get status() {
+    if (this.#error) return "error";
+    const states = [...this.#asked.values()];
+    if (states.includes("streaming")) return "streaming";
+    return states.length > 0 ? "submitted" : "ready";
+  }
+
+  /** Why the status is "error". */
+  get error() {
+    return this.#error;
+  }
+
+  get connectionStatus() {
+    return this.#connectionStatus;
+  }
+
+  /** Follows the session until close(). */
+  start() {
+    const forget = this.#connection.onStatus((status) => this.#connected(status));
+    this.#closing.signal.addEventListener("abort", forget);
+    this.#follow();
+  }
+
+  close() {
+    this.#closing.abort();
+    for (const { controller } of this.#deliveries.values()) controller.abort();
+  }
+
+  /** Ends the wait for the next attempt. */
+  retryNow() {
+    this.#connection.retryNow();
+    this.#nudges.dispatchEvent(new Event("nudge"));
+  }
+
+  /**
+   * Shows the message at once and posts it until it is answered. The id makes repeats harmless.
+   *
+   * @param {string} text @param {Record<string, any>} [data] for the agent @returns {string} the message's id
+   */
+  sendMessage(text, data) {
+    const id = this.#ids();
+    const message = {
+      id,
+      role: "user",
+      name: this.#me.name,
+      parts: [{ type: "text", content: text }],
+      metadata: { participantId: this.#me.id, createdAt: this.#env.now() },
+    };
+    this.#post({ runId: this.#ids(), message, again: false, data, state: "sending", controller: new AbortController() });
+    return id;
+  }
+
+  /** Sends a failed message again, as the same message. @param {string} messageId */
+  retrySend(messageId) {
+    const delivery = this.#deliveryOf(messageId);
+    if (delivery?.state !== "failed") return;
+    this.#post({ ...delivery, state: "sending", error: undefined, controller: new AbortController() });
+  }
+
+  /** Forgets a message that could not be sent. Its text is returned. @param {string} messageId */
+  discard(messageId) {
+    const delivery = this.#deliveryOf(messageId);
+    if (!delivery) return undefined;
+    this.#settle(delivery);
+    delivery.controller.abort();
+    this.#asked.delete(delivery.runId);
+    this.#error = undefined;
+    this.#changed([messageId]);
+    return /** @type {string} */ (delivery.message.parts[0].content);
+  }
+
+  /**
+   * Asks for another attempt at what `runId` should have answered.
+   *
+   * @param {string} runId @returns {string | undefined} the new run's id; undefined if its question is not here
+   */
+  retryRun(runId) {
+    const { triggerId } = this.runs[runId] ?? {};
+    const message = this.messages.find(({ id }) => id === triggerId);
+    if (!message) return undefined;
+    const next = this.#ids();
+    this.#post({ runId: next, message, again: true, state: "sending", controller: new AbortController() });
+    return next;
+  }
+
+  /**
+   * Stops a run, or all of them; what was written stays. Stopping what has ended is no error.
+   *
+   * @param {string} [runId] @returns {Promise<boolean>} whether something was stopped
+   */
+  async stop(runId) {
+    try {
+      const reply = await this.#persist(async (signal) => {
+        const headers = await resolveHeaders(this.#headers);
+        headers.set("Content-Type", "application/json");
+        const body = JSON.stringify({ id: this.#chatId, runId });
+        const response = await this.#fetch(resolveUrl(this.#stopUrl).href, { method: "POST", headers, body, signal });
+        if (!response.ok) throw await httpError(response);
+        return response.json();
+      }, this.#closing.signal);
+      return reply?.stopped === true;
+    } catch (error) {
+      if (!this.#closing.signal.aborted) this.#emit("error", { error, runId });
+      return false;
+    }
+  }
+
+  async #follow() {
+    for await (const batch of this.#connection.subscribeBatches(this.#closing.signal)) this.#apply(batch);
+  }
+
+  /** @param {Batch} batch */
+  #apply({ items, offset, upToDate }) {
+    const touched = { messages: new Set(), runs: new Set() };
+    for (const event of items) {
+      const { messages, runs } = this.#reducer.apply(event);
+      for (const id of messages) touched.messages.add(id);
+      for (const id of runs) touched.runs.add(id);
+      this.#track(event);
+    }
+    // In the stream is durable and accepted, whatever became of the reply.
+    for (const delivery of this.#deliveries.values()) {
+      const arrived = delivery.again ? touched.runs.has(delivery.runId) : touched.messages.has(delivery.message.id);
+      if (arrived) this.#settle(delivery);
+    }
+    this.offset = offset;
+    const initial = !this.#caughtUp;
+    this.#caughtUp ||= upToDate;
+    this.#emit("change", { ...touched, offset, initial });
+    this.#announce();
+  }
+
+  /** Follows the runs asked for here. @param {any} event */
+  #track(event) {
+    const runId = event?.runId;
+    if (!this.#asked.has(runId)) return;
+    if (event.type === "RUN_STARTED") this.#asked.set(runId, "streaming");
+    if (event.type === "RUN_FINISHED" || event.type === "RUN_ERROR") this.#asked.delete(runId);
+    if (event.type === "RUN_ERROR") this.#error = new Error(String(event.message ?? "The run failed."));
+  }
+
+  /** @param {Delivery} delivery */
+  #post(delivery) {
+    const { id, role, parts } = delivery.message;
+    const { runId, data, controller } = delivery;
+    this.#error = undefined;
+    this.#deliveries.set(runId, delivery);
+    this.#asked.set(runId, "submitted");
+    this.#outgoing = this.#outgoing.then(async () => {
+      try {
+        await this.#persist(
+          (signal) => this.#connection.send([{ id, role, parts }], data, signal, { runId }),
+          controller.signal,
+          () => this.#deliveries.get(runId) !== delivery,
+        );
+        delivery.state = "sent";
+        if (delivery.again) this.#settle(delivery);
+      } catch (error) {
+        if (controller.signal.aborted) return;
+        delivery.state = "failed";
+        delivery.error = this.#error = asError(error);
+        this.#asked.delete(runId);
+        if (delivery.again) this.#settle(delivery);
+        this.#emit("error", { error, messageId: id, runId });
+      }
+      this.#changed([id]);
+    });
+    this.#changed([id]);
+  }
+
+  /**
+   * @template T
+   * @param {(signal: AbortSignal) => Promise<T>} request @param {AbortSignal} signal @param {() => boolean} [settled]
+   */
+  #persist(request, signal, settled) {
+    return persist(request, {
+      env: this.#env,
+      signal,
+      settled,
+      nudges: this.#nudges,
+      connected: () => this.#connectionStatus.state === "live",
+    });
+  }
+
+  /** @param {Delivery} delivery */
+  #settle({ runId }) {
+    this.#deliveries.delete(runId);
+    this.#nudges.dispatchEvent(new Event("nudge"));
+  }
+
+  /** @param {string} messageId */
+  #deliveryOf(messageId) {
+    return [...this.#deliveries.values()].find(({ message, again }) => message.id === messageId && !again);
+  }
+
+  /** @param {Set<string>} known @returns {Message[]} */
+  #pending(known) {
+    return [...this.#deliveries.values()]
+      .filter(({ message, again }) => !again && !known.has(message.id))
+      .map(({ message, state, error }) => ({
+        ...message,
+        metadata: { ...message.metadata, delivery: state, error: error?.message },
+      }));
+  }
+
+  /** @param {ConnectionStatus} status */
+  #connected(status) {
+    this.#connectionStatus = status;
+    if (status.state === "live") this.#nudges.dispatchEvent(new Event("nudge"));
+    this.#announce(true);
+  }
+
+  /** @param {string[]} messageIds */
+  #changed(messageIds) {
+    this.#emit("change", { messages: new Set(messageIds), runs: new Set(), offset: this.offset, initial: false });
+    this.#announce();
+  }
+
+  #announce(always = false) {
+    const { status } = this;
+    if (!always && status === this.#lastStatus) return;
+    this.#lastStatus = status;
+    this.#emit("status", { status, connectionStatus: this.#connectionStatus });
+  }
+
+  /** @param {string} type @param {object} detail */
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+/** @param {unknown} error */
+const asError = (error) => (error instanceof Error ? error : new Error(String(error)));

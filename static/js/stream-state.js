@@ -1,0 +1,244 @@
+/**
+ * What a reader of one stream knows, and what it asks next. Pure: a table of (phase, event) → state.
+ *
+ *     catch-up ──up to date──▶ sse ◀──after 5 min── long-poll
+ *        ▲                      │  ──cannot work──▶     │
+ *        └───── failed, dropped ┴───────────────────────┘      any ──▶ closed | gone
+ *
+ * Three rules carry it: events count only once the control event (or the page) that names the next
+ * offset is there; an offset never goes back, so a batch that comes twice counts once; and after any
+ * failure the next request is a plain read, which tells at once whether the server is there.
+ *
+ * @typedef {"catch-up" | "sse" | "long-poll" | "closed" | "gone"} Phase
+ *
+ * @typedef {object} StreamState
+ * @property {Phase} phase
+ * @property {string} offset            the last committed one
+ * @property {string} [cursor]          echoed to the server
+ * @property {boolean} upToDate
+ * @property {any[]} pending            SSE data whose control event has not arrived
+ * @property {number} controls          control events of this SSE response
+ * @property {boolean} drained          its last word was a control event alone: the server let go of us
+ * @property {number} failures          in a row
+ * @property {number} shortLives        SSE responses in a row that ended under a second
+ * @property {number} sseAfter          no SSE before (ms since the epoch)
+ * @property {number} notBefore         no request before: the server's Retry-After
+ * @property {string} askedKey          the last request,
+ * @property {number} askedAt           when it began,
+ * @property {number} repeats           and how often it was answered at once and had to be asked again
+ * @property {import("./types.js").Batch} [batch]   what the last event committed
+ * @property {{status: number, code?: string, error?: string}} [refusal]
+ *
+ * @typedef {{items: any[], offset?: string, cursor?: string, upToDate: boolean, closed: boolean}} Page
+ * @typedef {{key: string, at: number, repeats: number, query: Record<string, string>}} Plan
+ *
+ * What can happen: a request went out ("asked"); a whole reply came ("page"); SSE brought "data" and
+ * "control", brought no control event in time ("silent") or "ended", having lived so many ms since its
+ * headers; there was no reply, an error or a cut ("failed", with Retry-After as floor); we let go of a
+ * connection that may be dead ("dropped"); the server will not have us ("refused").
+ *
+ * @typedef {{type: "asked", at: number, plan: Plan}
+ *   | {type: "page", at: number} & Page
+ *   | {type: "data", items: any[]}
+ *   | {type: "control", at: number} & Omit<Page, "items">
+ *   | {type: "silent", at: number}
+ *   | {type: "ended", at: number, lived: number}
+ *   | {type: "failed", at: number, floor?: number, lived?: number}
+ *   | {type: "dropped", at: number}
+ *   | {type: "refused", status: number, code?: string, error?: string}} StreamEvent
+ */
+
+import { backoff } from "./backoff.js";
+
+export const BEGINNING = "-1";
+export const CONTROL_DEADLINE = 3_000;
+export const SSE_BLOCKED_FOR = 300_000;
+const SHORT_LIFE = 1_000;
+const SHORT_LIVES = 3;
+const AT_ONCE = 250;
+const POLLING = 2; // failures that count while plain reads work: polls at least every 4 s
+
+/** @param {string} [offset] @returns {StreamState} */
+export function initialState(offset = BEGINNING) {
+  return {
+    phase: "catch-up",
+    offset,
+    upToDate: false,
+    pending: [],
+    controls: 0,
+    drained: false,
+    failures: 0,
+    shortLives: 0,
+    sseAfter: 0,
+    notBefore: 0,
+    askedKey: "",
+    askedAt: 0,
+    repeats: 0,
+  };
+}
+
+/** @param {StreamState} state */
+export const isOver = (state) => state.phase === "closed" || state.phase === "gone";
+
+/** Caught up, and told of whatever comes next. @param {StreamState} state */
+export const isLive = (state) =>
+  state.upToDate && (state.phase === "long-poll" || (state.phase === "sse" && state.controls > 0));
+
+/**
+ * The next request and when it may begin. The same request must not be made twice without a pause.
+ *
+ * @param {StreamState} state @param {number} now @param {() => number} random
+ * @returns {Plan}
+ */
+export function plan(state, now, random) {
+  const key = `${state.phase} ${state.offset}`;
+  const again = key === state.askedKey && now - state.askedAt < AT_ONCE;
+  const repeats = again ? state.repeats + 1 : 0;
+  const tries = Math.max(state.failures, repeats);
+  const floor = Math.max(now, state.notBefore);
+  /** @type {Record<string, string>} */
+  const query = { offset: state.offset };
+  if (state.phase !== "catch-up") query.live = state.phase;
+  if (state.phase !== "catch-up" && state.cursor) query.cursor = state.cursor;
+  return { key, repeats, query, at: tries > 0 ? backoff(tries - 1, random, floor) : floor };
+}
+
+/**
+ * How long the reply under way may stay without a byte. SSE pings; a plain read should answer soon;
+ * a long-poll may be held for as long as the server likes, in practice under half a minute.
+ *
+ * @param {StreamState} state @param {number} ping   ms between two pings of the server
+ */
+export function patience(state, ping) {
+  if (state.phase === "sse") return 2.5 * ping;
+  return state.phase === "long-poll" ? 45_000 : 20_000;
+}
+
+/** @param {string} a @param {string} b */
+const isAfter = (a, b) => (b === BEGINNING || b === "now" ? a !== b : a > b);
+
+/** @param {StreamState} state @param {number} at @returns {Phase} */
+const liveMode = (state, at) => (at >= state.sseAfter ? "sse" : "long-poll");
+
+/** @param {StreamState} state @param {Page} page @returns {StreamState} */
+function commit(state, { items, offset = state.offset, cursor = state.cursor, upToDate, closed }) {
+  const moved = isAfter(offset, state.offset);
+  const next = moved ? offset : state.offset;
+  const news = moved || closed || upToDate !== state.upToDate;
+  return {
+    ...state,
+    phase: closed ? "closed" : state.phase,
+    offset: next,
+    cursor,
+    upToDate,
+    pending: [],
+    failures: moved ? 0 : state.failures,
+    batch: news ? { items: moved ? items : [], offset: next, upToDate: upToDate || closed } : undefined,
+  };
+}
+
+/** @param {StreamState} state @param {number} at @returns {StreamState} */
+const withoutSse = (state, at) => ({
+  ...state,
+  phase: state.phase === "sse" ? "long-poll" : state.phase,
+  pending: [],
+  shortLives: 0,
+  sseAfter: at + SSE_BLOCKED_FOR,
+});
+
+/** @param {StreamState} state @param {number} at @param {number | undefined} lived @returns {StreamState} */
+function countLife(state, at, lived) {
+  const short = lived !== undefined && lived < SHORT_LIFE && !state.drained;
+  const shortLives = short ? state.shortLives + 1 : 0;
+  return shortLives < SHORT_LIVES ? { ...state, shortLives } : withoutSse(state, at);
+}
+
+/** @template {StreamEvent["type"]} T @typedef {(state: StreamState, event: Extract<StreamEvent, {type: T}>) => StreamState} Move */
+
+/** @type {Move<"asked">} */
+const asked = (state, { at, plan: { key, repeats } }) => ({
+  ...state,
+  askedKey: key,
+  askedAt: at,
+  repeats,
+  pending: [],
+  controls: 0,
+  drained: false,
+});
+
+/** @type {Move<"page">} */
+function caughtUp(state, event) {
+  const next = commit(state, event);
+  if (isOver(next) || !event.upToDate) return next;
+  return { ...next, phase: liveMode(next, event.at), failures: Math.min(next.failures, POLLING) };
+}
+
+/** @type {Move<"page">} */
+function polled(state, event) {
+  const next = commit(state, event);
+  return isOver(next) ? next : { ...next, phase: liveMode(next, event.at), failures: 0 };
+}
+
+/** @type {Move<"data">} */
+const received = (state, { items }) => ({ ...state, pending: state.pending.concat(items) });
+
+/** @type {Move<"control">} */
+const controlled = (state, event) => ({
+  ...commit(state, { ...event, items: state.pending }),
+  controls: state.controls + 1,
+  drained: state.controls > 0 && state.pending.length === 0,
+});
+
+/** @type {Move<"silent">} */
+const silent = (state, { at }) => withoutSse(state, at);
+
+/** @type {Move<"ended">} */
+function ended(state, { at, lived }) {
+  if (state.controls === 0) return withoutSse(state, at);
+  const failures = lived < SHORT_LIFE ? state.failures : 0;
+  return countLife({ ...state, pending: [], failures }, at, lived);
+}
+
+/** @type {Move<"failed">} */
+function failed(state, { at, lived, floor = 0 }) {
+  const healthy = lived !== undefined && lived >= SHORT_LIFE;
+  return {
+    ...(state.phase === "sse" ? countLife(state, at, lived) : state),
+    phase: "catch-up",
+    upToDate: false,
+    pending: [],
+    failures: healthy ? 1 : state.failures + 1,
+    notBefore: at + floor,
+  };
+}
+
+/** @type {Move<"dropped">} */
+const dropped = (state) => ({ ...state, phase: "catch-up", pending: [], failures: 0, askedKey: "" });
+
+/** @type {Move<"refused">} */
+const refused = (state, { status, code, error }) => ({
+  ...state,
+  phase: "gone",
+  pending: [],
+  refusal: { status, code, error },
+});
+
+/** @type {Record<Phase, {[T in StreamEvent["type"]]?: Move<T>}>} */
+export const TRANSITIONS = {
+  "catch-up": { asked, page: caughtUp, failed, dropped, refused },
+  sse: { asked, data: received, control: controlled, silent, ended, failed, dropped, refused },
+  "long-poll": { asked, page: polled, failed, dropped, refused },
+  closed: {},
+  gone: {},
+};
+
+/**
+ * The state after `event`; an event the phase does not know changes nothing.
+ *
+ * @param {StreamState} state @param {StreamEvent} event @returns {StreamState}
+ */
+export function advance(state, event) {
+  const move = /** @type {Move<any> | undefined} */ (TRANSITIONS[state.phase][event.type]);
+  const before = { ...state, batch: undefined };
+  return move ? move(before, event) : before;
+}
