@@ -8,8 +8,6 @@ SHELL := bash
 
 VENV := .venv
 BIN := $(VENV)/bin
-HOST ?= 127.0.0.1
-PORT ?= 8000
 ARGS ?=
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -48,8 +46,8 @@ $(BROWSER): $(DEV) playwright/support/chromium.py
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-run: $(RUNTIME) ## serve on http://127.0.0.1:8000 (PORT=…, HOST=…, ARGS='--access open')
-	$(BIN)/python -m webapp serve --host $(HOST) --port $(PORT) $(ARGS)
+run: $(RUNTIME) ## serve on http://127.0.0.1:8000; ARGS='--port 9000 --access open' adds options
+	$(BIN)/python -m webapp serve $(ARGS)
 
 test: $(DEV) $(NODE) $(BROWSER) ## everything: linters, types, Python, JavaScript, real browsers
 	$(BIN)/python scripts/lanes.py static script python browser

@@ -17,8 +17,11 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(NAMES)}; default all")
     chosen = parser.parse_args().names or NAMES
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()}", flush=True)
-    commands = [[sys.executable, "-m", f"benchmarks.bench_{name}"] for name in chosen]
-    return int(any([subprocess.run(command, check=False).returncode for command in commands]))
+    failed = False
+    for name in chosen:
+        done = subprocess.run([sys.executable, "-m", f"benchmarks.bench_{name}"], check=False)
+        failed = failed or done.returncode != 0
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,132 @@
+"""The README is run: its commands work, its agent answers, its table of settings is complete."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import tomllib
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+import httpx
+import pytest
+from packaging.requirements import Requirement
+
+from tests.support.server import ROOT, ServerProcess, clean_environ
+from tests.support.waiting import eventually, free_port
+from webapp.settings import PREFIX, Settings
+
+README = (ROOT / "README.md").read_text()
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.M | re.S)
+
+
+def block(language: str, containing: str) -> str:
+    (found,) = [text for text in blocks(language) if containing in text]
+    return found
+
+
+def test_every_block_is_run_here() -> None:
+    """A new block needs a new test; these are the ones there are."""
+    assert len(blocks("python")) == 1
+    assert len(blocks("bash")) == 3
+
+
+def ask(server: ServerProcess, text: str) -> str:
+    chat = httpx.post(f"{server.url}/api/chats", json={}).json()
+    headers = {"Authorization": f"Bearer {chat['token']}"}
+    message = {"id": "m-1", "role": "user", "parts": [{"type": "text", "content": text}]}
+    url = f"{server.url}/api/chat?id={chat['id']}&mode=await"
+    assert httpx.post(url, json={"messages": [message]}, headers=headers, timeout=20).status_code == 200
+    snapshot = httpx.get(f"{server.url}/api/chats/{chat['id']}/snapshot", headers=headers).json()
+    return "".join(part["content"] for part in snapshot["messages"][-1]["parts"])
+
+
+def test_the_agent_of_your_own(start_server: Callable[..., ServerProcess], tmp_path: Path) -> None:
+    code = block("python", "my_agent.py")
+    (tmp_path / "my_agent.py").write_text(code)
+    (line,) = re.findall(r"DURABLE_CHAT_AGENT=(\S+) make run", block("bash", "DURABLE_CHAT_AGENT"))
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    server = start_server(env={"DURABLE_CHAT_AGENT": line, "PYTHONPATH": path})
+    assert "> Pieces of eight" in ask(server, "Pieces of eight")
+    written = [text for text in code.splitlines() if text.strip() and not text.startswith(("#", "import"))]
+    assert len(written) <= 10
+
+
+def test_the_same_by_http(start_server: Callable[..., ServerProcess]) -> None:
+    server = start_server(env={"DURABLE_CHAT_AGENT": "echo"})
+    script = block("bash", "curl").replace("http://127.0.0.1:8000", server.url)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    events = json.loads(done.stdout)
+    assert "".join(event.get("delta", "") for event in events).endswith("Echo: Hello")
+    assert events[-1]["type"] == "RUN_FINISHED"
+
+
+def test_the_two_commands(tmp_path: Path) -> None:
+    """``make run`` serves; ``make test`` is what runs this test."""
+    commands = [line.split("#")[0].strip() for line in block("bash", "make test").splitlines()]
+    assert commands == ["make run", "make test"]
+    port = free_port()
+    arguments = f"ARGS=--port {port} --data-dir {tmp_path / 'data'}"
+    process = subprocess.Popen(
+        ["make", "run", arguments], cwd=ROOT, env=clean_environ(), stdin=subprocess.DEVNULL, process_group=0
+    )
+    try:
+
+        def served() -> bool:
+            if process.poll() is not None:
+                raise RuntimeError(f"make run exited with {process.returncode}")
+            try:
+                return httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        eventually(served, timeout=25, what="make run serves")
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait(15)
+
+
+def test_make_names_what_the_docs_name() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    for document in PAGES:
+        named = set(re.findall(r"`[^`\n]*\bmake ([a-z-]+)[^`\n]*`", document.read_text()))
+        assert named <= targets, f"{document.name} names {named - targets}"
+
+
+def test_every_setting_is_in_the_table() -> None:
+    table = README[README.index("## Settings") : README.index("## What is promised")]
+    documented = set(re.findall(rf"`{PREFIX}([A-Z_]+)`", table))
+    areas = (type(getattr(Settings(), area.name)) for area in fields(Settings))
+    existing = {setting.metadata["key"] for area in areas for setting in fields(area)}
+    assert documented == existing
+
+
+@pytest.mark.parametrize("document", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)\)", document.read_text()):
+        if not target.startswith("http"):
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+@pytest.mark.parametrize("name", ["runtime", "dev"])
+def test_locks_fit_the_project_and_name_no_address(name: str) -> None:
+    """What ``make lock`` guarantees, in case it was not called."""
+    lock = (ROOT / "requirements" / f"{name}.lock").read_text()
+    assert "://" not in lock
+    locked = dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", lock, re.M))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + (project["optional-dependencies"]["dev"] if name == "dev" else [])
+    for requirement in map(Requirement, wanted):
+        assert requirement.specifier.contains(locked[requirement.name]), requirement
