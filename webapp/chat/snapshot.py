@@ -1,0 +1,71 @@
+"""A conversation as it stands after some events: an immutable value that is rendered, stored and continued.
+
+Owns its JSON shape, which ``static/js/chat-reducer.js`` reads and writes too:
+``{messages: [UIMessage…], activeRuns: [runId…], runs: {runId: RunInfo}, state: {…}, version}``.
+
+UIMessage: ``{id, role: user|assistant|system, parts: […], name?, metadata?}``.
+RunInfo: ``{runId, status, messageIds, agentId?, agentName?, triggerId?, attempt?, startedAt?, code?, error?,
+stoppedBy?: {participantId, name}, interrupts?, supersededBy?}``; ``status`` is ``running``, or for a run that
+ended other than with an answer ``stopped``, ``interrupted``, ``failed``, ``awaiting-approval`` or ``silent``.
+``supersededBy`` is the run of a newer attempt at the same message. Runs that simply ended are not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+REDUCER_VERSION: Final = 1
+"""Stored snapshots of another version are not read but made again from the stream."""
+
+UIMessage = dict[str, Any]
+RunInfo = dict[str, Any]
+
+
+class StaleSnapshot(ValueError):
+    """The JSON is no snapshot of this version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Nobody changes the lists and dicts in here: reducers share them and copy before they write.
+
+    ``state`` is what a reducer needs to continue in the middle of a message, as JSON.
+    """
+
+    messages: list[UIMessage] = field(default_factory=list)
+    runs: dict[str, RunInfo] = field(default_factory=dict)
+    active_runs: list[str] = field(default_factory=list)
+    state: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self, *, last: int | None = None) -> dict[str, Any]:
+        """As JSON; with ``last``, only that many messages from the end, and the runs that concern them."""
+        messages, runs = self.messages, self.runs
+        if last is not None and last < len(messages):
+            messages = messages[-last:] if last else []
+            shown = {message["id"] for message in messages}
+            runs = {
+                run_id: run
+                for run_id, run in runs.items()
+                if run["status"] == "running"
+                or run.get("triggerId") in shown
+                or not shown.isdisjoint(run["messageIds"])
+            }
+        return {
+            "messages": messages,
+            "activeRuns": self.active_runs,
+            "runs": runs,
+            "state": self.state,
+            "version": REDUCER_VERSION,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Snapshot:
+        """The snapshot that ``to_json`` wrote. Raises StaleSnapshot for anything else."""
+        try:
+            if data["version"] != REDUCER_VERSION:
+                raise StaleSnapshot(f"snapshot version {data['version']!r}, not {REDUCER_VERSION}")
+            return cls(data["messages"], data["runs"], data["activeRuns"], data["state"])
+        except (KeyError, TypeError) as error:
+            raise StaleSnapshot("not a snapshot") from error
