@@ -198,6 +198,13 @@ class ChatPage:
         read = "() => navigator.clipboard.readText()"
         return str(eventually(lambda: self.page.evaluate(read), timeout=PATIENCE, what="something copied"))
 
+    def assert_steady(self, rows: int) -> None:
+        """In no frame since this document was loaded were there fewer rows, or did a text fall back."""
+        seen = self.page.evaluate("window.__watch")
+        assert seen["frames"] > 0
+        assert seen["fewest"] >= rows, f"a frame showed {seen['fewest']} of {rows} rows"
+        assert not seen["shrunk"], f"text became shorter (id, before, after): {seen['shrunk']}"
+
     def mark(self) -> None:
         """Leave a note in the document: a reload would wipe it."""
         self.page.evaluate("() => { window.__mark = true }")
