@@ -12,7 +12,12 @@ import random
 import secrets
 from collections.abc import Generator
 
+import hypothesis
 import pytest
+
+# A slow machine is no counterexample.
+hypothesis.settings.register_profile("project", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("project")
 
 SLOW_TIMEOUT = 300
 
