@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -88,7 +89,7 @@ def measure(page: Page, server: ServerProcess, readers: int) -> list[object]:
             sent[message_id] = time.time()
             client.post(f"{server.url}/api/chat?id={chat['id']}", json=body).raise_for_status()
             acks.append((time.time() - sent[message_id]) * 1000)
-            eventually(lambda key=message_id: page.evaluate("key => key in window.__arrived", key))
+            eventually(partial(page.evaluate, "key => key in window.__arrived", message_id))
         arrived = page.evaluate("window.__arrived")
     delays = [arrived[key] - moment * 1000 for key, moment in sent.items()]
     both = (acks, delays)

@@ -2,16 +2,7 @@
 
 ``local`` serves an embedded engine, ``http`` a server elsewhere; the chat cannot tell which.
 
-    StreamError
-    ├── StreamNotFound            404: there is no such stream
-    ├── StreamGone                410: soft-deleted, or the offset belongs to an earlier generation
-    ├── StreamConflict            409: exists with another configuration, or content type differs
-    ├── StreamClosed              409: closed; carries ``tail``
-    ├── StaleEpoch                403: fenced by a newer epoch; carries ``current_epoch``
-    ├── SequenceGap               409: carries ``expected`` and ``received``
-    ├── InvalidRequest            400: bad offset, bad JSON
-    ├── PayloadTooLarge           413
-    └── StreamsUnavailable        503: not accepted, try again; carries ``retry_after`` seconds
+It fails with the types of ``protocol.errors``, which are re-exported here.
 """
 
 from __future__ import annotations
@@ -20,67 +11,40 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from webapp.streams.protocol.errors import (
+    InvalidRequest,
+    PayloadTooLarge,
+    SequenceGap,
+    StaleEpoch,
+    StreamClosed,
+    StreamConflict,
+    StreamError,
+    StreamGone,
+    StreamNotFound,
+    StreamsUnavailable,
+)
+from webapp.streams.protocol.producers import ProducerTuple
 from webapp.streams.wire import WireRequest, WireResponse
 
+__all__ = [
+    "BEGINNING",
+    "AppendReceipt",
+    "InvalidRequest",
+    "PayloadTooLarge",
+    "ProducerTuple",
+    "ReadPage",
+    "SequenceGap",
+    "StaleEpoch",
+    "StreamClient",
+    "StreamClosed",
+    "StreamConflict",
+    "StreamError",
+    "StreamGone",
+    "StreamNotFound",
+    "StreamsUnavailable",
+]
+
 BEGINNING = "-1"
-
-
-class StreamError(Exception):
-    """Anything a stream client raises on purpose."""
-
-
-class StreamNotFound(StreamError):
-    pass
-
-
-class StreamGone(StreamError):
-    pass
-
-
-class StreamConflict(StreamError):
-    pass
-
-
-class InvalidRequest(StreamError):
-    pass
-
-
-class PayloadTooLarge(StreamError):
-    pass
-
-
-class StreamClosed(StreamError):
-    def __init__(self, message: str, *, tail: str) -> None:
-        super().__init__(message)
-        self.tail = tail
-
-
-class StaleEpoch(StreamError):
-    def __init__(self, message: str, *, current_epoch: int) -> None:
-        super().__init__(message)
-        self.current_epoch = current_epoch
-
-
-class SequenceGap(StreamError):
-    def __init__(self, message: str, *, expected: int, received: int) -> None:
-        super().__init__(message)
-        self.expected = expected
-        self.received = received
-
-
-class StreamsUnavailable(StreamError):
-    def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-
-
-@dataclass(frozen=True, slots=True)
-class ProducerTuple:
-    """Who appends and which append this is (protocol section 5.2.1)."""
-
-    id: str
-    epoch: int
-    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +69,7 @@ class ReadPage:
 
 
 class StreamClient(Protocol):
-    """What the chat may know of streams. Paths are relative, such as ``chats/abc``; messages are JSON bytes."""
+    """What the chat may know of streams. Paths are relative (``chats/abc``), messages are JSON bytes."""
 
     async def ensure(self, path: str, *, content_type: str = "application/json") -> str:
         """Create the stream unless it exists; return its tail offset."""
