@@ -21,7 +21,6 @@ from benchmarks.report import percentile, table
 from tests.support.server import ServerProcess
 from webapp.streams.clients.local import LocalStreamClient
 from webapp.streams.engine import Engine
-from webapp.streams.limits import StreamLimits
 from webapp.streams.store.sqlite import SqliteStore
 
 TURNS = (10, 100, 1000)
@@ -69,7 +68,7 @@ def name(turns: int) -> str:
 async def seed(data_dir: Path) -> None:
     """Write the chats straight into the stream store, a turn per append."""
     store = SqliteStore.open(data_dir)
-    client = LocalStreamClient(Engine(store, limits=StreamLimits()), store)
+    client = LocalStreamClient(Engine(store))
     try:
         for turns in TURNS:
             path = f"chats/{name(turns)}"
