@@ -1,0 +1,165 @@
+/** Markdown that is still arriving, as nodes. Text becomes text nodes, never HTML. Knows no messages. */
+
+import { h, morph, morphChildren } from "./dom.js";
+import { parseBlocks, parseInline, settled } from "./markdown-parse.js";
+
+/** @typedef {import("./markdown-parse.js").Block} Block */
+/** @typedef {import("./markdown-parse.js").BlockBody} BlockBody */
+/** @typedef {import("./markdown-parse.js").Inline} Inline */
+
+const MAX_DEPTH = 8;
+
+/**
+ * One growing text in one container. A block is final once the next one has begun; only the last is rendered again.
+ */
+export class MarkdownView {
+  #container;
+  #text = "";
+  /** Where the last, open block begins in the text, and how many nodes stand before it. */
+  #start = 0;
+  #done = 0;
+  /** @type {Block | undefined} */
+  #open;
+
+  /**
+   * @param {Element} container
+   * @param {string} [rendered] the text that the server has rendered into it
+   */
+  constructor(container, rendered = "") {
+    this.#container = container;
+    const blocks = parseBlocks(rendered);
+    const last = blocks[blocks.length - 1];
+    if (!last || blocks.length !== container.children.length) return;
+    this.#text = rendered;
+    this.#start = last.start;
+    this.#done = blocks.length - 1;
+  }
+
+  /**
+   * @param {string} text all of it
+   * @param {boolean} growing whether more will come
+   */
+  update(text, growing) {
+    if (!text.startsWith(this.#text)) {
+      this.#start = this.#done = 0;
+      this.#open = undefined;
+    }
+    this.#text = text;
+    const tail = text.slice(this.#start);
+    const blocks = parseBlocks(growing ? settled(tail) : tail);
+    const { children } = this.#container;
+    blocks.forEach((block, index) => {
+      const open = growing && index === blocks.length - 1;
+      const present = children[this.#done + index];
+      if (!present) this.#container.append(blockNode(block, open));
+      else patch(present, index ? undefined : this.#open, block, open);
+    });
+    while (children.length > this.#done + blocks.length) this.#container.lastElementChild?.remove();
+    const last = blocks[blocks.length - 1];
+    if (!last) return;
+    this.#start += last.start;
+    this.#done += blocks.length - 1;
+    this.#open = last;
+  }
+}
+
+/**
+ * Brings the node of an open block up to date. Long blocks grow at their end: what stands before it is not touched.
+ * @param {Element} node
+ * @param {Block | undefined} was
+ * @param {Block} block
+ * @param {boolean} open
+ */
+function patch(node, was, block, open) {
+  if (was?.kind === "list" && block.kind === "list" && was.loose === block.loose && node.children.length === was.items.length) {
+    const kept = was.items.findIndex((item, index) => item !== block.items[index] || index === was.items.length - 1);
+    block.items.slice(kept).forEach((item, index) => {
+      const fresh = itemNode(item, block.loose, open && kept + index === block.items.length - 1, 0);
+      const present = node.children[kept + index];
+      if (present) morph(present, fresh);
+      else node.append(fresh);
+    });
+    while (node.children.length > block.items.length) node.lastElementChild?.remove();
+  } else if (was?.kind === "code" && block.kind === "code" && was.lang === block.lang && block.text.startsWith(was.text)) {
+    const text = node.querySelector("code")?.lastChild;
+    if (text instanceof Text) text.appendData(block.text.slice(was.text.length));
+  } else if (was?.kind === "paragraph" && block.kind === "paragraph" && node.tagName === "P") {
+    morphChildren(node, inlineNodes(block.text, open));
+  } else {
+    morph(node, blockNode(block, open));
+  }
+}
+
+/**
+ * @param {BlockBody} block
+ * @param {boolean} open
+ * @param {number} [depth]
+ * @returns {HTMLElement}
+ */
+function blockNode(block, open, depth = 0) {
+  switch (block.kind) {
+    case "paragraph":
+      return h("p", {}, inlineNodes(block.text, open));
+    case "heading":
+      return h(`h${block.level}`, {}, inlineNodes(block.text, open));
+    case "code":
+      return codeNode(block.text, block.lang);
+    case "quote":
+      return h("blockquote", {}, ...blockNodes(block.text, open, depth + 1));
+    case "list": {
+      const { items, first, loose } = block;
+      const nodes = items.map((item, index) => itemNode(item, loose, open && index === items.length - 1, depth));
+      return h(block.ordered ? "ol" : "ul", { start: block.ordered && first !== 1 ? String(first) : null }, ...nodes);
+    }
+    case "table": {
+      /** @param {string} tag @param {string[]} row */
+      const rowNode = (tag, row) =>
+        h("tr", {}, ...row.map((cell, column) => h(tag, { class: block.align[column] ? `align-${block.align[column]}` : null }, inlineNodes(cell, false))));
+      const body = block.rows.length ? [h("tbody", {}, ...block.rows.map((row) => rowNode("td", row)))] : [];
+      return h("table", {}, h("thead", {}, rowNode("th", block.head)), ...body);
+    }
+    case "rule":
+      return h("hr");
+  }
+}
+
+/** @param {string} text @param {boolean} open @param {number} depth */
+function blockNodes(text, open, depth) {
+  if (depth > MAX_DEPTH) return [text];
+  const blocks = parseBlocks(text);
+  return blocks.map((block, index) => blockNode(block, open && index === blocks.length - 1, depth));
+}
+
+/** @param {string} text @param {boolean} loose @param {boolean} open @param {number} depth */
+function itemNode(text, loose, open, depth) {
+  const nodes = blockNodes(text, open, depth + 1);
+  return h("li", {}, ...nodes.flatMap((node) => (!loose && node instanceof HTMLElement && node.tagName === "P" ? [...node.childNodes] : [node])));
+}
+
+/** The server's frame for code, which gives it its colours later. @param {string} text @param {string} lang */
+function codeNode(text, lang) {
+  const language = /^[\w+#.-]{1,32}/.exec(lang)?.[0].toLowerCase();
+  const code = h("code", { class: language ? `language-${language}` : null }, text);
+  return h("figure", { class: "code" }, h("figcaption", {}, h("span", { class: "lang" }, language ?? ""), copyButton("Copy code")), h("pre", {}, code));
+}
+
+/** A button that speaks through its label and its picture: it adds no text to what is said. @param {string} label */
+export function copyButton(label) {
+  return h("button", { class: "copy", type: "button", "data-action": "copy-code", "aria-label": label });
+}
+
+/** @param {string} text @param {boolean} open */
+function inlineNodes(text, open) {
+  const fragment = document.createDocumentFragment();
+  fragment.append(...parseInline(text, open).map(inlineNode));
+  return fragment;
+}
+
+/** @param {Inline} node @returns {Node | string} */
+function inlineNode(node) {
+  if (typeof node === "string") return node;
+  if (node.kind === "break") return h("br");
+  if (node.kind === "code") return h("code", {}, node.text);
+  const children = node.children.map(inlineNode);
+  return node.kind === "link" ? h("a", { href: node.href, rel: "noopener noreferrer nofollow ugc", target: "_blank" }, ...children) : h(node.kind, {}, ...children);
+}
