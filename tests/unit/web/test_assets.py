@@ -1,0 +1,50 @@
+"""Static files: found, typed, addressed by content."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+from webapp.assets import Assets, locate
+
+
+def _tree(root: Path) -> Path:
+    (root / "js").mkdir(parents=True)
+    (root / "js" / "main.js").write_text("import './other.js';\n" * 50)
+    (root / "icon.svg").write_text("<svg/>")
+    (root / "README.md").write_text("not served")
+    return root
+
+
+def test_files_are_typed_and_compressed_where_it_helps(tmp_path: Path) -> None:
+    assets = Assets(_tree(tmp_path))
+    script = assets.get("js/main.js")
+    assert script is not None
+    assert script.media_type == "text/javascript; charset=utf-8"
+    assert script.gzipped is not None
+    assert gzip.decompress(script.gzipped) == script.body
+    icon = assets.get("icon.svg")
+    assert icon is not None
+    assert icon.gzipped is None
+    assert set(assets.files) == {"js/main.js", "icon.svg"}
+
+
+def test_nothing_outside_the_tree_can_be_named(tmp_path: Path) -> None:
+    assets = Assets(_tree(tmp_path / "static"))
+    (tmp_path / "secret.txt").write_text("no")
+    for path in ("../secret.txt", "/../secret.txt", "js/../../secret.txt", "", "js", "README.md"):
+        assert assets.get(path) is None
+
+
+def test_any_change_changes_every_address(tmp_path: Path) -> None:
+    before = Assets(_tree(tmp_path))
+    again = Assets(tmp_path)
+    (tmp_path / "icon.svg").write_text("<svg></svg>")
+    after = Assets(tmp_path)
+    assert before.url("js/main.js") == again.url("js/main.js") != after.url("js/main.js")
+    assert before.url("/js/main.js") == f"/static/{before.version}/js/main.js"
+
+
+def test_the_products_own_directories_are_found() -> None:
+    assert (locate("templates") / "base.html").is_file()
+    assert locate("static").is_dir()

@@ -1,0 +1,101 @@
+"""Settings: defaults, values, refusals, the secret that does not show."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from stat import S_IMODE
+
+import pytest
+
+from webapp.settings import BadSetting, Secret, Settings, secret_keys
+
+
+def test_an_empty_environment_gives_the_documented_defaults() -> None:
+    settings = Settings.from_environ({})
+    assert (settings.server.host, settings.server.port) == ("127.0.0.1", 8000)
+    assert settings.storage.data_dir == Path("data")
+    assert settings.security.access == "private"
+    assert settings.agents.agent == "demo"
+    assert settings == Settings.from_environ({"DURABLE_CHAT_PORT": "", "HOME": "/root"})
+
+
+def test_values_are_read_by_area() -> None:
+    settings = Settings.from_environ(
+        {
+            "DURABLE_CHAT_PORT": "0",
+            "DURABLE_CHAT_DATA_DIR": "/var/chat",
+            "DURABLE_CHAT_ACCESS": "open",
+            "DURABLE_CHAT_ALLOWED_HOSTS": "Chat.example.org, *.example.net",
+            "DURABLE_CHAT_SECRET_KEY": "a-new-key-of-length-24, an-old-key-of-length-24",
+            "DURABLE_CHAT_PING_INTERVAL": "0.5",
+            "DURABLE_CHAT_STREAMS_URL": "https://streams.example.org/v1/stream/",
+            "DURABLE_CHAT_DEMO_WORD_DELAY": "0",
+        }
+    )
+    assert settings.server.port == 0
+    assert settings.storage.data_dir == Path("/var/chat")
+    assert settings.security.access == "open"
+    assert settings.server.allowed_hosts == ("chat.example.org", "*.example.net")
+    assert [key.reveal()[:5] for key in settings.security.secret_key] == ["a-new", "an-ol"]
+    assert settings.streams.ping_interval == 0.5
+    assert settings.streams.url == "https://streams.example.org/v1/stream"
+    assert settings.agents.demo_word_delay == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("PORT", "eighty"),
+        ("PORT", "65536"),
+        ("PORT", "²"),
+        ("ACCESS", "public"),
+        ("PING_INTERVAL", "0"),
+        ("PING_INTERVAL", "nan"),
+        ("LEASE", "-1"),
+        ("SLOTS_TOTAL", "1.5"),
+        ("SECRET_KEY", "short"),
+        ("STREAMS_URL", "ftp://example.org"),
+        ("STREAMS_URL", "http://user:pass@example.org"),
+        ("STREAMS_URL", "http://example.org/?a=b"),
+        ("PROT", "8000"),
+    ],
+)
+def test_a_bad_value_is_one_line_that_names_the_key(key: str, value: str) -> None:
+    with pytest.raises(BadSetting) as refusal:
+        Settings.from_environ({f"DURABLE_CHAT_{key}": value})
+    assert str(refusal.value).startswith(f"DURABLE_CHAT_{key}: ")
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_secret_does_not_show_itself() -> None:
+    settings = Settings.from_environ(
+        {"DURABLE_CHAT_SECRET_KEY": "canary-canary-canary", "DURABLE_CHAT_STREAMS_WRITE_TOKEN": "canary"}
+    )
+    for area in fields(settings):
+        shown = f"{getattr(settings, area.name)!r} {getattr(settings, area.name)}"
+        assert "canary" not in shown
+    assert settings.streams.write_token.reveal() == "canary"
+    assert settings.streams.write_token == Secret("canary") != Secret("other")
+    assert not Secret("")
+
+
+def test_the_generated_key_is_private_and_stays(tmp_path: Path) -> None:
+    settings = Settings.from_environ({"DURABLE_CHAT_DATA_DIR": str(tmp_path / "new" / "data")})
+    first = secret_keys(settings)
+    assert len(first) == 1
+    assert len(first[0].reveal()) >= 43
+    assert secret_keys(settings) == first
+    assert S_IMODE((tmp_path / "new" / "data" / "secret-key").stat().st_mode) == 0o600
+
+
+def test_a_damaged_key_file_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "secret-key").write_text("")
+    with pytest.raises(BadSetting, match="DURABLE_CHAT_SECRET_KEY"):
+        secret_keys(Settings.from_environ({"DURABLE_CHAT_DATA_DIR": str(tmp_path)}))
+
+
+def test_a_configured_key_writes_nothing(tmp_path: Path) -> None:
+    environ = {"DURABLE_CHAT_DATA_DIR": str(tmp_path), "DURABLE_CHAT_SECRET_KEY": "k" * 16}
+    assert secret_keys(Settings.from_environ(environ)) == (Secret("k" * 16),)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,180 @@
+"""``durable-chat serve`` and ``durable-chat streams``: from a command line to a running server.
+
+Owns options, what is printed, and the exit code. Whatever stops the start is one line on stderr and exit
+code 1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import os
+import socket
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import structlog
+
+from webapp import __version__
+from webapp.agents.base import Agent
+from webapp.agents.registry import AgentNotFound, load_agent
+from webapp.agents.scripted import DemoAgent
+from webapp.app import create_app
+from webapp.chat.catalog import CatalogTooNew
+from webapp.settings import BadSetting, Settings
+from webapp.streams.store.sqlite import StoreError
+from webapp.web.server import CannotListen, bind, serve
+from webapp.web.standalone import StandaloneStreams
+
+START_ERRORS = (BadSetting, AgentNotFound, CannotListen, StoreError, CatalogTooNew)
+
+_data_dir = click.option("--data-dir", type=click.Path(path_type=Path), help="Where everything is kept.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="durable-chat")
+def main() -> None:
+    """AI chat in which the session, not the request, is the durable thing."""
+
+
+@main.command("serve")
+@click.option("--host", help="Address to listen on; 0.0.0.0 for the local network.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 for any free one.")
+@_data_dir
+@click.option(
+    "--access",
+    type=click.Choice(["private", "open"]),
+    help="private: by invitation. open: whoever knows a chat's id may take part.",
+)
+def serve_command(host: str | None, port: int | None, data_dir: Path | None, access: str | None) -> None:
+    """Run the chat with everything it needs."""
+    options = {"HOST": host, "PORT": port, "DATA_DIR": data_dir, "ACCESS": access}
+    _run(lambda: _serve(_settings(options)))
+
+
+@main.command("streams")
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on.  [default: 4437]")
+@_data_dir
+def streams_command(host: str | None, port: int | None, data_dir: Path | None) -> None:
+    """Run the Durable Streams server alone, at /v1/stream."""
+    options = {"HOST": host, "PORT": 4437 if port is None else port, "DATA_DIR": data_dir}
+    _run(lambda: _streams(_settings(options)))
+
+
+async def _serve(settings: Settings) -> None:
+    listen = bind(settings.server.host, settings.server.port)
+    names = lan_addresses() if settings.server.host in {"0.0.0.0", "::"} else (settings.server.host,)  # noqa: S104
+    server = replace(settings.server, allowed_hosts=(*settings.server.allowed_hosts, *names))
+    app = create_app(replace(settings, server=server), agents=load_agents(settings))
+    await serve(
+        app,
+        listen=listen,
+        lifespan=app.lifespan(),
+        on_ready=lambda: _print_addresses("Durable Chat", listen, names),
+        on_signal=app.state["drain"].set,
+        grace=server.shutdown_grace,
+        concurrency=server.concurrency,
+        forwarded_allow_ips=server.forwarded_allow_ips,
+    )
+
+
+async def _streams(settings: Settings) -> None:
+    listen = bind(settings.server.host, settings.server.port)
+    app = StandaloneStreams(settings)
+    await serve(
+        app,
+        listen=listen,
+        lifespan=app.lifespan(),
+        on_ready=lambda: _print_addresses("Durable Streams", listen, ()),
+        on_signal=app.drain.set,
+        grace=settings.server.shutdown_grace,
+        concurrency=settings.server.concurrency,
+        forwarded_allow_ips=settings.server.forwarded_allow_ips,
+    )
+
+
+def load_agents(settings: Settings) -> dict[str, Agent]:
+    """The agents of the chat by id. Raises AgentNotFound."""
+    if settings.agents.agent == "demo":
+        agent: Agent = DemoAgent(long_word_delay=settings.agents.demo_word_delay)
+    else:
+        agent = load_agent(settings.agents.agent)
+    return {agent.id: agent}
+
+
+def lan_addresses() -> tuple[str, ...]:
+    """This machine's addresses on the local network, as far as its resolver and routes tell."""
+    found = set()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Nothing is sent: connecting a datagram socket only picks the route, and with it our own address.
+            probe.connect(("192.0.2.1", 9))
+            found.add(probe.getsockname()[0])
+        except OSError:
+            pass
+    try:
+        found.update(
+            str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
+        )
+    except OSError:
+        pass
+    return tuple(sorted(one for one in found if not ipaddress.ip_address(one).is_loopback))
+
+
+def _settings(options: Mapping[str, Any]) -> Settings:
+    """The environment, overridden by what stands on the command line."""
+    given = {f"DURABLE_CHAT_{key}": str(value) for key, value in options.items() if value is not None}
+    return Settings.from_environ(os.environ | given)
+
+
+def _run(main_coroutine: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    _configure_logging()
+    try:
+        with asyncio.Runner(loop_factory=_event_loop()) as runner:
+            runner.run(main_coroutine())
+    except START_ERRORS as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or 'The data directory'}: {error.strerror or error}")
+
+
+def _event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop  # noqa: PLC0415 - not available on every platform
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def _print_addresses(product: str, listen: socket.socket, names: tuple[str, ...]) -> None:
+    port = listen.getsockname()[1]
+    hosts = (
+        ["127.0.0.1", *names] if listen.getsockname()[0] in {"0.0.0.0", "::"} else [listen.getsockname()[0]]
+    )
+    for host in dict.fromkeys(hosts):
+        shown = f"[{host}]" if ":" in host else host
+        click.echo(f"{product} is ready: http://{shown}:{port}")
+
+
+def _configure_logging() -> None:
+    """One line of key=value per event on stderr. uvicorn's own lines only where something is wrong."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=click.get_text_stream("stderr")),
+    )
+
+
+def _fail(line: str) -> NoReturn:
+    click.echo(f"durable-chat: {' '.join(line.split())}", err=True)
+    raise SystemExit(1)

@@ -1,0 +1,97 @@
+"""Opens what the app runs on, in order, and closes it in reverse.
+
+store → engine → stream client → catalog → capabilities → sessions → supervisor, which recovers what an
+earlier process left behind before the first request is served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from litestar import Litestar
+
+from webapp.agents.base import Agent
+from webapp.chat.catalog import Catalog
+from webapp.chat.runs import Supervisor
+from webapp.chat.runs_limits import RunLimits
+from webapp.chat.sessions import Sessions
+from webapp.settings import Settings, secret_keys
+from webapp.sharing.capabilities import Capabilities
+from webapp.streams.clients.base import StreamClient
+from webapp.streams.clients.local import LocalStreamClient
+from webapp.streams.limits import Drain, Slots
+from webapp.web.cookies import CookieSigner
+from webapp.web.embedded import open_engine
+from webapp.web.render import Pages
+from webapp.web.services import Services, install
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the app is made of before anything is open. ``streams`` replaces the embedded server."""
+
+    settings: Settings
+    clock: Callable[[], float]
+    ids: Callable[[], str]
+    agents: Mapping[str, Agent]
+    streams: StreamClient | None
+    drain: Drain
+    pages: Pages
+
+
+@asynccontextmanager
+async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
+    """Litestar lifespan: ``app.state`` has the services inside, and not outside."""
+    settings = parts.settings
+    async with AsyncExitStack() as stack:
+        streams, engine = parts.streams, None
+        if streams is None:
+            engine = await stack.enter_async_context(
+                open_engine(settings, clock=parts.clock, drain=parts.drain)
+            )
+            streams = LocalStreamClient(engine)
+            stack.push_async_callback(streams.aclose)
+        catalog = await Catalog.open(_database_url(settings), clock=parts.clock)
+        stack.push_async_callback(catalog.aclose)
+        sessions = Sessions(streams=streams, cache=catalog.snapshots)
+        supervisor = Supervisor(
+            streams=streams,
+            sessions=sessions,
+            catalog=catalog,
+            agents=parts.agents,
+            limits=RunLimits(lease=settings.agents.lease, time_limit=settings.agents.run_time_limit),
+            clock=parts.clock,
+            ids=parts.ids,
+        )
+        stack.push_async_callback(supervisor.aclose, grace=settings.server.run_grace)
+        # Nobody else can be using the embedded store, so every run left open is ours to end.
+        await supervisor.start(take_all=engine is not None)
+        services = Services(
+            settings=settings,
+            streams=streams,
+            engine=engine,
+            catalog=catalog,
+            capabilities=Capabilities(catalog, access=settings.security.access),
+            sessions=sessions,
+            supervisor=supervisor,
+            cookies=CookieSigner(secret_keys(settings)),
+            pages=parts.pages,
+            slots=Slots(
+                per_principal=settings.streams.slots_per_principal,
+                per_stream=settings.streams.slots_per_stream,
+                total=settings.streams.slots_total,
+            ),
+            drain=parts.drain,
+            clock=parts.clock,
+            ids=parts.ids,
+        )
+        install(app.state, services)
+        stack.callback(install, app.state, None)
+        yield
+
+
+def _database_url(settings: Settings) -> str:
+    """The configured database, else a file beside the streams."""
+    return settings.storage.database_url or f"sqlite:///{settings.storage.data_dir / 'catalog.db'}"

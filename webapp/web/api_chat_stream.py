@@ -1,0 +1,73 @@
+"""The read proxy: a chat's stream for those who may see it, from an offset, live or not.
+
+Nothing of the stream server shows through but the protocol itself: the path is made from the checked id, query
+and headers pass allow-lists, and an error is told in our own words.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from litestar import route
+
+from webapp.chat.messages import Role
+from webapp.streams.asgi import Responder
+from webapp.streams.clients.base import InvalidRequest, StreamError, StreamsUnavailable
+from webapp.streams.wire import WireRequest, WireResponse
+from webapp.web.bodies import ChatRequest
+from webapp.web.errors import StreamRefused, describe, json_body
+from webapp.web.guards import SAME_ORIGIN_READ, enter
+from webapp.web.identity import Visitor
+from webapp.web.proxy_headers import allowed_query, allowed_request_headers, allowed_response_headers
+from webapp.web.services import Services
+
+
+@route("/api/chat-stream", http_method=["GET", "HEAD"], opt={SAME_ORIGIN_READ: True})
+async def read_chat(request: ChatRequest, services: Services, visitor: Visitor, id: str = "") -> Responder:
+    """Durable Streams reads of one chat: ``offset``, ``live`` and ``cursor`` mean what the protocol says."""
+    await enter(services, visitor, id, Role.VIEW)
+    await services.sessions.ensure(id)
+    query = allowed_query(parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
+    live = any(name == "live" for name, _ in query)
+    upstream = WireRequest(
+        method=request.method,
+        path=services.sessions.path(id),
+        query=query,
+        headers=allowed_request_headers(request.headers),
+    )
+
+    async def answer() -> WireResponse:
+        try:
+            reply = _checked(await services.streams.forward(upstream))
+        except (StreamError, StreamRefused) as error:
+            return _refusal(error)
+        headers = allowed_response_headers(reply.headers, live=live)
+        return WireResponse(status=reply.status, headers=headers, body=reply.body)
+
+    # The responder calls ``answer`` once it holds the slot, and gives the slot back however the reply ends.
+    principal = visitor.participant.id
+    return Responder(
+        answer,
+        slot=(lambda: services.slots.claim(principal, id)) if live else None,
+        write_timeout=services.settings.streams.write_timeout,
+    )
+
+
+def _checked(reply: WireResponse) -> WireResponse:
+    """Turn the stream server's refusals into ours; its own words may name what a browser must not see."""
+    if reply.status < 400:
+        return reply
+    if reply.status == 400:
+        raise InvalidRequest("the stream server refused the read")
+    if reply.status in {404, 410}:
+        raise StreamRefused(reply.status)
+    raise StreamsUnavailable(f"the stream server answered {reply.status}")
+
+
+def _refusal(error: Exception) -> WireResponse:
+    problem = describe(error)
+    headers = (("Content-Type", "application/json"), *problem.headers.items())
+    return WireResponse(status=problem.status, headers=headers, body=json_body(problem))
+
+
+ROUTES = [read_chat]

@@ -1,0 +1,90 @@
+"""Chats as programs see them: create, list, snapshot, share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Response, get, post, put
+
+from webapp.chat.catalog import Chat
+from webapp.chat.errors import ChatNotFound
+from webapp.chat.messages import Role
+from webapp.web.bodies import ChatRequest, read_struct
+from webapp.web.guards import CHAT_ID, enter
+from webapp.web.identity import Visitor, forbid_scoped, remember
+from webapp.web.render import chat_url
+from webapp.web.schemas import NewChat, NewShare
+from webapp.web.services import Services
+
+
+@post("/api/chats")
+async def create_chat(request: ChatRequest, services: Services, visitor: Visitor) -> Response[Any]:
+    """201 ``{id, url, token}``; the token is a bearer token for this chat, shown only now."""
+    forbid_scoped(visitor)
+    return await _create(services.ids(), request, services, visitor)
+
+
+@put("/api/chats/{chat_id:str}")
+async def put_chat(chat_id: str, request: ChatRequest, services: Services, visitor: Visitor) -> Response[Any]:
+    """The same with an id of the caller's: 201, or 200 without token if they have it already."""
+    if CHAT_ID.fullmatch(chat_id) is None:
+        raise ChatNotFound
+    if visitor.only_chat != chat_id:
+        forbid_scoped(visitor)
+    return await _create(chat_id, request, services, visitor)
+
+
+@get("/api/chats")
+async def list_chats(services: Services, visitor: Visitor) -> Response[Any]:
+    chats = await services.catalog.list_chats(visitor.participant.id)
+    seen = [chat for chat in chats if visitor.only_chat in (None, chat.id)]
+    return Response({"chats": [_summary(chat) for chat in seen]})
+
+
+@get("/api/chats/{chat_id:str}/snapshot")
+async def snapshot(chat_id: str, services: Services, visitor: Visitor) -> Response[Any]:
+    """``{messages, activeRuns, runs, state, version, offset}``: continue by reading the stream from ``offset``."""
+    await enter(services, visitor, chat_id, Role.VIEW)
+    at = await services.sessions.snapshot(chat_id)
+    return Response({**at.snapshot.to_json(), "offset": at.offset})
+
+
+@post("/api/chats/{chat_id:str}/shares")
+async def share(chat_id: str, request: ChatRequest, services: Services, visitor: Visitor) -> Response[Any]:
+    """201 ``{url, role}``: whoever opens the link gets the role."""
+    await enter(services, visitor, chat_id, Role.MANAGE)
+    wanted = await read_struct(request, NewShare)
+    role = Role[wanted.role.upper()]
+    token = await services.capabilities.create_link(chat_id, role=role, by=visitor.participant)
+    return Response({"url": absolute_url(request, f"/s/{token}"), "role": wanted.role}, status_code=201)
+
+
+def absolute_url(request: ChatRequest, path: str) -> str:
+    """``path`` on the host that was asked, which a guard has checked to be ours."""
+    return f"{request.scope['scheme']}://{request.headers['host']}{path}"
+
+
+async def _create(chat_id: str, request: ChatRequest, services: Services, visitor: Visitor) -> Response[Any]:
+    wanted = await read_struct(request, NewChat)
+    me = await remember(services, visitor)
+    chat, created, token = await services.catalog.create_chat(chat_id, owner=me, title=wanted.title)
+    body = {"id": chat.id, "url": absolute_url(request, chat_url(chat.id))}
+    if not created:
+        await enter(services, visitor, chat_id, Role.VIEW)
+        return Response(body, status_code=200)
+    await services.sessions.ensure(chat.id)
+    return Response({**body, "token": token}, status_code=201)
+
+
+def _summary(chat: Chat) -> dict[str, Any]:
+    """Times in milliseconds since the epoch, as everywhere on the wire."""
+    return {
+        "id": chat.id,
+        "title": chat.title,
+        "url": chat_url(chat.id),
+        "createdAt": round(chat.created_at * 1000),
+        "updatedAt": round(chat.updated_at * 1000),
+    }
+
+
+ROUTES = [create_chat, put_chat, list_chats, snapshot, share]

@@ -1,0 +1,74 @@
+"""The two questions asked of every request before anything is read, and the one asked before a chat is
+touched.
+
+Litestar guards run before the body is parsed and before handlers. ``enter`` is the only way to a chat.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from webapp.chat.catalog import Chat
+from webapp.chat.errors import ChatNotFound
+from webapp.chat.messages import Role
+from webapp.web.errors import BadHost, CrossSite
+from webapp.web.identity import Visitor, bearer_token, remember
+from webapp.web.security import allowed_host, is_cross_site
+from webapp.web.services import Services
+
+CHAT_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+SAME_ORIGIN_READ = "same_origin_read"
+"""Handler option: also a GET must not come from another site, because what it returns is worth embedding."""
+
+ANY_HOST = "any_host"
+"""Handler option: probes of an orchestrator ask by address."""
+
+Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+async def trusted_host(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Refuse a Host header that is not ours: DNS rebinding makes another site same-origin."""
+    hosts: tuple[str, ...] = connection.app.state["allowed_hosts"]
+    if not handler.opt.get(ANY_HOST) and not allowed_host(connection.headers.get("host", ""), hosts):
+        raise BadHost
+
+
+async def same_origin(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Refuse requests that a browser sends for another site. A bearer token is never sent by itself."""
+    if connection.scope["method"] in _SAFE_METHODS and not handler.opt.get(SAME_ORIGIN_READ):
+        return
+    if bearer_token(connection.headers.get("authorization")) is None and is_cross_site(connection.headers):
+        raise CrossSite
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A chat somebody was let into, and as what."""
+
+    chat: Chat
+    role: Role
+
+
+async def enter(services: Services, visitor: Visitor, chat_id: str, role: Role) -> Admission:
+    """The chat, if the visitor may act as ``role`` in it.
+
+    With open access an unknown well-formed id becomes a chat of its first visitor. Raises ChatNotFound for
+    what is unknown or unseen, Forbidden for what is seen but not allowed.
+    """
+    if CHAT_ID.fullmatch(chat_id) is None:
+        raise ChatNotFound
+    chat = await services.catalog.get_chat(chat_id)
+    if chat is None and services.settings.security.access == "open" and visitor.only_chat is None:
+        owner = await remember(services, visitor)
+        chat, _, _ = await services.catalog.create_chat(chat_id, owner=owner)
+    held = await services.capabilities.may(visitor.participant, chat_id, role, scope=visitor.only_chat)
+    if chat is None:
+        raise ChatNotFound
+    return Admission(chat, held)

@@ -1,0 +1,68 @@
+"""Who is asking: a signed cookie for browsers, a bearer token for programs, a new guest otherwise.
+
+Must not know what anybody may do. A guest is only stored once it does something, so that crawlers leave no
+trace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from litestar import Request
+from litestar.datastructures import State
+
+from webapp.chat.errors import Forbidden, Unauthorised
+from webapp.chat.messages import Participant
+from webapp.web.cookies import COOKIE_NAME, send_cookie_later
+from webapp.web.guest_names import guest_name
+from webapp.web.services import Services
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visitor:
+    """The participant behind a request.
+
+    ``stored`` is False for a guest that has not done anything yet. ``only_chat`` is the one chat that a
+    bearer token is good for; None for a browser.
+    """
+
+    participant: Participant
+    stored: bool
+    only_chat: str | None = None
+
+
+def bearer_token(authorization: str | None) -> str | None:
+    """The token of an ``Authorization: Bearer …`` header. Another scheme is not ours: None."""
+    scheme, _, token = (authorization or "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+async def provide_visitor(request: Request[None, None, State], services: Services) -> Visitor:
+    """Litestar dependency ``visitor``. A bearer token decides alone; a wrong one is never a guest."""
+    token = bearer_token(request.headers.get("authorization"))
+    if token is not None:
+        bearer = await services.capabilities.authenticate(token)
+        if bearer is None:
+            raise Unauthorised("This token is not valid.")
+        return Visitor(participant=bearer.participant, stored=True, only_chat=bearer.chat_id)
+    cookie = request.cookies.get(COOKIE_NAME)
+    participant_id = services.cookies.read(cookie) if cookie else None
+    if participant_id is None:
+        participant_id = services.ids()
+        send_cookie_later(request.scope, services.cookies.sign(participant_id))
+    stored = await services.catalog.get_participant(participant_id)
+    guest = Participant(participant_id, guest_name(participant_id))
+    return Visitor(participant=stored or guest, stored=stored is not None)
+
+
+async def remember(services: Services, visitor: Visitor) -> Participant:
+    """Store the visitor, who is about to leave something behind, and return the participant."""
+    if not visitor.stored:
+        await services.catalog.upsert_participant(visitor.participant)
+    return visitor.participant
+
+
+def forbid_scoped(visitor: Visitor) -> None:
+    """Refuse a token that is good for one chat where no chat, or another one, is meant."""
+    if visitor.only_chat is not None:
+        raise Forbidden("This token is good for one chat only.")

@@ -1,0 +1,41 @@
+"""Our own stream server for others: mounted only if a token is configured, and then only for bearers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import asgi
+from litestar.connection import ASGIConnection
+from litestar.handlers import ASGIRouteHandler, BaseRouteHandler
+from litestar.types import Receive, Scope, Send
+
+from webapp.chat.errors import Unauthorised
+from webapp.settings import Secret, StreamSettings
+from webapp.streams.asgi import StreamsApp
+from webapp.web.guards import ANY_HOST
+from webapp.web.identity import bearer_token
+from webapp.web.security import STREAM_MOUNT
+from webapp.web.services import provide_services
+
+_READS = frozenset({"GET", "HEAD"})
+
+
+def stream_mount(settings: StreamSettings) -> list[ASGIRouteHandler]:
+    """The handler of ``/v1/stream``, or nothing. The write token reads too; the read token only reads."""
+    read, write = settings.server_read_token, settings.server_write_token
+    if not read and not write:
+        return []
+
+    async def bearer_only(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        token = Secret(bearer_token(connection.headers.get("authorization")) or "")
+        accepted = [write, read] if connection.scope["method"] in _READS else [write]
+        if not token or token not in accepted:
+            raise Unauthorised("A token of this stream server is needed.")
+
+    @asgi(STREAM_MOUNT, is_mount=True, guards=[bearer_only], opt={ANY_HOST: True})
+    async def streams(scope: Scope, receive: Receive, send: Send) -> None:
+        engine = provide_services(scope["litestar_app"].state).engine
+        assert engine is not None
+        await StreamsApp(engine, base_path=STREAM_MOUNT)(scope, receive, send)
+
+    return [streams]

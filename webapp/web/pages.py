@@ -1,0 +1,103 @@
+"""Pages and fragments for people: the start page, a chat, its older messages, and the forms that work without
+JavaScript."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from litestar import MediaType, Response, get, post
+from litestar.response import Redirect
+
+from webapp.chat.errors import ChatNotFound
+from webapp.chat.messages import Participant, Role, newest_user_message
+from webapp.web.bodies import ChatRequest, read_form
+from webapp.web.guards import enter
+from webapp.web.identity import Visitor, forbid_scoped, remember
+from webapp.web.render import ChatView, chat_url
+from webapp.web.services import Services
+
+
+@get("/")
+async def start_page(services: Services, visitor: Visitor) -> Response[str]:
+    chats = await services.catalog.list_chats(visitor.participant.id)
+    return _html(services.pages.chats(me=visitor.participant, chats=chats, now=services.clock()))
+
+
+@post(["/", "/chats"])
+async def start_chat(request: ChatRequest, services: Services, visitor: Visitor) -> Redirect:
+    """A form: create a chat, with ``text`` as its first message if there is one."""
+    forbid_scoped(visitor)
+    text = (await read_form(request)).get("text", "")
+    me = await remember(services, visitor)
+    chat, _, _ = await services.catalog.create_chat(services.ids(), owner=me)
+    await services.sessions.ensure(chat.id)
+    if text.strip():
+        await _send(services, me, chat.id, {"text": text})
+    return Redirect(chat_url(chat.id), status_code=303)
+
+
+@get("/chat/{chat_id:str}")
+async def chat_page(chat_id: str, services: Services, visitor: Visitor) -> Response[str]:
+    view = await _view(services, visitor, chat_id)
+    chats = await services.catalog.list_chats(visitor.participant.id)
+    ping = services.settings.streams.ping_interval
+    # Markdown of sixty long messages takes a while the first time; the loop has live readers to serve.
+    return _html(
+        await asyncio.to_thread(services.pages.chat, view, chats=chats, now=services.clock(), ping=ping)
+    )
+
+
+@post("/chat/{chat_id:str}")
+async def send_form(chat_id: str, request: ChatRequest, services: Services, visitor: Visitor) -> Redirect:
+    """The composer without JavaScript."""
+    await enter(services, visitor, chat_id, Role.CHAT)
+    form = await read_form(request)
+    await _send(services, await remember(services, visitor), chat_id, form)
+    return Redirect(chat_url(chat_id), status_code=303)
+
+
+@get("/chat/{chat_id:str}/messages")
+async def older_messages(chat_id: str, before: str, services: Services, visitor: Visitor) -> Response[str]:
+    """The fragment above the message ``before``."""
+    view = await _view(services, visitor, chat_id)
+    return await _fragment(lambda: services.pages.older(view, before=before))
+
+
+@get("/chat/{chat_id:str}/messages/{message_id:str}")
+async def one_message(chat_id: str, message_id: str, services: Services, visitor: Visitor) -> Response[str]:
+    """One message as a fresh page would show it; a live page swaps it in when the message is finished."""
+    view = await _view(services, visitor, chat_id)
+    return await _fragment(lambda: services.pages.message(view, message_id))
+
+
+async def _view(services: Services, visitor: Visitor, chat_id: str) -> ChatView:
+    admission = await enter(services, visitor, chat_id, Role.VIEW)
+    at = await services.sessions.snapshot(chat_id)
+    return ChatView(chat=admission.chat, me=visitor.participant, role=admission.role, at=at)
+
+
+async def _send(services: Services, me: Participant, chat_id: str, form: dict[str, str]) -> None:
+    message_id = form.get("messageId") or services.ids()
+    body = {
+        "messages": [
+            {"id": message_id, "role": "user", "parts": [{"type": "text", "content": form.get("text", "")}]}
+        ]
+    }
+    await services.supervisor.accept(
+        chat_id=chat_id, participant=me, message=newest_user_message(body), run_id=None, data={}
+    )
+
+
+async def _fragment(render: Callable[[], str | None]) -> Response[str]:
+    html = await asyncio.to_thread(render)
+    if html is None:
+        raise ChatNotFound("There is no such message.")
+    return _html(html)
+
+
+def _html(content: str) -> Response[str]:
+    return Response(content, media_type=MediaType.HTML)
+
+
+ROUTES = [start_page, start_chat, chat_page, send_form, older_messages, one_message]

@@ -1,0 +1,243 @@
+"""Templates and the values they are given.
+
+Owns the Jinja environment and the contexts of every page and fragment. Must not know HTTP, storage or the
+supervisor: handlers hand over what was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from webapp.agents.base import Agent
+from webapp.assets import Assets
+from webapp.chat.catalog import Chat
+from webapp.chat.messages import Participant, Role
+from webapp.chat.sessions import ChatSnapshot
+from webapp.web.errors import Problem
+from webapp.web.markdown import MarkdownCache
+from webapp.web.rows import Message, Person, Row, RowBuilder, person
+
+PRODUCT = "Durable Chat"
+VISIBLE_MESSAGES = 60
+VISIBLE_CHARS = 60_000
+"""A page shows the latest messages up to both limits, and always one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Starter:
+    """Something to try, as a button: ``text`` is sent."""
+
+    text: str
+    label: str
+
+
+DEMO_STARTERS = (
+    Starter("/long 400", "Start a long answer, then refresh the page"),
+    Starter("/tool", "Watch a tool being used"),
+    Starter("/think", "See it think before it answers"),
+    Starter("/approve", "Ask for something that needs consent"),
+)
+STARTERS = (
+    Starter("What can you help me with?", "See what it can do"),
+    Starter("Explain event sourcing to a ten-year-old.", "Get an explanation"),
+    Starter("Write a haiku about a cable that was cut.", "Get a haiku"),
+    Starter("Plan a two-day walk in the Alps, hour by hour.", "Start a long answer, then refresh the page"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """The messages that a page or fragment shows: ``above`` is the one before them, if there is one."""
+
+    messages: Sequence[Message]
+    above: Message | None
+
+
+def window(messages: Sequence[Message], *, before: str | None = None) -> Window | None:
+    """The latest messages, or those just above the message ``before``; None if there is no such message."""
+    end = len(messages)
+    if before is not None:
+        found = (index for index, message in enumerate(messages) if message.get("id") == before)
+        end = next(found, -1)
+        if end < 0:
+            return None
+    start, chars = end, 0
+    while start > 0 and end - start < VISIBLE_MESSAGES and chars < VISIBLE_CHARS:
+        start -= 1
+        chars += _size(messages[start])
+    return Window(messages=messages[start:end], above=messages[start - 1] if start else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatView:
+    """One reader's view of one chat: everything a page or fragment of it is made from."""
+
+    chat: Chat
+    me: Participant
+    role: Role
+    at: ChatSnapshot
+
+
+class Pages:
+    """Renders every page and fragment."""
+
+    def __init__(
+        self, *, templates: Path, assets: Assets, agent_id: str, agent_name: str, scripted: bool
+    ) -> None:
+        self._markdown = MarkdownCache()
+        self._agent = person(agent_id, agent_name)
+        self._scripted = scripted
+        self._environment = Environment(
+            loader=FileSystemLoader(templates), autoescape=True, undefined=StrictUndefined, auto_reload=False
+        )
+        self._environment.globals.update(asset=assets.url, product=PRODUCT)
+
+    def error(self, problem: Problem, *, title: str) -> str:
+        """The page for a refusal."""
+        return self._render(
+            "error.html",
+            status=problem.status,
+            title=title,
+            sentence=problem.sentence,
+            code=problem.reference or problem.code,
+        )
+
+    def chats(self, *, me: Participant, chats: Sequence[Chat], now: float) -> str:
+        """The start page: a new chat, and the visitor's chats."""
+        return self._render(
+            "chats.html",
+            me=person(me.id, me.name),
+            chats=[_chat_row(chat, now=now, current=False) for chat in chats],
+            starters=self._starters(),
+            agent=self._agent_context(),
+        )
+
+    def chat(self, view: ChatView, *, chats: Sequence[Chat], now: float, ping: float) -> str:
+        """The page of a chat, with its latest messages. ``ping`` is the live reply's, in seconds."""
+        shown = window(view.at.snapshot.messages)
+        assert shown is not None
+        return self._render(
+            "chat.html",
+            chat={"id": view.chat.id, "title": view.chat.title, "url": chat_url(view.chat.id)},
+            me=person(view.me.id, view.me.name),
+            role=view.role.name.lower(),
+            can=_can(view.role),
+            rows=self._rows(view, shown),
+            older_url=_older_url(view.chat.id, shown),
+            agent=self._agent_context(),
+            island=self._island(view, shown, ping=ping),
+            chats=[_chat_row(chat, now=now, current=chat.id == view.chat.id) for chat in chats],
+            starters=self._starters(),
+        )
+
+    def older(self, view: ChatView, *, before: str) -> str | None:
+        """The fragment with the messages above ``before``; None if there is no such message."""
+        shown = window(view.at.snapshot.messages, before=before)
+        if shown is None:
+            return None
+        return self._render(
+            "partials/older.html", rows=self._rows(view, shown), older_url=_older_url(view.chat.id, shown)
+        )
+
+    def message(self, view: ChatView, message_id: str) -> str | None:
+        """The fragment of one message as a fresh page would show it; None if there is no such message."""
+        messages = view.at.snapshot.messages
+        index = next((i for i, one in enumerate(messages) if one.get("id") == message_id), None)
+        if index is None:
+            return None
+        shown = Window(messages=messages[index : index + 1], above=messages[index - 1] if index else None)
+        return self._render("partials/message.html", row=self._rows(view, shown)[0])
+
+    def _rows(self, view: ChatView, shown: Window) -> list[Row]:
+        snapshot = view.at.snapshot
+        builder = RowBuilder(
+            runs=snapshot.runs,
+            active=frozenset(snapshot.active_runs),
+            me_id=view.me.id,
+            can_chat=view.role >= Role.CHAT,
+            html=self._markdown.render,
+        )
+        return builder.rows(shown.messages, before=shown.above)
+
+    def _island(self, view: ChatView, shown: Window, *, ping: float) -> dict[str, Any]:
+        """What JavaScript continues from. Grows with the visible messages, not with the conversation."""
+        chat_id = view.chat.id
+        me = person(view.me.id, view.me.name)
+        return {
+            "chat": {"id": chat_id, "title": view.chat.title},
+            "me": {"id": me.id, "name": me.name},
+            "role": view.role.name.lower(),
+            "can": _can(view.role),
+            "agent": {"id": self._agent.id, "name": self._agent.name},
+            "snapshot": view.at.snapshot.to_json(last=len(shown.messages)),
+            "offset": view.at.offset,
+            "urls": {
+                "send": f"/api/chat?id={chat_id}",
+                "read": f"/api/chat-stream?id={chat_id}",
+                "stop": "/api/chat/stop",
+                "message": f"/chat/{chat_id}/messages/{{mid}}",
+                "share": f"/api/chats/{chat_id}/shares",
+            },
+            "live": {"ping": ping},
+        }
+
+    def _agent_context(self) -> dict[str, Any]:
+        agent: Person = self._agent
+        return {
+            "id": agent.id,
+            "name": agent.name,
+            "hue": agent.hue,
+            "initials": agent.initials,
+            "scripted": self._scripted,
+        }
+
+    def _starters(self) -> tuple[Starter, ...]:
+        return DEMO_STARTERS if self._agent.id == "demo" else STARTERS
+
+    def _render(self, name: str, **context: Any) -> str:
+        html = self._environment.get_template(name).render(context)
+        return html.encode(errors="replace").decode()  # JSON may carry half a surrogate pair; HTML cannot
+
+
+def chat_url(chat_id: str) -> str:
+    return f"/chat/{chat_id}"
+
+
+def is_scripted(agent: Agent) -> bool:
+    """Whether the agent answers from a script, which the page says plainly."""
+    return bool(getattr(agent, "scripted", False))
+
+
+def _older_url(chat_id: str, shown: Window) -> str | None:
+    if shown.above is None or not shown.messages:
+        return None
+    return f"/chat/{chat_id}/messages?before={shown.messages[0].get('id', '')}"
+
+
+def _can(role: Role) -> dict[str, bool]:
+    return {"chat": role >= Role.CHAT, "share": role >= Role.MANAGE}
+
+
+def _chat_row(chat: Chat, *, now: float, current: bool) -> dict[str, Any]:
+    updated = datetime.fromtimestamp(chat.updated_at, UTC)
+    today = datetime.fromtimestamp(now, UTC).date()
+    return {
+        "id": chat.id,
+        "title": chat.title or "New chat",
+        "url": chat_url(chat.id),
+        "updated_iso": updated.isoformat(timespec="seconds"),
+        "updated_label": updated.strftime("%H:%M" if updated.date() == today else "%-d %b"),
+        "current": current,
+    }
+
+
+def _size(message: Message) -> int:
+    return sum(
+        len(value) for part in message.get("parts") or () for value in part.values() if isinstance(value, str)
+    )

@@ -1,0 +1,344 @@
+"""From messages to what the templates show: rows, parts and notices as plain values.
+
+Owns the words for states and the reading of message parts. Input comes from a stream that others may write
+to, so every field is optional and may have any type. Must not know templates, HTTP or storage.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeAlias
+
+from markupsafe import Markup
+
+from webapp.chat.messages import hue
+
+GROUP_WITHIN_MS = 5 * 60 * 1000
+SUMMARY_LENGTH = 80
+
+Message: TypeAlias = Mapping[str, Any]
+State = Literal["done", "streaming", "stopped", "interrupted", "failed", "awaiting-approval"]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A participant or an agent as shown: ``hue`` is the number of a colour class."""
+
+    id: str
+    name: str
+    hue: int
+    initials: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """How an answer ended when it did not plainly finish."""
+
+    kind: str
+    text: str
+    retry: bool
+    trigger_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    raw: str
+    html: Markup
+    kind: Literal["text"] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingPart:
+    text: str
+    kind: Literal["thinking"] = "thinking"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolPart:
+    id: str
+    name: str
+    summary: str
+    arguments: str
+    state: Literal["running", "done", "error", "awaiting-approval", "unknown"]
+    result: str | None
+    approval: Mapping[str, str | None] | None
+    kind: Literal["tool"] = "tool"
+
+
+@dataclass(frozen=True, slots=True)
+class StructuredPart:
+    json: str
+    kind: Literal["structured"] = "structured"
+
+
+@dataclass(frozen=True, slots=True)
+class UnsupportedPart:
+    label: str
+    kind: Literal["unsupported"] = "unsupported"
+
+
+PartView: TypeAlias = TextPart | ThinkingPart | ToolPart | StructuredPart | UnsupportedPart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One entry of the transcript: a message, or the notice of a run that produced none."""
+
+    kind: Literal["message", "notice"]
+    name: str
+    hue: int
+    initials: str
+    run_id: str | None
+    notice: Notice | None
+    id: str = ""
+    role: str = "assistant"
+    mine: bool = False
+    grouped: bool = False
+    created_iso: str | None = None
+    time_label: str = ""
+    state: State = "done"
+    parts: tuple[PartView, ...] = ()
+
+
+def person(participant_id: str, name: str) -> Person:
+    return Person(participant_id, name, hue(participant_id), initials(name))
+
+
+def initials(name: str) -> str:
+    """Up to two letters, such as ``AO`` for Amber Otter."""
+    return "".join(word[0] for word in name.split()[:2]).upper() or "?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowBuilder:
+    """Builds the rows of one chat for one reader.
+
+    ``runs`` and ``active`` are the snapshot's; ``html`` renders markdown; ``can_chat`` decides whether a
+    notice offers another try.
+    """
+
+    runs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    active: frozenset[str] = frozenset()
+    me_id: str
+    can_chat: bool
+    html: Callable[[str], Markup]
+
+    def rows(self, messages: Sequence[Message], *, before: Message | None = None) -> list[Row]:
+        """Rows of ``messages``; ``before`` is the message just above them, for grouping by speaker."""
+        silent = self._runs_without_message()
+        rows: list[Row] = []
+        for message in messages:
+            rows.append(self._message(message, grouped=_same_speaker(before, message)))
+            rows += (self._run_notice(run_id) for run_id in silent.get(_text(message.get("id")), ()))
+            before = message if rows[-1].kind == "message" else None
+        return rows
+
+    def _message(self, message: Message, *, grouped: bool) -> Row:
+        metadata = _mapping(message.get("metadata"))
+        role = "user" if message.get("role") == "user" else "assistant"
+        speaker_id = _speaker(message)
+        name = _text(message.get("name")) or ("Guest" if role == "user" else "Agent")
+        run_id = _text(metadata.get("runId")) or None
+        state, notice = (
+            self._ending(run_id, _text(message.get("id"))) if role == "assistant" else ("done", None)
+        )
+        created = _moment(metadata.get("createdAt"))
+        return Row(
+            kind="message",
+            id=_text(message.get("id")),
+            role=role,
+            mine=role == "user" and speaker_id == self.me_id,
+            name=name,
+            hue=hue(speaker_id or name),
+            initials=initials(name),
+            created_iso=created.isoformat(timespec="seconds") if created else None,
+            time_label=created.strftime("%H:%M") if created else "",
+            grouped=grouped,
+            run_id=run_id,
+            state=state,
+            parts=tuple(self._parts(message, state=state, run=self.runs.get(run_id or "", {}))),
+            notice=notice,
+        )
+
+    def _ending(self, run_id: str | None, message_id: str) -> tuple[State, Notice | None]:
+        """A run's state shows on its last message only."""
+        run = self.runs.get(run_id or "", {})
+        ids = _list(run.get("messageIds"))
+        if ids and ids[-1] != message_id:
+            return "done", None
+        if run_id in self.active:
+            return "streaming", None
+        match run.get("status"):
+            case "stopped":
+                return "stopped", self._notice(run)
+            case "interrupted":
+                return "interrupted", self._notice(run)
+            case "failed":
+                return "failed", self._notice(run)
+            case "awaiting-approval":
+                return "awaiting-approval", None
+            case _:
+                return "done", None
+
+    def _notice(self, run: Mapping[str, Any]) -> Notice:
+        kind = _text(run.get("status"))
+        stopped_by = _text(_mapping(run.get("stoppedBy")).get("name"))
+        text = {
+            "stopped": f"Stopped by {stopped_by}." if stopped_by else "Stopped.",
+            "interrupted": "The server stopped while this was being written. What had arrived is kept.",
+            "failed": _text(run.get("error")) or "The agent could not finish its answer.",
+            "silent": f"{_text(run.get('agentName')) or 'The agent'} chose not to answer.",
+        }.get(kind, "The agent ended without an answer.")
+        retry = (
+            self.can_chat and "supersededBy" not in run and kind in {"stopped", "interrupted", "failed"}
+        )
+        return Notice(kind, text, retry, _text(run.get("triggerId")) or None)
+
+    def _runs_without_message(self) -> dict[str, list[str]]:
+        """Ended runs that wrote nothing, by the message that asked for them."""
+        found: dict[str, list[str]] = {}
+        for run_id, run in self.runs.items():
+            wrote = bool(_list(run.get("messageIds")))
+            if run_id not in self.active and not wrote and "supersededBy" not in run:
+                found.setdefault(_text(run.get("triggerId")), []).append(run_id)
+        return found
+
+    def _run_notice(self, run_id: str) -> Row:
+        run = self.runs[run_id]
+        name = _text(run.get("agentName")) or "Agent"
+        return Row(
+            kind="notice",
+            name=name,
+            hue=hue(_text(run.get("agentId")) or name),
+            initials=initials(name),
+            run_id=run_id,
+            notice=self._notice(run),
+        )
+
+    def _parts(self, message: Message, *, state: State, run: Mapping[str, Any]) -> Iterable[PartView]:
+        parts = [_mapping(part) for part in _list(message.get("parts"))]
+        results = {_text(part.get("toolCallId")): part for part in parts if part.get("type") == "tool-result"}
+        calls = {_text(part.get("id")) for part in parts if part.get("type") == "tool-call"}
+        for part in parts:
+            match part.get("type"):
+                case "text":
+                    if text := _text(part.get("content")):
+                        yield TextPart(text, self.html(text))
+                case "thinking":
+                    yield ThinkingPart(_text(part.get("content")))
+                case "tool-call":
+                    yield _tool(part, results.get(_text(part.get("id"))), state=state, run=run)
+                case "tool-result":
+                    if _text(part.get("toolCallId")) not in calls:
+                        yield _tool(
+                            {"id": part.get("toolCallId"), "name": "tool"}, part, state=state, run=run
+                        )
+                case "structured-output":
+                    shown = next((part[key] for key in ("data", "partial", "raw") if part.get(key)), None)
+                    yield StructuredPart(_pretty(shown))
+                case kind:
+                    yield UnsupportedPart(
+                        f"This message has a part that cannot be shown here ({_text(kind)})."
+                    )
+
+
+def _tool(part: Message, result: Message | None, *, state: State, run: Mapping[str, Any]) -> ToolPart:
+    call_id = _text(part.get("id"))
+    arguments = part.get("arguments")
+    interrupt = next(
+        (one for one in map(_mapping, _list(run.get("interrupts"))) if one.get("toolCallId") == call_id), None
+    )
+    shown_result = result.get("content") if result else part.get("output")
+    failed = "error" in (part.get("state"), (result or {}).get("state"))
+    tool_state: Literal["running", "done", "error", "awaiting-approval", "unknown"]
+    if failed:
+        tool_state = "error"
+    elif result is not None or part.get("state") == "complete":
+        tool_state = "done"
+    elif interrupt is not None or part.get("state") == "approval-requested":
+        tool_state = "awaiting-approval"
+    else:
+        tool_state = "running" if state == "streaming" else "unknown"
+    approval = None
+    if tool_state == "awaiting-approval":
+        asked = interrupt or {}
+        approval = {key: _text(asked.get(key)) or None for key in ("reason", "message")}
+    return ToolPart(
+        id=call_id,
+        name=_text(part.get("name")) or "tool",
+        summary=_summary(arguments),
+        arguments=_pretty(arguments),
+        state=tool_state,
+        result=None if shown_result is None else _pretty(shown_result),
+        approval=approval,
+    )
+
+
+def _same_speaker(before: Message | None, message: Message) -> bool:
+    """Whether the reader sees one speaker go on: the same one, within five minutes."""
+    if before is None or before.get("role") != message.get("role") or _speaker(before) != _speaker(message):
+        return False
+    first = _mapping(before.get("metadata")).get("createdAt")
+    second = _mapping(message.get("metadata")).get("createdAt")
+    if not isinstance(first, int | float) or not isinstance(second, int | float):
+        return False
+    return second - first < GROUP_WITHIN_MS
+
+
+def _speaker(message: Message) -> str:
+    metadata = _mapping(message.get("metadata"))
+    return _text(metadata.get("participantId" if message.get("role") == "user" else "agentId"))
+
+
+def _moment(milliseconds: object) -> datetime | None:
+    if not isinstance(milliseconds, int | float) or isinstance(milliseconds, bool):
+        return None
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def _pretty(value: object) -> str:
+    """JSON with line breaks; text that is not JSON as it is."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return str(value)
+        if isinstance(value, str):
+            return value
+    return "" if value is None else json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+def _summary(arguments: object) -> str:
+    """The arguments on one short line: ``city: Berlin, days: 3``."""
+    value = arguments
+    if isinstance(arguments, str):
+        try:
+            value = json.loads(arguments)
+        except (ValueError, RecursionError):
+            value = arguments
+    if isinstance(value, dict):
+        line = ", ".join(
+            f"{key}: {one if isinstance(one, str) else json.dumps(one)}" for key, one in value.items()
+        )
+    else:
+        line = value if isinstance(value, str) else ("" if value is None else json.dumps(value))
+    line = " ".join(line.split())
+    return line if len(line) <= SUMMARY_LENGTH else line[: SUMMARY_LENGTH - 1] + "…"
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: object) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()

@@ -1,0 +1,29 @@
+"""Shapes of the small request bodies. The big one, ``POST /api/chat``, is read in ``webapp.chat.messages``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+ChatId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
+RunId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+
+
+class NewChat(msgspec.Struct, frozen=True, kw_only=True):
+    """``POST /api/chats`` and ``PUT /api/chats/{id}``."""
+
+    title: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+
+
+class NewShare(msgspec.Struct, frozen=True, kw_only=True):
+    """``POST /api/chats/{id}/shares``."""
+
+    role: Literal["view", "chat"] = "chat"
+
+
+class StopRun(msgspec.Struct, frozen=True, kw_only=True):
+    """``POST /api/chat/stop``. Without ``runId`` every run of the chat is stopped."""
+
+    id: str
+    run_id: RunId | None = msgspec.field(default=None, name="runId")

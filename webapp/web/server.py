@@ -1,0 +1,110 @@
+"""Running an ASGI app on a socket until a signal, and stopping it cleanly.
+
+Owns the socket, uvicorn and the signals. Must not know what it serves: the caller hands over an app, its
+lifespan and what to do at the first signal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+
+import uvicorn
+from uvicorn.config import ASGIApplication
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class CannotListen(Exception):
+    """The address cannot be bound. The text is one line for whoever chose it."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound socket; port 0 lets the system choose. Raises CannotListen."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        if error.errno == errno.EADDRINUSE:
+            raise CannotListen(f"Port {port} on {host} is in use. Choose another one with --port.") from None
+        raise CannotListen(f"Cannot listen on {host}:{port}: {error.strerror or error}.") from None
+    return bound
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but signals call ``on_signal`` first and are not raised again after the end.
+
+    uvicorn waits for open requests before it tells the app anything, and live replies never end by
+    themselves; and its re-raised signal would kill the process before running answers were closed.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, on_signal: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_signal = on_signal
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._handle)
+        try:
+            yield
+        finally:
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+
+    def _handle(self) -> None:
+        if self.should_exit:
+            self.force_exit = True
+        self.should_exit = True
+        self._on_signal()
+
+
+async def serve(
+    app: ASGIApplication,
+    *,
+    listen: socket.socket,
+    lifespan: AbstractAsyncContextManager[None],
+    on_ready: Callable[[], None],
+    on_signal: Callable[[], None],
+    grace: float,
+    concurrency: int,
+    forwarded_allow_ips: str,
+) -> None:
+    """Serve until SIGINT or SIGTERM. Errors of the lifespan come out as they are, before anything is served.
+
+    ``grace`` seconds are given to open requests; the lifespan then closes in its own time.
+    """
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        forwarded_allow_ips=forwarded_allow_ips,
+        limit_concurrency=concurrency,
+        timeout_graceful_shutdown=max(1, round(grace)),
+    )
+    server = _Server(config, on_signal=on_signal)
+    async with lifespan:
+        ready = asyncio.create_task(_announce(server, on_ready))
+        try:
+            await server.serve(sockets=[listen])
+        finally:
+            ready.cancel()
+
+
+async def _announce(server: uvicorn.Server, on_ready: Callable[[], None]) -> None:
+    while not server.started:
+        await asyncio.sleep(0.01)
+    on_ready()

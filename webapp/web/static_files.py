@@ -1,0 +1,32 @@
+"""Static files over HTTP: from memory, addressed by content, kept by browsers for good."""
+
+from __future__ import annotations
+
+from litestar import Response, get
+from litestar.exceptions import NotFoundException
+
+from webapp.assets import Assets
+from webapp.web.bodies import ChatRequest
+
+FOR_EVER = "public, max-age=31536000, immutable"
+
+
+@get("/static/{version:str}/{path:path}")
+async def static_file(version: str, path: str, request: ChatRequest) -> Response[bytes]:
+    """A page of an earlier release asks with an earlier version: it gets today's file, which it must not keep."""
+    assets: Assets = request.app.state["assets"]
+    asset = assets.get(path.lstrip("/"))
+    if asset is None:
+        raise NotFoundException
+    headers = {
+        "Cache-Control": FOR_EVER if version == assets.version else "no-cache",
+        "Vary": "Accept-Encoding",
+    }
+    body = asset.body
+    if asset.gzipped is not None and "gzip" in request.headers.get("accept-encoding", ""):
+        body = asset.gzipped
+        headers["Content-Encoding"] = "gzip"
+    return Response(body, media_type=asset.media_type, headers=headers)
+
+
+ROUTES = [static_file]
