@@ -1,0 +1,103 @@
+"""Finds the agent that a setting names.
+
+Owns the spelling of agent specs and what counts as an agent. Must not import any provider's library until a
+spec asks for it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from webapp.agents.base import Agent, AgentTurn, Event
+from webapp.agents.pieces import Piece, as_events
+from webapp.agents.scripted import DemoAgent, EchoAgent
+
+_BUILT_IN: dict[str, Callable[[], Agent]] = {"demo": DemoAgent, "echo": EchoAgent}
+
+_PROVIDERS = ("anthropic", "bedrock", "cohere", "google", "groq", "mistral", "ollama", "openai", "openrouter")
+
+
+class AgentNotFound(Exception):
+    """An agent spec that leads to no agent. The message is one line for whoever wrote the spec."""
+
+
+class OwnAgent:
+    """An agent made of a name and ``run``, which yields strings, events or both."""
+
+    def __init__(self, *, id: str, name: str, run: Callable[[AgentTurn], AsyncIterator[Piece]]) -> None:
+        self.id = id
+        self.name = name
+        self._run = run
+
+    def run(self, turn: AgentTurn) -> AsyncIterator[Event]:
+        """Answer the turn."""
+        return as_events(self._run(turn))
+
+
+def load_agent(spec: str) -> Agent:
+    """The agent for ``demo``, ``echo`` or ``module:attr``. Raises AgentNotFound.
+
+    ``attr`` may be an agent, a class of agents that needs no arguments, or just an async generator function
+    ``async def run(turn)`` that yields AG-UI events or plain strings. Without an ``id`` or a ``name`` it is
+    called what the attribute is called.
+    """
+    if spec in _BUILT_IN:
+        return _BUILT_IN[spec]()
+    module_name, colon, attribute = spec.partition(":")
+    if not colon or not attribute or not module_name:
+        raise AgentNotFound(f"Unknown agent {spec!r}: use demo, echo, or module:attr for one of your own.")
+    if module_name in _PROVIDERS:
+        raise AgentNotFound(
+            f"Agent {spec!r} names a model; models are not supported yet. Use demo or module:attr."
+        )
+    return _adopt(_look_up(module_name, attribute, spec), attribute, spec)
+
+
+def _look_up(module_name: str, attribute: str, spec: str) -> object:
+    try:
+        found: object = importlib.import_module(module_name)
+    except Exception as error:
+        raise AgentNotFound(f"Agent {spec!r}: cannot import {module_name}: {_one_line(error)}") from error
+    for name in attribute.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise AgentNotFound(f"Agent {spec!r}: {module_name} has no {attribute}.") from None
+    return found
+
+
+def _adopt(found: Any, attribute: str, spec: str) -> Agent:
+    if isinstance(found, type):
+        try:
+            found = found()
+        except Exception as error:
+            raise AgentNotFound(f"Agent {spec!r}: {attribute}() failed: {_one_line(error)}") from error
+    run = found if inspect.isasyncgenfunction(found) else getattr(found, "run", None)
+    if not callable(run):
+        raise AgentNotFound(f"Agent {spec!r} has no run(turn) and is no async generator function.")
+    label = attribute.rpartition(".")[2]
+    return OwnAgent(
+        id=_text(found, "id") or _slug(label), name=_text(found, "name") or _title(label), run=run
+    )
+
+
+def _text(found: object, attribute: str) -> str | None:
+    value = getattr(found, attribute, None)
+    return value if isinstance(value, str) and value else None
+
+
+def _title(label: str) -> str:
+    return _slug(label).replace("-", " ").capitalize()
+
+
+def _slug(label: str) -> str:
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", label)
+    return spaced.replace("_", "-").strip("-").lower() or "agent"
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,183 @@
+"""Agents without a model: ``echo`` for tests, ``demo`` for people who want to see everything work.
+
+Owns the commands of the demo and their timing. Must not know streams or runs; its prose is in
+scripted_texts.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+
+from webapp.agents import scripted_texts as texts
+from webapp.agents.base import AgentError, AgentTurn, Event
+from webapp.agents.pieces import Piece, as_events
+
+Sleep = Callable[[float], Awaitable[None]]
+
+WORD_DELAY = 0.004
+LONG_WORD_DELAY = 0.03
+
+_WHO = re.compile(r"\b(who|what) are you\b|\bare you (real|human|an? \w+)\b|\byour name\b", re.IGNORECASE)
+
+
+class EchoAgent:
+    """Answers exactly ``Echo: <text>``, word by word. ``word_delay`` is in seconds."""
+
+    id = "echo"
+    name = "Echo"
+    scripted = True
+
+    def __init__(self, *, word_delay: float = WORD_DELAY, sleep: Sleep = asyncio.sleep) -> None:
+        self._word_delay = word_delay
+        self._sleep = sleep
+
+    def run(self, turn: AgentTurn) -> AsyncIterator[Event]:
+        """Answer the turn."""
+        return as_events(_spoken(f"Echo: {turn.text}", self._word_delay, self._sleep))
+
+
+class DemoAgent:
+    """Answers in markdown and understands the commands of scripted_texts.COMMANDS.
+
+    ``word_delay`` is for ordinary answers, ``long_word_delay`` for ``/long``, both in seconds per word.
+    """
+
+    id = "demo"
+    name = "Demo"
+    scripted = True
+
+    def __init__(
+        self,
+        *,
+        word_delay: float = WORD_DELAY,
+        long_word_delay: float = LONG_WORD_DELAY,
+        sleep: Sleep = asyncio.sleep,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._word_delay = word_delay
+        self._long_word_delay = long_word_delay
+        self._sleep = sleep
+        self._now = now
+        self._commands: dict[str, Callable[[AgentTurn, str], AsyncIterator[Piece]]] = {
+            "/long": self._long,
+            "/tool": self._tool,
+            "/approve": self._approve,
+            "/think": self._think,
+            "/fail": self._fail,
+            "/silent": self._silent,
+            "/help": self._help,
+        }
+
+    def run(self, turn: AgentTurn) -> AsyncIterator[Event]:
+        """Answer the turn. Raises AgentError half-way on ``/fail``."""
+        return as_events(self._pieces(turn))
+
+    def _pieces(self, turn: AgentTurn) -> AsyncIterator[Piece]:
+        text = turn.text.strip()
+        if text.startswith("/"):
+            command, _, rest = text.partition(" ")
+            answer = self._commands.get(command.lower())
+            return (
+                answer(turn, rest.strip()) if answer else self._say(texts.unknown_text(turn.speaker, command))
+            )
+        if _WHO.search(text):
+            return self._say(texts.who_text(turn.speaker))
+        earlier = sum(message.get("role") == "user" for message in turn.messages) - 1
+        return self._say(texts.answer_text(turn.speaker, text, max(earlier, 0)))
+
+    def _say(self, text: str) -> AsyncIterator[Piece]:
+        return _spoken(text, self._word_delay, self._sleep)
+
+    def _help(self, turn: AgentTurn, _rest: str) -> AsyncIterator[Piece]:
+        return self._say(texts.help_text(turn.speaker))
+
+    def _long(self, turn: AgentTurn, rest: str) -> AsyncIterator[Piece]:
+        # Digits of other scripts satisfy isdigit() too, and int() reads them; so does anything up to 4
+        # places.
+        if not re.fullmatch(r"[0-9]{1,6}", rest) or not 1 <= int(rest) <= texts.LONG_LIMIT:
+            limit = texts.LONG_LIMIT
+            return self._say(f"How many words, {turn.speaker}? `/long 400`, for example, up to {limit}.")
+        return _spoken(texts.long_text(int(rest)), self._long_word_delay, self._sleep)
+
+    async def _silent(self, _turn: AgentTurn, _rest: str) -> AsyncIterator[Piece]:
+        return
+        yield
+
+    async def _fail(self, turn: AgentTurn, _rest: str) -> AsyncIterator[Piece]:
+        async for word in self._say(
+            f"I was about to tell you something important, {turn.speaker}, namely that"
+        ):
+            yield word
+        raise AgentError("The demo's provider hung up half-way, as you asked it to.")
+
+    async def _think(self, turn: AgentTurn, _rest: str) -> AsyncIterator[Piece]:
+        span = "reasoning-1"
+        yield {"type": "REASONING_START", "messageId": span}
+        yield {"type": "REASONING_MESSAGE_START", "messageId": span, "role": "reasoning"}
+        thought = (
+            f"{turn.speaker} would like to see me think. A demo has nothing to think about. I will say so."
+        )
+        async for word in self._say(thought):
+            yield {"type": "REASONING_MESSAGE_CONTENT", "messageId": span, "delta": word}
+        yield {"type": "REASONING_MESSAGE_END", "messageId": span}
+        yield {"type": "REASONING_END", "messageId": span}
+        async for word in self._say(f"I thought about it, {turn.speaker}, and I have **nothing** to add."):
+            yield word
+
+    async def _tool(self, turn: AgentTurn, _rest: str) -> AsyncIterator[Piece]:
+        async for word in self._say(f"Let me look at the clock, {turn.speaker}."):
+            yield word
+        call_id = f"{turn.run_id}-clock"
+        async for event in self._call(call_id, "current_time", {"timezone": "UTC"}):
+            yield event
+        now = self._now()
+        result = {
+            "time": now.isoformat(timespec="seconds"),
+            "weekday": f"{now:%A}",
+            "week": now.isocalendar().week,
+        }
+        yield {
+            "type": "TOOL_CALL_RESULT",
+            "messageId": f"{call_id}-result",
+            "toolCallId": call_id,
+            "content": json.dumps(result),
+            "role": "tool",
+        }
+        async for word in self._say(f"It is **{now:%H:%M} UTC** on {now:%A}, in week {result['week']}."):
+            yield word
+
+    async def _approve(self, turn: AgentTurn, _rest: str) -> AsyncIterator[Piece]:
+        async for word in self._say("I can send a postcard, but only if somebody allows it."):
+            yield word
+        call_id = f"{turn.run_id}-postcard"
+        arguments = {"to": turn.speaker, "text": "Greetings from a durable chat."}
+        async for event in self._call(call_id, "send_postcard", arguments):
+            yield event
+        interrupt = {
+            "id": f"{call_id}-approval",
+            "reason": "tool_call",
+            "message": f"Send a postcard to {turn.speaker}?",
+            "toolCallId": call_id,
+        }
+        yield {"type": "RUN_FINISHED", "outcome": {"type": "interrupt", "interrupts": [interrupt]}}
+
+    async def _call(self, call_id: str, name: str, arguments: dict[str, str]) -> AsyncIterator[Event]:
+        yield {"type": "TOOL_CALL_START", "toolCallId": call_id, "toolCallName": name}
+        async for part in _spoken(json.dumps(arguments), self._word_delay, self._sleep):
+            yield {"type": "TOOL_CALL_ARGS", "toolCallId": call_id, "delta": part}
+        yield {"type": "TOOL_CALL_END", "toolCallId": call_id}
+
+
+def words(text: str) -> Iterable[str]:
+    """The words of ``text``, each with the white space after it; joined they are the text."""
+    return re.findall(r"\S+\s*|\s+", text)
+
+
+async def _spoken(text: str, delay: float, sleep: Sleep) -> AsyncIterator[str]:
+    for word in words(text):
+        yield word
+        await sleep(delay)

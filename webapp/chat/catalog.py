@@ -1,0 +1,168 @@
+"""The catalog: chats and participants, and the door to the inbox, the grants and the cached snapshots.
+
+Owns what is *about* conversations. The conversation itself is in the stream; the only parts of it that ever
+stand here are messages accepted and not yet appended, and cached snapshots that can be thrown away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Row, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from webapp.chat.catalog_database import CatalogTooNew, Database
+from webapp.chat.catalog_grants import Grants
+from webapp.chat.catalog_runs import RunInbox
+from webapp.chat.catalog_schema import api_tokens, chats, grants, participants
+from webapp.chat.catalog_snapshots import SnapshotCache
+from webapp.chat.errors import Conflict
+from webapp.chat.messages import Participant
+
+__all__ = ["Catalog", "CatalogTooNew", "Chat"]
+
+TITLE_LENGTH = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A chat without its conversation. Times are seconds since the epoch."""
+
+    id: str
+    title: str | None
+    owner_id: str
+    created_at: float
+    updated_at: float
+    deleted_at: float | None = None
+
+
+class Catalog:
+    """Everything about chats that is not in their streams."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Callable[[], float] = time.time,
+        new_token: Callable[[], str] = lambda: secrets.token_urlsafe(24),
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._new_token = new_token
+        self.runs = RunInbox(database)
+        self.grants = Grants(database, clock=clock)
+        self.snapshots = SnapshotCache(database)
+
+    @classmethod
+    async def open(cls, database_url: str, *, clock: Callable[[], float] = time.time) -> Catalog:
+        """Open ``sqlite:///file`` or ``postgresql://…``, creating the schema if it is missing."""
+        return cls(await Database.open(database_url), clock=clock)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._database.aclose()
+
+    async def ping(self) -> None:
+        """Raise unless the database answers."""
+        async with self._database.read() as connection:
+            await connection.execute(select(1))
+
+    async def create_chat(
+        self, chat_id: str, *, owner: Participant, title: str | None = None
+    ) -> tuple[Chat, bool, str | None]:
+        """Create the chat unless it exists.
+
+        Returns it, whether this call created it, and (then only) a bearer token for API clients, which is
+        stored as a hash and cannot be asked for again. Raises Conflict for an id whose chat was deleted.
+        """
+        now = self._clock()
+        token = self._new_token()
+        chat = Chat(chat_id, _clean_title(title), owner.id, now, now)
+        try:
+            async with self._database.write() as connection:
+                await connection.execute(
+                    insert(chats).values(
+                        id=chat.id, title=chat.title, owner_id=owner.id, created_at=now, updated_at=now
+                    )
+                )
+                await connection.execute(
+                    insert(api_tokens).values(
+                        token_hash=token_hash(token), chat_id=chat_id, participant_id=owner.id, created_at=now
+                    )
+                )
+        except IntegrityError:
+            existing = await self.get_chat(chat_id)
+            if existing is None:
+                raise Conflict("That chat was deleted.", code="chat-deleted") from None
+            return existing, False, None
+        await self.upsert_participant(owner)
+        return chat, True, token
+
+    async def get_chat(self, chat_id: str) -> Chat | None:
+        """The chat, or None if it never was or is deleted."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(_living(chats.c.id == chat_id))).first()
+        return _chat(row) if row else None
+
+    async def list_chats(self, participant_id: str, *, limit: int = 200) -> list[Chat]:
+        """The chats the participant owns or was let into, the latest first."""
+        granted = select(grants.c.chat_id).where(grants.c.participant_id == participant_id)
+        mine = or_(chats.c.owner_id == participant_id, chats.c.id.in_(granted))
+        query = _living(mine).order_by(chats.c.updated_at.desc(), chats.c.id).limit(limit)
+        async with self._database.read() as connection:
+            return [_chat(row) for row in await connection.execute(query)]
+
+    async def touch_chat(self, chat_id: str, *, title: str | None = None) -> None:
+        """Note that something happened; ``title`` is taken only by a chat that has none."""
+        changes: dict[str, object] = {"updated_at": self._clock()}
+        async with self._database.write() as connection:
+            await connection.execute(update(chats).where(chats.c.id == chat_id).values(changes))
+            if cleaned := _clean_title(title):
+                untitled = (chats.c.id == chat_id) & chats.c.title.is_(None)
+                await connection.execute(update(chats).where(untitled).values(title=cleaned))
+
+    async def upsert_participant(self, participant: Participant) -> None:
+        """Remember a person, or their new name."""
+        now = self._clock()
+        known = participants.c.id == participant.id
+        async with self._database.write() as connection:
+            changed = await connection.execute(
+                update(participants).where(known).values(name=participant.name, updated_at=now)
+            )
+            if changed.rowcount == 0:
+                await connection.execute(
+                    insert(participants).values(
+                        id=participant.id, name=participant.name, created_at=now, updated_at=now
+                    )
+                )
+
+    async def get_participant(self, participant_id: str) -> Participant | None:
+        """The person with that id, or None."""
+        query = select(participants.c.id, participants.c.name).where(participants.c.id == participant_id)
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).first()
+        return Participant(row.id, row.name) if row else None
+
+
+def token_hash(token: str) -> bytes:
+    """What is stored of a token: a digest suffices, because tokens are random and long."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _living(condition: ColumnElement[bool]):  # type: ignore[no-untyped-def]
+    return select(chats).where(condition, chats.c.deleted_at.is_(None))
+
+
+def _chat(row: Row[tuple[object, ...]]) -> Chat:
+    return Chat(row.id, row.title, row.owner_id, row.created_at, row.updated_at, row.deleted_at)
+
+
+def _clean_title(title: str | None) -> str | None:
+    words = " ".join((title or "").split())
+    if len(words) > TITLE_LENGTH:
+        words = words[: TITLE_LENGTH - 1].rstrip() + "…"
+    return words or None

@@ -1,0 +1,107 @@
+"""The catalog's connection to a database: transactions, pragmas, schema.
+
+Owns the engine. Must not know one table from another beyond creating them all. SQLite is the default,
+PostgreSQL is chosen by URL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import event, insert, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.engine.url import URL
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from webapp.chat.catalog_schema import SCHEMA_VERSION, metadata, schema_version
+
+_DRIVERS: Mapping[str, str] = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+}
+
+
+class CatalogTooNew(Exception):
+    """The database was written by a later version of this program."""
+
+
+class Database:
+    """One engine with ``read()`` and ``write()`` transactions."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        # SQLite has one writer. Waiting here is fair and costs nothing; its own busy handler sleeps and
+        # starves.
+        self._writer = asyncio.Lock() if engine.dialect.name == "sqlite" else None
+
+    @classmethod
+    async def open(cls, url: str) -> Database:
+        """Connect to ``url`` and create what is missing. Raises CatalogTooNew."""
+        target = _with_async_driver(url)
+        engine = create_async_engine(target)
+        if target.get_backend_name() == "sqlite":
+            event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        try:
+            async with engine.begin() as connection:
+                await connection.run_sync(metadata.create_all)
+                await _check_version(connection)
+        except BaseException:
+            await engine.dispose()
+            raise
+        return cls(engine)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads."""
+        async with self._engine.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that is durable once the block has been left without an exception."""
+        if self._writer is None:
+            async with self._engine.begin() as connection:
+                yield connection
+            return
+        async with self._writer, self._engine.connect() as connection:
+            await connection.execution_options(writes=True)
+            async with connection.begin():
+                yield connection
+
+
+def _with_async_driver(url: str) -> URL:
+    parsed = make_url(url)
+    driver = _DRIVERS.get(parsed.drivername)
+    return parsed.set(drivername=driver) if driver else parsed
+
+
+async def _check_version(connection: AsyncConnection) -> None:
+    found = (await connection.execute(select(schema_version.c.version))).scalar()
+    if found is None:
+        await connection.execute(insert(schema_version).values(version=SCHEMA_VERSION))
+    elif found > SCHEMA_VERSION:
+        raise CatalogTooNew(f"The catalog has schema {found}, this program knows up to {SCHEMA_VERSION}.")
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # The driver must not open transactions by itself: _begin_sqlite does, so that it can say which kind.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    # A writer takes the write lock at once: one that starts as a reader cannot always be upgraded.
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

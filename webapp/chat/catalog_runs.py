@@ -1,0 +1,176 @@
+"""The inbox: one row per attempt of one agent at one message.
+
+Owns the rows and their compare-and-set changes. A committed row is the acceptance of a message; who may
+write for it is settled by (owner, epoch) and a lease. Must not know streams, agents or what events mean.
+
+    accepted ──▶ appended ──▶ running ──▶ done
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from webapp.chat.catalog_database import Database
+from webapp.chat.catalog_schema import runs
+
+
+class RunStatus(StrEnum):
+    ACCEPTED = "accepted"  # committed; the message may not be in the stream yet
+    APPENDED = "appended"  # the message is in the stream; no agent has begun
+    RUNNING = "running"  # RUN_STARTED may be in the stream
+    DONE = "done"  # the terminal event is in the stream, or never will be needed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One attempt. ``events`` are the message's own, present only until they are in the stream.
+
+    Times are seconds since the epoch. ``attempt`` counts from 1. ``content_hash`` identifies what was said.
+    ``offset`` is a place in the stream before anything of this run.
+    """
+
+    run_id: str
+    chat_id: str
+    message_id: str
+    agent_id: str
+    attempt: int
+    participant_id: str
+    content_hash: bytes
+    events: tuple[dict[str, Any], ...] | None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    parent_run_id: str | None = None
+    status: RunStatus
+    owner: str
+    epoch: int = 0
+    lease_until: float
+    accepted_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+    outcome: str | None = None
+    offset: str | None = None
+
+
+class RunExists(Exception):
+    """Another row has this run id, or is this attempt: read again and decide again."""
+
+
+class RunInbox:
+    """Rows of runs. Every change of status is refused unless the caller still owns the row."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, row: RunRow) -> None:
+        """Accept an attempt: durable on return. Raises RunExists."""
+        values = {name: getattr(row, name) for name in row.__slots__}
+        values["events"] = None if row.events is None else list(row.events)
+        values["data"] = dict(row.data)
+        try:
+            async with self._database.write() as connection:
+                await connection.execute(insert(runs).values(values))
+        except IntegrityError as error:
+            raise RunExists from error
+
+    async def get(self, run_id: str) -> RunRow | None:
+        """The attempt with that run id."""
+        found = await self._select(runs.c.run_id == run_id)
+        return found[0] if found else None
+
+    async def attempts(self, chat_id: str, message_id: str) -> list[RunRow]:
+        """Every attempt at a message, of all agents, in order."""
+        return await self._select((runs.c.chat_id == chat_id) & (runs.c.message_id == message_id))
+
+    async def unfinished(self, *, leases_before: float | None = None) -> list[RunRow]:
+        """Rows that are not done, in order of acceptance; only those whose lease ended earlier, if given."""
+        wanted = runs.c.status != RunStatus.DONE
+        if leases_before is not None:
+            wanted &= runs.c.lease_until < leases_before
+        return await self._select(wanted)
+
+    async def unfinished_of(self, participant_id: str) -> int:
+        """How many of a participant's runs are not done."""
+        return await self._count(runs.c.participant_id == participant_id)
+
+    async def unfinished_in(self, chat_id: str) -> int:
+        """How many of a chat's runs are not done."""
+        return await self._count(runs.c.chat_id == chat_id)
+
+    async def mark_appended(self, row: RunRow, *, offset: str) -> RunRow | None:
+        """The message is in the stream, which has it from now on; the row as it is now.
+
+        None if the row is no longer the caller's.
+        """
+        changes = {"status": RunStatus.APPENDED, "events": None, "offset": offset}
+        if not await self._change(row, changes):
+            return None
+        return replace(row, **changes)  # type: ignore[arg-type]
+
+    async def mark_running(self, row: RunRow, *, now: float) -> bool:
+        """RUN_STARTED is about to be appended. False if the row is no longer the caller's."""
+        return await self._change(row, {"status": RunStatus.RUNNING, "started_at": now})
+
+    async def mark_done(self, row: RunRow, *, outcome: str, now: float) -> bool:
+        """The run has ended. False if the row is no longer the caller's."""
+        return await self._change(
+            row,
+            {"status": RunStatus.DONE, "outcome": outcome, "ended_at": now, "events": None, "data": None},
+        )
+
+    async def discard(self, row: RunRow) -> None:
+        """Take back an acceptance whose message can never be appended."""
+        async with self._database.write() as connection:
+            await connection.execute(delete(runs).where(_still(row), runs.c.status == RunStatus.ACCEPTED))
+
+    async def claim(self, row: RunRow, *, owner: str, lease_until: float) -> RunRow | None:
+        """Take the row over as it was seen: a new owner and the next epoch. None if somebody was quicker."""
+        change = {"owner": owner, "epoch": row.epoch + 1, "lease_until": lease_until}
+        if not await self._change(row, change):
+            return None
+        return await self.get(row.run_id)
+
+    async def renew(self, run_ids: Collection[str], *, owner: str, lease_until: float) -> set[str]:
+        """Prolong the leases the owner still holds and return their run ids."""
+        held = runs.c.run_id.in_(run_ids) & (runs.c.owner == owner)
+        query = update(runs).where(held).values(lease_until=lease_until).returning(runs.c.run_id)
+        async with self._database.write() as connection:
+            return set((await connection.execute(query)).scalars())
+
+    async def release(self, run_ids: Collection[str], *, owner: str) -> None:
+        """End leases now, so that others need not wait for them."""
+        held = runs.c.run_id.in_(run_ids) & (runs.c.owner == owner)
+        async with self._database.write() as connection:
+            await connection.execute(update(runs).where(held).values(lease_until=0.0))
+
+    async def _change(self, row: RunRow, changes: Mapping[str, object]) -> bool:
+        query = update(runs).where(_still(row), runs.c.status != RunStatus.DONE).values(changes)
+        async with self._database.write() as connection:
+            return (await connection.execute(query)).rowcount == 1
+
+    async def _select(self, condition: ColumnElement[bool]) -> list[RunRow]:
+        async with self._database.read() as connection:
+            found = await connection.execute(select(runs).where(condition).order_by(runs.c.seq))
+            return [_run_row(row) for row in found]
+
+    async def _count(self, condition: ColumnElement[bool]) -> int:
+        query = select(func.count()).select_from(runs).where(condition, runs.c.status != RunStatus.DONE)
+        async with self._database.read() as connection:
+            return (await connection.execute(query)).scalar_one()
+
+
+def _still(row: RunRow) -> ColumnElement[bool]:
+    return (runs.c.run_id == row.run_id) & (runs.c.owner == row.owner) & (runs.c.epoch == row.epoch)
+
+
+def _run_row(row: Row[Any]) -> RunRow:
+    values = dict(row._mapping)
+    del values["seq"]
+    values["status"] = RunStatus(row.status)
+    values["events"] = None if row.events is None else tuple(row.events)
+    values["data"] = row.data or {}
+    return RunRow(**values)

@@ -1,0 +1,123 @@
+"""The catalog's tables.
+
+Owns names, columns and constraints. Must not know what any of it is used for, nor how it is reached.
+
+Times are seconds since the epoch as floats; a lease and a clock that jumps are compared nowhere else.
+Secrets are stored as SHA-256 digests only.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
+
+participants = Table(
+    "participants",
+    metadata,
+    Column("id", String(128), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+)
+
+chats = Table(
+    "chats",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("title", Text),
+    Column("owner_id", String(128), nullable=False, index=True),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Column("deleted_at", Float),
+)
+
+# The inbox. ``seq`` is the order of acceptance. ``events`` holds a message only between its acceptance and
+# its append: afterwards the stream is the one truth. ``owner``, ``epoch`` and ``lease_until`` say who may
+# write.
+runs = Table(
+    "runs",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("run_id", String(128), nullable=False, unique=True),
+    Column("chat_id", String(64), ForeignKey("chats.id"), nullable=False),
+    Column("message_id", String(128), nullable=False),
+    Column("agent_id", String(128), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("participant_id", String(128), nullable=False),
+    Column("content_hash", LargeBinary(32), nullable=False),
+    Column("events", JSON(none_as_null=True)),
+    Column("data", JSON(none_as_null=True)),
+    Column("parent_run_id", String(128)),
+    Column("status", String(16), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("lease_until", Float, nullable=False),
+    Column("accepted_at", Float, nullable=False),
+    Column("started_at", Float),
+    Column("ended_at", Float),
+    Column("outcome", String(64)),
+    Column("offset", Text),
+    UniqueConstraint("chat_id", "message_id", "agent_id", "attempt"),
+    Index("runs_unfinished", "status", "lease_until"),
+    Index("runs_of_participant", "participant_id", "status"),
+    sqlite_autoincrement=True,
+)
+
+# What one participant may do in one chat. ``link_hash`` names the link it came from, so that revoking the
+# link takes the grants with it; a grant given by hand has none.
+grants = Table(
+    "grants",
+    metadata,
+    Column("chat_id", String(64), ForeignKey("chats.id"), primary_key=True),
+    Column("participant_id", String(128), primary_key=True, index=True),
+    Column("role", Integer, nullable=False),
+    Column("link_hash", LargeBinary(32)),
+    Column("created_at", Float, nullable=False),
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("token_hash", LargeBinary(32), primary_key=True),
+    Column("chat_id", String(64), ForeignKey("chats.id"), nullable=False, index=True),
+    Column("role", Integer, nullable=False),
+    Column("created_by", String(128), nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("token_hash", LargeBinary(32), primary_key=True),
+    Column("chat_id", String(64), ForeignKey("chats.id"), nullable=False),
+    Column("participant_id", String(128), nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+# A fold of a stream up to ``offset``, kept to spare the replay. It may be deleted at any time.
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("path", String(256), primary_key=True),
+    Column("offset", Text, nullable=False),
+    Column("reducer_version", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)

@@ -1,0 +1,34 @@
+"""Chooses what an agent is shown of a conversation.
+
+Owns one pure function. Must not know runs, queues or providers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from webapp.agents.base import UIMessage
+
+
+def prompt(messages: Sequence[UIMessage], trigger_id: str) -> list[UIMessage]:
+    """Every turn before the trigger, each answer right after its question, then the trigger.
+
+    An answer names its question in ``metadata.parentId``. So the answer that was still streaming when the
+    trigger was queued comes before it, although the stream has it later, while questions queued behind the
+    trigger, and earlier attempts at the trigger itself, stay out. Unfinished answers count with the text
+    they have.
+    """
+    places = {message["id"]: place for place, message in enumerate(messages)}
+    if trigger_id not in places:
+        return []
+    limit = places[trigger_id]
+
+    def turn_of(message: UIMessage) -> int:
+        own = places[message["id"]]
+        parent = (message.get("metadata") or {}).get("parentId")
+        return places.get(parent, own) if message["role"] == "assistant" and isinstance(parent, str) else own
+
+    earlier = [message for message in messages if turn_of(message) < limit]
+    # Stable: within a turn the question stands before its answers, and those in the order they were begun.
+    earlier.sort(key=turn_of)
+    return [*earlier, messages[limit]]

@@ -1,0 +1,293 @@
+"""The supervisor: accepts messages, runs agents, stops them, and recovers what a crash left behind.
+
+Owns the life of every run and its lease. A run lives here, never in a request: no disconnect ends it. Must
+not know HTTP, roles or how a stream is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import uuid4
+from weakref import WeakValueDictionary
+
+from webapp.agents.base import Agent, AgentTurn
+from webapp.chat.catalog import Catalog
+from webapp.chat.catalog_runs import RunRow, RunStatus
+from webapp.chat.errors import ChatError, InvalidMessage, Unavailable
+from webapp.chat.messages import NewMessage, Participant
+from webapp.chat.prompt import prompt
+from webapp.chat.runs_acceptance import Acceptance, Request
+from webapp.chat.runs_lanes import Lanes
+from webapp.chat.runs_limits import RunLimits
+from webapp.chat.runs_recovery import Recovery, Startable
+from webapp.chat.runs_run import INTERRUPTED, MissingAgent, Run
+from webapp.chat.sessions import Sessions
+from webapp.streams.clients.base import StaleEpoch, StreamClient, StreamError, StreamGone, StreamNotFound
+
+__all__ = ["Accepted", "RunLimits", "Supervisor"]
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_RUN_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+
+# How long, after their grace, runs may take to say that they were interrupted.
+_LAST_WORDS = 2.0
+
+# How often ``wait`` looks at the row of a run that another process has.
+_GLANCE = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a sender is told. ``duplicate`` says that an earlier request had started this run."""
+
+    run_id: str
+    duplicate: bool
+
+
+class Supervisor:
+    """Runs agents on messages. ``agents`` maps ids to agents; the first answers unless another is addressed.
+
+    ``clock`` gives seconds since the epoch, ``ids`` a new unique run id. Call ``start`` before anything else.
+    """
+
+    def __init__(
+        self,
+        *,
+        streams: StreamClient,
+        sessions: Sessions,
+        catalog: Catalog,
+        agents: Mapping[str, Agent],
+        limits: RunLimits | None = None,
+        clock: Callable[[], float] = time.time,
+        ids: Callable[[], str] = lambda: f"run-{uuid4().hex}",
+    ) -> None:
+        self._sessions = sessions
+        self._catalog = catalog
+        self._inbox = catalog.runs
+        self._agents = agents
+        self._default_agent = next(iter(agents))
+        self._limits = limits or RunLimits()
+        self._clock = clock
+        self._owner = uuid4().hex
+        self._acceptance = Acceptance(
+            streams=streams,
+            sessions=sessions,
+            inbox=self._inbox,
+            limits=self._limits,
+            owner=self._owner,
+            clock=clock,
+            ids=ids,
+        )
+        self._recovery = Recovery(
+            streams=streams,
+            sessions=sessions,
+            inbox=self._inbox,
+            acceptance=self._acceptance,
+            clock=clock,
+        )
+        self._lanes = Lanes(self._perform)
+        self._chat_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._keeper: asyncio.Task[None] | None = None
+        self._closing = False
+
+    async def start(self, *, take_all: bool = True) -> None:
+        """Recover what an earlier process left, then keep leases. See ``recover`` for ``take_all``."""
+        await self.recover(take_all=take_all)
+        self._keeper = asyncio.create_task(self._keep_leases())
+
+    async def accept(
+        self,
+        *,
+        chat_id: str,
+        participant: Participant,
+        message: NewMessage,
+        run_id: str | None = None,
+        data: Mapping[str, Any] | None = None,
+        parent_run_id: str | None = None,
+        agent_id: str | None = None,
+    ) -> Accepted:
+        """Take a message: when this returns, it is stored and will be answered, whatever happens.
+
+        The same ``message.id`` and ``run_id`` again are the same request; a new ``run_id`` asks for another
+        answer to the same message; without one, the message is the same request until ``duplicate_window``
+        after the answer. Raises Conflict, LimitReached, TooLarge, InvalidMessage, ChatNotFound and
+        Unavailable.
+        """
+        if self._closing:
+            raise Unavailable("The server is restarting. Please send the message again.")
+        if run_id is not None and not _RUN_ID.fullmatch(run_id):
+            raise InvalidMessage("A run id has 1 to 128 characters out of A-Z, a-z, 0-9 and _ . : -")
+        if agent_id is not None and agent_id not in self._agents:
+            raise InvalidMessage("There is no such agent here.", code="unknown-agent")
+        request = Request(
+            chat_id=chat_id,
+            participant=participant,
+            message=message,
+            agent_id=agent_id or self._default_agent,
+            run_id=run_id,
+            data=data or {},
+            parent_run_id=parent_run_id,
+        )
+        # A sender that hangs up does not undo what was begun.
+        return await asyncio.shield(self._spawn(self._accept(request)))
+
+    async def wait(self, run_id: str) -> None:
+        """Return once the run's terminal event is durable, or at shutdown."""
+        while not self._closing:
+            run = self._lanes.get(run_id)
+            if run is not None:
+                await run.over.wait()
+            row = await self._inbox.get(run_id)
+            if row is None or row.status is RunStatus.DONE:
+                return
+            if run is None:
+                await asyncio.sleep(_GLANCE)
+
+    async def stop(self, *, chat_id: str, run_id: str | None, participant: Participant) -> bool:
+        """Stop one run of the chat, queued or running, or with no ``run_id`` all that are running.
+
+        Returns whether this call stopped any; a run that is over or being stopped is left as it is. The
+        text so far stays. Returns when the end is durable, or after some seconds if the stream cannot be
+        reached.
+        """
+        meant = self._lanes.running() if run_id is None else filter(None, [self._lanes.get(run_id)])
+        stopped = [run for run in meant if run.row.chat_id == chat_id and run.stop(participant)]
+        for run in stopped:
+            self._lanes.hurry(run)
+        if stopped:
+            ends = [asyncio.ensure_future(run.over.wait()) for run in stopped]
+            _, late = await asyncio.wait(ends, timeout=2 * self._limits.agent_farewell)
+            for end in late:
+                end.cancel()
+        return bool(stopped)
+
+    async def recover(self, *, take_all: bool) -> None:
+        """Take over runs without an owner: those with an expired lease, or all that are not ours.
+
+        ``take_all`` is for the one process on an embedded store: whoever owned those runs is dead.
+        """
+        for row in await self._inbox.unfinished(leases_before=None if take_all else self._clock()):
+            if self._lanes.get(row.run_id) is not None:
+                continue
+            claimed = await self._inbox.claim(row, owner=self._owner, lease_until=self._lease_end())
+            if claimed is None:
+                continue
+            try:
+                startable = await self._recovery.settle(claimed)
+            except (ChatError, StreamError) as error:
+                logger.warning("run %s is not recovered yet: %s", row.run_id, error)
+            else:
+                if startable is not None:
+                    self._enqueue(startable)
+
+    async def aclose(self, *, grace: float = 5.0) -> None:
+        """Let runs finish for ``grace`` seconds, then interrupt them. Queued ones wait for the next boot."""
+        self._closing = True
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait({self._keeper})
+        left = self._lanes.drop_queued()
+        await self._lanes.idle(within=grace)
+        for run in self._lanes.all():
+            run.fail(*INTERRUPTED)
+        await self._lanes.idle(within=_LAST_WORDS)
+        self._lanes.drop(self._lanes.all())
+        await self._lanes.idle()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace)
+        if left:
+            await self._inbox.release([run.row.run_id for run in left], owner=self._owner)
+
+    async def _accept(self, request: Request) -> Accepted:
+        async with self._chat_lock(request.chat_id):
+            row, duplicate = await self._acceptance.accept(request)
+            # A duplicate finds its run in its lane, unless an error kept it from being put there.
+            if row.status is RunStatus.APPENDED and row.owner == self._owner:
+                self._enqueue(Startable(row, self._recovery.writer(row)))
+        if not duplicate:
+            self._spawn(self._catalog.touch_chat(request.chat_id, title=request.message.text))
+        return Accepted(row.run_id, duplicate)
+
+    def _enqueue(self, startable: Startable) -> None:
+        row = startable.row
+        if self._closing or self._lanes.get(row.run_id) is not None:
+            return
+        agent = self._agents.get(row.agent_id) or MissingAgent(row.agent_id)
+        self._lanes.add(
+            Run(row, agent=agent, writer=startable.writer, limits=self._limits, clock=self._clock)
+        )
+
+    async def _perform(self, run: Run) -> None:
+        row = run.row
+        try:
+            if await self._inbox.mark_running(row, now=self._clock()):
+                outcome = await run.perform(lambda: self._turn(row))
+                await self._inbox.mark_done(row, outcome=outcome, now=self._clock())
+                await self._sessions.save(row.chat_id)
+        except StaleEpoch:
+            logger.info("run %s has another owner", row.run_id)
+        except (StreamNotFound, StreamGone):
+            await self._inbox.mark_done(row, outcome="lost", now=self._clock())
+        except Exception:
+            # Its lease runs out, and whoever takes it over finds out from the stream how far it came.
+            logger.exception("run %s broke", row.run_id)
+
+    async def _turn(self, row: RunRow) -> AgentTurn:
+        current = await self._sessions.snapshot(row.chat_id)
+        messages = prompt(current.snapshot.messages, row.message_id)
+        trigger = messages[-1]
+        parts = trigger.get("parts", [])
+        return AgentTurn(
+            chat_id=row.chat_id,
+            run_id=row.run_id,
+            messages=messages,
+            text="".join(part.get("content", "") for part in parts if part.get("type") == "text"),
+            speaker=trigger.get("name") or "you",
+            data=row.data,
+        )
+
+    async def _keep_leases(self) -> None:
+        """Renew what is ours and take what is nobody's. A run that cannot be renewed is let go."""
+        renewed_at = self._clock()
+        while True:
+            await asyncio.sleep(self._limits.lease / 3)
+            try:
+                if runs := self._lanes.all():
+                    ids = [run.row.run_id for run in runs]
+                    held = await self._inbox.renew(ids, owner=self._owner, lease_until=self._lease_end())
+                    self._lanes.drop(run for run in runs if run.row.run_id not in held)
+                renewed_at = self._clock()
+                await self.recover(take_all=False)
+            except Exception:
+                logger.exception("leases could not be renewed")
+                if self._clock() > renewed_at + self._limits.lease:
+                    self._lanes.drop(self._lanes.all())
+
+    def _lease_end(self) -> float:
+        return self._clock() + self._limits.lease
+
+    def _chat_lock(self, chat_id: str) -> asyncio.Lock:
+        return self._chat_locks.setdefault(chat_id, asyncio.Lock())
+
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._reap)
+        return task
+
+    def _reap(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        # Whoever waited for it has the refusal; asking for it here keeps the loop from reporting it as lost.
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, ChatError):
+            logger.error("a background task failed", exc_info=error)

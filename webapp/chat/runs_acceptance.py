@@ -1,0 +1,220 @@
+"""Accepts a message once.
+
+Owns what counts as the same request, a new attempt or a conflict, and the two steps that make a message
+exist: the committed row, then the append. Must not know agents or run them.
+
+A row that was committed and not appended is finished by whoever comes next: the same request sent again, or
+the recoverer. The append carries the same producer tuple each time, so the message is in the stream once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from webapp.agents.base import UIMessage
+from webapp.chat import events
+from webapp.chat.catalog_runs import RunExists, RunInbox, RunRow, RunStatus
+from webapp.chat.echo import message_echo
+from webapp.chat.errors import ChatNotFound, Conflict, LimitReached, TooLarge, Unavailable
+from webapp.chat.messages import NewMessage, Participant
+from webapp.chat.runs_limits import RunLimits
+from webapp.chat.sessions import Sessions
+from webapp.streams.clients.base import (
+    PayloadTooLarge,
+    StreamClient,
+    StreamClosed,
+    StreamGone,
+    StreamNotFound,
+    StreamsUnavailable,
+)
+from webapp.streams.clients.producer import IdempotentProducer, Retry
+
+# A person is waiting, and the row's lease is running: a few tries, then they are told when to come back.
+_RETRY = Retry(attempts=3, base=0.05, cap=0.5)
+
+_RACES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One POST. ``run_id`` is the client's, if it sent one; ``data`` goes to the agent."""
+
+    chat_id: str
+    participant: Participant
+    message: NewMessage
+    agent_id: str
+    run_id: str | None
+    data: Mapping[str, Any]
+    parent_run_id: str | None
+
+
+class Acceptance:
+    """Turns requests into rows of the inbox and messages in the stream."""
+
+    def __init__(
+        self,
+        *,
+        streams: StreamClient,
+        sessions: Sessions,
+        inbox: RunInbox,
+        limits: RunLimits,
+        owner: str,
+        clock: Callable[[], float],
+        ids: Callable[[], str],
+    ) -> None:
+        self._streams = streams
+        self._sessions = sessions
+        self._inbox = inbox
+        self._limits = limits
+        self._owner = owner
+        self._clock = clock
+        self._ids = ids
+
+    async def accept(self, request: Request) -> tuple[RunRow, bool]:
+        """The attempt that answers the request, and whether an earlier request had made it.
+
+        Durable on return, row and message. Calls for one chat must not overlap within a process; between
+        processes the row's uniqueness decides. Raises Conflict, LimitReached, TooLarge, ChatNotFound and
+        Unavailable.
+        """
+        for _ in range(_RACES):
+            try:
+                return await self._accept(request)
+            except RunExists:
+                continue
+            except StreamsUnavailable as refusal:
+                raise _unavailable(refusal) from refusal
+        raise Unavailable("The chat is busy. Please send the message again.")
+
+    async def publish(self, row: RunRow) -> RunRow | None:
+        """Append an accepted row's message; the row as it is then, or None if somebody else has it by now.
+
+        Raises Unavailable and keeps the row, or TooLarge or ChatNotFound and takes the acceptance back.
+        """
+        messages = [events.encode(event) for event in row.events or ()]
+        path = self._sessions.path(row.chat_id)
+        producer = IdempotentProducer(self._streams, path, producer_id=f"msg:{row.message_id}", retry=_RETRY)
+        try:
+            receipt = await producer.append(messages)
+        except StreamsUnavailable as refusal:
+            raise _unavailable(refusal) from refusal
+        except PayloadTooLarge as refusal:
+            await self._inbox.discard(row)
+            raise TooLarge("The message is too large.") from refusal
+        except (StreamNotFound, StreamGone, StreamClosed) as refusal:
+            await self._inbox.discard(row)
+            raise ChatNotFound from refusal
+        return await self._inbox.mark_appended(row, offset=receipt.offset)
+
+    async def _accept(self, request: Request) -> tuple[RunRow, bool]:
+        attempts = await self._attempts(request)
+        earlier = self._same_request(attempts, request.run_id)
+        if earlier is not None:
+            return await self._completed(earlier), True
+        await self._check_limits(request)
+        row = await self._new_row(request, attempt=len(attempts) + 1)
+        await self._inbox.add(row)
+        return await self._completed(row), False
+
+    async def _attempts(self, request: Request) -> list[RunRow]:
+        """Earlier attempts of the agent at this message, if the request contradicts none of them."""
+        if request.run_id is not None:
+            used = await self._inbox.get(request.run_id)
+            if used is not None and not _same_errand(used, request):
+                raise Conflict("That run id was used for another message.", code="run-id-used")
+        rows = await self._inbox.attempts(request.chat_id, request.message.id)
+        said = content_hash(request.message.text, request.message.parts)
+        if any(row.content_hash != said for row in rows):
+            raise _other_content()
+        return [row for row in rows if row.agent_id == request.agent_id]
+
+    def _same_request(self, attempts: Sequence[RunRow], run_id: str | None) -> RunRow | None:
+        """The attempt that this request repeats, or None if it asks for a new one."""
+        if not attempts:
+            return None
+        latest = attempts[-1]
+        # Nobody has seen a message that is not appended yet: whoever sends it again means that one.
+        if latest.status is RunStatus.ACCEPTED:
+            return latest
+        if run_id is not None:
+            return next((row for row in attempts if row.run_id == run_id), None)
+        recent = latest.ended_at is None or self._clock() < latest.ended_at + self._limits.duplicate_window
+        return latest if recent else None
+
+    async def _check_limits(self, request: Request) -> None:
+        if await self._inbox.unfinished_of(request.participant.id) >= self._limits.max_active_per_participant:
+            raise LimitReached("You have too many answers running. Wait for one of them.", retry_after=5.0)
+        if await self._inbox.unfinished_in(request.chat_id) >= self._limits.max_queued_per_chat:
+            raise LimitReached("Too many messages are waiting in this chat.", retry_after=5.0)
+
+    async def _new_row(self, request: Request, *, attempt: int) -> RunRow:
+        message, now = request.message, self._clock()
+        said = content_hash(message.text, message.parts)
+        current = await self._sessions.snapshot(request.chat_id)
+        # The stream may know the message although the inbox does not: in a fork, for one.
+        known = next((each for each in current.snapshot.messages if each["id"] == message.id), None)
+        if known is not None and _content_hash_of(known) != said:
+            raise _other_content()
+        echo = message_echo(
+            message,
+            name=request.participant.name,
+            participant_id=request.participant.id,
+            created_at_ms=int(now * 1000),
+        )
+        return RunRow(
+            run_id=request.run_id or self._ids(),
+            chat_id=request.chat_id,
+            message_id=message.id,
+            agent_id=request.agent_id,
+            attempt=attempt,
+            participant_id=request.participant.id,
+            content_hash=said,
+            events=None if known else tuple(echo),
+            data=request.data,
+            parent_run_id=request.parent_run_id,
+            status=RunStatus.APPENDED if known else RunStatus.ACCEPTED,
+            owner=self._owner,
+            lease_until=now + self._limits.lease,
+            accepted_at=now,
+            offset=current.offset,
+        )
+
+    async def _completed(self, row: RunRow) -> RunRow:
+        if row.status is not RunStatus.ACCEPTED:
+            return row
+        return await self.publish(row) or row
+
+
+def content_hash(text: str, parts: Sequence[Mapping[str, Any]]) -> bytes:
+    """Identifies what a person said, whoever says it and when."""
+    said = msgspec.json.encode([text, [dict(part) for part in parts]], order="sorted")
+    return hashlib.sha256(said).digest()
+
+
+def _content_hash_of(message: UIMessage) -> bytes | None:
+    """The hash of a message in the stream; None for an agent's, which nobody can send again."""
+    if message.get("role") != "user":
+        return None
+    parts = message.get("parts", [])
+    text = "".join(part.get("content", "") for part in parts if part.get("type") == "text")
+    return content_hash(text, [part for part in parts if part.get("type") != "text"])
+
+
+def _same_errand(row: RunRow, request: Request) -> bool:
+    wanted = (request.chat_id, request.message.id, request.agent_id)
+    return (row.chat_id, row.message_id, row.agent_id) == wanted
+
+
+def _other_content() -> Conflict:
+    return Conflict("A message with this id and another content exists.", code="message-id-used")
+
+
+def _unavailable(refusal: StreamsUnavailable) -> Unavailable:
+    return Unavailable(
+        "The message could not be stored. Please send it again.", retry_after=refusal.retry_after
+    )

@@ -1,0 +1,109 @@
+"""Queues of runs: one agent answers one message of a chat at a time, in the order they came.
+
+Owns the tasks that runs are performed in. Must not know what performing a run means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+from webapp.chat.runs_run import Run
+
+LaneKey = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Lane:
+    current: Run | None = None
+    queue: deque[Run] = field(default_factory=deque)
+
+
+class Lanes:
+    """A lane per (chat, agent). ``perform`` must not raise; it is cancelled to abandon a run."""
+
+    def __init__(self, perform: Callable[[Run], Awaitable[None]]) -> None:
+        self._perform = perform
+        self._lanes: dict[LaneKey, _Lane] = {}
+        self._runs: dict[str, Run] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def add(self, run: Run) -> None:
+        """Put the run behind the others of its lane."""
+        self._runs[run.row.run_id] = run
+        self._lanes.setdefault(_key(run), _Lane()).queue.append(run)
+        self._advance(run)
+
+    def get(self, run_id: str) -> Run | None:
+        """The queued or running run with that id."""
+        return self._runs.get(run_id)
+
+    def all(self) -> list[Run]:
+        """Every queued or running run."""
+        return list(self._runs.values())
+
+    def running(self) -> list[Run]:
+        """The runs that have begun."""
+        return [run for run in self._runs.values() if run.row.run_id in self._tasks]
+
+    def hurry(self, run: Run) -> None:
+        """Perform a queued run now, past its lane: it has been stopped and has nothing to wait for."""
+        if run.row.run_id not in self._tasks:
+            self._lanes[_key(run)].queue.remove(run)
+            self._begin(run)
+
+    def drop(self, runs: Iterable[Run]) -> None:
+        """Abandon runs that are no longer ours, without a word."""
+        for run in runs:
+            task = self._tasks.get(run.row.run_id)
+            if task is not None:
+                task.cancel()
+            else:
+                self._lanes[_key(run)].queue.remove(run)
+                self._forget(run)
+
+    def drop_queued(self) -> list[Run]:
+        """Take out and return the runs that have not begun."""
+        queued = [run for run in self._runs.values() if run.row.run_id not in self._tasks]
+        self.drop(queued)
+        return queued
+
+    async def idle(self, *, within: float | None = None) -> None:
+        """Wait until what is running now has ended, but no longer than ``within`` seconds."""
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=within)
+
+    def _advance(self, run: Run) -> None:
+        """Let the lane of ``run`` go on, if nothing is running in it."""
+        lane = self._lanes[_key(run)]
+        if lane.current is not None:
+            return
+        if lane.queue:
+            lane.current = lane.queue.popleft()
+            self._begin(lane.current)
+        else:
+            del self._lanes[_key(run)]
+
+    def _begin(self, run: Run) -> None:
+        task = asyncio.ensure_future(self._perform(run))
+        self._tasks[run.row.run_id] = task
+        # A callback and not a finally: a task that is cancelled before its first step never runs its finally.
+        task.add_done_callback(lambda _: self._ended(run))
+
+    def _ended(self, run: Run) -> None:
+        del self._tasks[run.row.run_id]
+        self._forget(run)
+        lane = self._lanes.get(_key(run))
+        if lane is not None and lane.current is run:
+            lane.current = None
+            self._advance(run)
+
+    def _forget(self, run: Run) -> None:
+        del self._runs[run.row.run_id]
+        run.over.set()
+
+
+def _key(run: Run) -> LaneKey:
+    return run.row.chat_id, run.row.agent_id

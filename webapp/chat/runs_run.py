@@ -1,0 +1,256 @@
+"""One run, from RUN_STARTED to exactly one terminal event.
+
+Owns the race between an agent that speaks and everything that may end it: its own end or failure, a person,
+the time limit, a shutdown. Whoever decides first decides; the run itself writes, so the decision is written
+once. Must not know queues, leases or the catalog.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from webapp.agents.base import Agent, AgentError, AgentTurn, Event
+from webapp.chat import events
+from webapp.chat.catalog_runs import RunRow
+from webapp.chat.coalesce import MAX_BATCH, merge
+from webapp.chat.messages import Participant
+from webapp.chat.runs_limits import RunLimits
+from webapp.chat.runs_stamp import Stamper
+from webapp.chat.runs_writer import RunWriter
+
+logger = logging.getLogger(__name__)
+
+INTERRUPTED = ("interrupted", "The server was stopped while this answer was being written.")
+_FAILED = ("agent-failed", "The agent failed. What it had said so far is kept.")
+_TIME_LIMIT = ("time-limit", "The agent took too long and was stopped.")
+_OUTPUT_LIMIT = ("output-limit", "The agent said more than one answer may hold and was stopped.")
+
+
+class MissingAgent:
+    """Stands in for an agent that was asked and is no longer registered."""
+
+    def __init__(self, agent_id: str) -> None:
+        self.id = agent_id
+        self.name = agent_id
+
+    async def run(self, turn: AgentTurn) -> AsyncIterator[Event]:
+        """Fail, with a sentence."""
+        raise AgentError(f"The agent {self.name} is no longer here.", code="agent-missing")
+        yield {}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ends: a word for the inbox, what to say before open parts are closed, the terminal event."""
+
+    outcome: str
+    terminal: Event
+    signals: tuple[Event, ...] = ()
+
+
+class Run:
+    """One attempt of one agent. ``over`` is set once nothing more will be written by it."""
+
+    def __init__(
+        self,
+        row: RunRow,
+        *,
+        agent: Agent,
+        writer: RunWriter,
+        limits: RunLimits,
+        clock: Callable[[], float],
+    ) -> None:
+        self.row = row
+        self.over = asyncio.Event()
+        self._agent = agent
+        self._writer = writer
+        self._limits = limits
+        self._clock = clock
+        self._stamper = Stamper(
+            run_id=row.run_id,
+            agent_id=row.agent_id,
+            agent_name=agent.name,
+            trigger_id=row.message_id,
+            clock=clock,
+        )
+        self._open = events.OpenParts()
+        self._ending: Ending | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._pending: list[Event] = []
+        self._flushed_at = 0.0
+        self._something = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._room = asyncio.Event()
+
+    # What may end a run. Each returns whether it was the one that did.
+
+    def stop(self, participant: Participant) -> bool:
+        """A person stops the run."""
+        signal = events.stopped_by(self.row.run_id, participant_id=participant.id, name=participant.name)
+        return self._end(Ending("cancelled", self._finished(events.cancelled()), (signal,)))
+
+    def fail(self, code: str, sentence: str) -> bool:
+        """The run cannot go on. ``sentence`` is shown to people."""
+        terminal = events.run_error(
+            self.row.chat_id, self.row.run_id, code=code, sentence=sentence, timestamp=self._now()
+        )
+        return self._end(Ending(code, terminal))
+
+    def _finish(self, outcome: Mapping[str, Any] | None) -> bool:
+        word = str(outcome["type"]) if outcome else "success"
+        return self._end(Ending(word, self._finished(outcome)))
+
+    def _end(self, ending: Ending) -> bool:
+        if self._ending is not None:
+            return False
+        self._ending = ending
+        for waiting in (self._something, self._urgent, self._room):
+            waiting.set()
+        if self._listening is not None and self._listening is not asyncio.current_task():
+            self._listening.cancel()
+        return True
+
+    async def perform(self, prepare: Callable[[], Awaitable[AgentTurn]]) -> str:
+        """Run the agent on the turn that ``prepare`` makes; return the outcome once it is durable.
+
+        Raises the StreamError of an append that was refused for good; then nothing more is written.
+        Cancelling this call abandons the run without a word, as a crash would.
+        """
+        timer = asyncio.get_running_loop().call_later(self._limits.time_limit, self.fail, *_TIME_LIMIT)
+        self._pending.append(self._started())
+        try:
+            if self._ending is None:
+                await self._flush()
+            if self._ending is None:
+                self._listening = asyncio.create_task(self._listen(prepare))
+                self._listening.add_done_callback(self._heard_out)
+            while self._ending is None:
+                await self._gather()
+                await self._flush()
+            await self._dismiss()
+            return await self._conclude(self._ending)
+        finally:
+            timer.cancel()
+            await self._dismiss()
+
+    async def _listen(self, prepare: Callable[[], Awaitable[AgentTurn]]) -> None:
+        try:
+            speech = self._agent.run(await prepare())
+            try:
+                await self._take_down(speech)
+            finally:
+                close = getattr(speech, "aclose", None)
+                if close is not None:
+                    await close()
+        except AgentError as error:
+            self.fail(error.code, error.sentence)
+        except Exception:
+            logger.exception("agent %s failed in run %s", self.row.agent_id, self.row.run_id)
+            self.fail(*_FAILED)
+
+    async def _take_down(self, speech: AsyncIterator[Event]) -> None:
+        async for event in speech:
+            # An agent may ignore being cancelled; nobody listens to it any more.
+            if self._ending is not None:
+                return
+            kind = event.get("type") if isinstance(event, dict) else None
+            if kind == events.RUN_FINISHED:
+                self._finish(_outcome(event.get("outcome")))
+                return
+            if kind == events.RUN_ERROR:
+                # Its text is an exception's as likely as not. Who has a sentence for people raises
+                # AgentError.
+                self.fail(*_FAILED)
+                return
+            self._pending += self._stamper.stamp(event)
+            self._something.set()
+            if self._stamper.written > self._limits.max_output_bytes:
+                self.fail(*_OUTPUT_LIMIT)
+                return
+            if len(self._pending) >= MAX_BATCH:
+                self._urgent.set()
+                self._room.clear()
+                await self._room.wait()
+        self._finish(None)
+
+    def _heard_out(self, listening: asyncio.Task[None]) -> None:
+        # However an agent leaves, even by an exception that is no Exception, its run does not hang.
+        if not listening.cancelled() and (error := listening.exception()) is not None:
+            logger.error("agent %s broke off in run %s", self.row.agent_id, self.row.run_id, exc_info=error)
+        self.fail(*_FAILED)
+
+    async def _gather(self) -> None:
+        await self._something.wait()
+        # What comes while the last append is in flight, or soon after it was begun, shares the next one.
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._flushed_at + self._limits.window):
+                await self._urgent.wait()
+
+    async def _flush(self) -> None:
+        self._flushed_at = asyncio.get_running_loop().time()
+        await self._writer.append(self._take())
+
+    def _take(self) -> list[Event]:
+        batch, self._pending = merge(self._pending), []
+        for event in batch:
+            self._open.feed(event)
+        if self._ending is None:
+            self._something.clear()
+            self._urgent.clear()
+        self._room.set()
+        return batch
+
+    async def _dismiss(self) -> None:
+        """Wait a moment for the agent to release what it holds."""
+        listening, self._listening = self._listening, None
+        if listening is None:
+            return
+        if self._ending is None:
+            listening.cancel()
+        _, still = await asyncio.wait({listening}, timeout=self._limits.agent_farewell)
+        if still:
+            logger.warning("agent %s does not stop in run %s", self.row.agent_id, self.row.run_id)
+            listening.cancel()
+
+    async def _conclude(self, ending: Ending) -> str:
+        last = self._take()
+        await self._writer.append(last, ending=[*ending.signals, *self._open.closing(), ending.terminal])
+        return ending.outcome
+
+    def _started(self) -> Event:
+        row = self.row
+        return events.run_started(
+            row.chat_id,
+            row.run_id,
+            agent_id=row.agent_id,
+            agent_name=self._agent.name,
+            trigger_id=row.message_id,
+            attempt=row.attempt,
+            timestamp=self._now(),
+            parent_run_id=row.parent_run_id,
+        )
+
+    def _finished(self, outcome: Mapping[str, Any] | None) -> Event:
+        return events.run_finished(self.row.chat_id, self.row.run_id, timestamp=self._now(), outcome=outcome)
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+
+def _outcome(given: object) -> Mapping[str, Any] | None:
+    """The agent's own outcome, if it is one of AG-UI's."""
+    if not isinstance(given, dict):
+        return None
+    if given.get("type") == "cancelled":
+        return events.cancelled()
+    waiting_for = given.get("interrupts")
+    if given.get("type") == "interrupt" and isinstance(waiting_for, list):
+        asked = [each for each in waiting_for if isinstance(each, dict) and isinstance(each.get("id"), str)]
+        if asked:
+            return events.interrupts(asked)
+    return None

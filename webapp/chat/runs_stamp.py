@@ -1,0 +1,91 @@
+"""Makes what an agent yields fit to be stored as its run's.
+
+Owns which message ids a run may use and what an agent may not say. Must not know streams or time limits. An
+agent is other people's code: it can neither speak as somebody else nor end, replace or rename anything but
+its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from webapp.agents.base import Event
+from webapp.chat import events
+
+# The supervisor's own, and one that would replace the whole conversation.
+_REFUSED = frozenset({events.RUN_STARTED, events.MESSAGES_SNAPSHOT})
+_RESERVED_NAMES = ("run.", "chat.", "message.")
+
+_DELTA_LIMIT = 64 * 1024
+_EVENT_LIMIT = 1024 * 1024
+
+
+class NotAnEvent(Exception):
+    """The agent yielded something that cannot be stored."""
+
+
+class Stamper:
+    """Turns one agent's events into one run's events. ``written`` counts their bytes as JSON."""
+
+    def __init__(
+        self, *, run_id: str, agent_id: str, agent_name: str, trigger_id: str, clock: Callable[[], float]
+    ) -> None:
+        self._run_id = run_id
+        self._agent_id = agent_id
+        self._agent_name = agent_name
+        self._trigger_id = trigger_id
+        self._clock = clock
+        self._message_ids: dict[str, str] = {}
+        self.written = 0
+
+    def stamp(self, event: object) -> list[Event]:
+        """The events to store for ``event``: none, one, or several if its text is long. Raises NotAnEvent."""
+        if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+            raise NotAnEvent(f"expected an AG-UI event, got {type(event).__name__}")
+        if event["type"] in _REFUSED or _is_reserved(event):
+            return []
+        pieces = _split(self._identify(events.sanitize(event)))
+        self.written += sum(_size(piece) for piece in pieces)
+        return pieces
+
+    def _identify(self, event: Event) -> Event:
+        event = dict(event)
+        for key in ("messageId", "parentMessageId"):
+            if isinstance(event.get(key), str):
+                event[key] = self._own_id(event[key])
+        event = events.attribute(
+            event,
+            run_id=self._run_id,
+            agent_id=self._agent_id,
+            agent_name=self._agent_name,
+            now_ms=int(self._clock() * 1000),
+        )
+        if event["type"] == events.TEXT_MESSAGE_START:
+            event["metadata"] = {**event["metadata"], "parentId": self._trigger_id}
+        return event
+
+    def _own_id(self, given: str) -> str:
+        # Agents number their messages as they like; two runs that both begin with "1" must not meet.
+        return self._message_ids.setdefault(given, f"{self._run_id}-{len(self._message_ids) + 1}")
+
+
+def _is_reserved(event: dict[str, Any]) -> bool:
+    return event["type"] == events.CUSTOM and str(event.get("name")).startswith(_RESERVED_NAMES)
+
+
+def _split(event: Event) -> list[Event]:
+    delta = event.get("delta")
+    if not isinstance(delta, str) or len(delta) <= _DELTA_LIMIT:
+        return [event]
+    return [{**event, "delta": delta[at : at + _DELTA_LIMIT]} for at in range(0, len(delta), _DELTA_LIMIT)]
+
+
+def _size(event: Event) -> int:
+    try:
+        size = len(events.encode(event))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise NotAnEvent(f"{event['type']} is not JSON: {error}") from error
+    if size > _EVENT_LIMIT:
+        raise NotAnEvent(f"{event['type']} is larger than {_EVENT_LIMIT} bytes")
+    return size
