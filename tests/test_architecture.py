@@ -19,6 +19,7 @@ FLOORS = {
     "webapp.streams.store": 1,
     "webapp.streams.limits": 1,
     "webapp.streams.signals": 1,
+    "webapp.streams.live": 2,
     "webapp.streams.engine": 2,
     "webapp.streams": 3,
     "webapp.chat": 4,
