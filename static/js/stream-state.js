@@ -20,6 +20,7 @@
  * @property {number} controls          control events of this SSE response
  * @property {boolean} drained          its last word was a control event alone: the server let go of us
  * @property {number} failures          in a row
+ * @property {boolean} resting          the last thing that happened was a failure
  * @property {number} shortLives        SSE responses in a row that ended under a second
  * @property {number} sseAfter          no SSE before (ms since the epoch)
  * @property {number} notBefore         no request before: the server's Retry-After
@@ -68,6 +69,7 @@ export function initialState(offset = BEGINNING) {
     controls: 0,
     drained: false,
     failures: 0,
+    resting: false,
     shortLives: 0,
     sseAfter: 0,
     notBefore: 0,
@@ -94,7 +96,7 @@ export function plan(state, now, random) {
   const key = `${state.phase} ${state.offset}`;
   const again = key === state.askedKey && now - state.askedAt < AT_ONCE;
   const repeats = again ? state.repeats + 1 : 0;
-  const tries = Math.max(state.failures, repeats);
+  const tries = state.resting ? state.failures : repeats;
   const floor = Math.max(now, state.notBefore);
   /** @type {Record<string, string>} */
   const query = { offset: state.offset };
@@ -161,6 +163,7 @@ const asked = (state, { at, plan: { key, repeats } }) => ({
   askedKey: key,
   askedAt: at,
   repeats,
+  resting: false,
   pending: [],
   controls: 0,
   drained: false,
@@ -208,12 +211,20 @@ function failed(state, { at, lived, floor = 0 }) {
     upToDate: false,
     pending: [],
     failures: healthy ? 1 : state.failures + 1,
+    resting: true,
     notBefore: at + floor,
   };
 }
 
 /** @type {Move<"dropped">} */
-const dropped = (state) => ({ ...state, phase: "catch-up", pending: [], failures: 0, askedKey: "" });
+const dropped = (state) => ({
+  ...state,
+  phase: "catch-up",
+  pending: [],
+  failures: 0,
+  resting: false,
+  askedKey: "",
+});
 
 /** @type {Move<"refused">} */
 const refused = (state, { status, code, error }) => ({
