@@ -21,6 +21,7 @@ FLOORS = {
     "webapp.streams.signals": 1,
     "webapp.streams.live": 2,
     "webapp.streams.engine": 2,
+    "webapp.streams.live": 2,
     "webapp.streams": 3,
     "webapp.chat": 4,
     "webapp.agents": 4,

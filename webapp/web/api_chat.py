@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Response, post
+from litestar import MediaType, Response, post
 
 from webapp.chat.errors import InvalidMessage
 from webapp.chat.messages import Role, newest_user_message
@@ -18,7 +18,7 @@ from webapp.web.services import Services
 @post("/api/chat")
 async def send(
     request: ChatRequest, services: Services, visitor: Visitor, id: str = "", mode: str = ""
-) -> Response[None]:
+) -> Response[bytes]:
     """Accept the newest user message and start its run.
 
     The body is the durable transport's ``{messages, data?, runId?}`` or AG-UI's ``RunAgentInput``. 202 as
@@ -30,14 +30,16 @@ async def send(
     accepted = await services.supervisor.accept(
         chat_id=id,
         message=newest_user_message(body),
-        participant=await remember(services, visitor),
         run_id=_run_id(body, "runId"),
         parent_run_id=_run_id(body, "parentRunId"),
         data=_data(body),
+        # Last, so that nobody is stored for a message that is refused above.
+        participant=await remember(services, visitor),
     )
     if mode == "await":
         await services.supervisor.wait(accepted.run_id)
-    return Response(None, status_code=200 if mode == "await" else 202, headers={"X-Run-Id": accepted.run_id})
+    status = 200 if mode == "await" else 202
+    return Response(b"", status_code=status, headers={"X-Run-Id": accepted.run_id}, media_type=MediaType.TEXT)
 
 
 @post("/api/chat/stop")
