@@ -10,6 +10,7 @@ import asyncio
 import json
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
@@ -131,7 +132,7 @@ class StreamsApp:
                 response = _preflight()
             else:
                 request = self._request(scope, await self._body(scope, receive))
-                response = partial(self._engine.handle, request)
+                response = partial(self._answer, request, _url(scope))
                 if any(item in _LIVE for item in request.query):
                     slot = partial(self._slots.claim, _client(scope), request.path)
         except _Gone:
@@ -142,9 +143,15 @@ class StreamsApp:
             response,
             slot=slot,
             write_timeout=self._engine.limits.write_timeout,
-            headers=_BROWSER_HEADERS + _location(scope),
+            headers=_BROWSER_HEADERS,
         )
         await respond(scope, receive, send)
+
+    async def _answer(self, request: WireRequest, url: str) -> WireResponse:
+        response = await self._engine.handle(request)
+        if response.status == 201:
+            return replace(response, headers=(*response.headers, (names.LOCATION, url)))
+        return response
 
     def _request(self, scope: ASGIScope, body: bytes) -> WireRequest:
         path = paths.below(self._base_path, _raw_path(scope))
@@ -245,11 +252,8 @@ def _raw_path(scope: ASGIScope) -> str:
     return raw.decode("latin-1")
 
 
-def _location(scope: ASGIScope) -> Headers:
-    """Where a created stream is to be found."""
-    if scope["method"] != "PUT":
-        return ()
-    return ((names.LOCATION, f"{scope['scheme']}://{_headers(scope).get('host', '')}{_raw_path(scope)}"),)
+def _url(scope: ASGIScope) -> str:
+    return f"{scope.get('scheme', 'http')}://{_headers(scope).get('host', '')}{_raw_path(scope)}"
 
 
 def _client(scope: ASGIScope) -> str:
