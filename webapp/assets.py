@@ -47,7 +47,7 @@ class Asset:
 
 
 class Assets:
-    """Every static file below ``root``, read once. Files of unknown type (READMEs, licences) are not served."""
+    """Every static file below ``root``, read once. Files of unknown type, such as READMEs, are not served."""
 
     def __init__(self, root: Path) -> None:
         self._files = _load(root)

@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -30,6 +31,7 @@ from webapp.streams.store.sqlite import StoreError
 from webapp.web.server import CannotListen, bind, serve
 from webapp.web.standalone import StandaloneStreams
 
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, never a default
 START_ERRORS = (BadSetting, AgentNotFound, CannotListen, StoreError, CatalogTooNew)
 
 _data_dir = click.option("--data-dir", type=click.Path(path_type=Path), help="Where everything is kept.")
@@ -68,7 +70,7 @@ def streams_command(host: str | None, port: int | None, data_dir: Path | None) -
 
 async def _serve(settings: Settings) -> None:
     listen = bind(settings.server.host, settings.server.port)
-    names = lan_addresses() if settings.server.host in {"0.0.0.0", "::"} else (settings.server.host,)  # noqa: S104
+    names = lan_addresses() if settings.server.host in EVERYWHERE else (settings.server.host,)
     server = replace(settings.server, allowed_hosts=(*settings.server.allowed_hosts, *names))
     app = create_app(replace(settings, server=server), agents=load_agents(settings))
     await serve(
@@ -109,20 +111,14 @@ def load_agents(settings: Settings) -> dict[str, Agent]:
 
 def lan_addresses() -> tuple[str, ...]:
     """This machine's addresses on the local network, as far as its resolver and routes tell."""
-    found = set()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            # Nothing is sent: connecting a datagram socket only picks the route, and with it our own address.
-            probe.connect(("192.0.2.1", 9))
-            found.add(probe.getsockname()[0])
-        except OSError:
-            pass
-    try:
-        found.update(
-            str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
-        )
-    except OSError:
-        pass
+    found: set[str] = set()
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        # Nothing is sent: connecting a datagram socket only picks the route, and with it our own address.
+        probe.connect(("192.0.2.1", 9))
+        found.add(probe.getsockname()[0])
+    with suppress(OSError):
+        infos = socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
+        found.update(str(info[4][0]) for info in infos)
     return tuple(sorted(one for one in found if not ipaddress.ip_address(one).is_loopback))
 
 
@@ -152,26 +148,22 @@ def _event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def _print_addresses(product: str, listen: socket.socket, names: tuple[str, ...]) -> None:
-    port = listen.getsockname()[1]
-    hosts = (
-        ["127.0.0.1", *names] if listen.getsockname()[0] in {"0.0.0.0", "::"} else [listen.getsockname()[0]]
-    )
+    address, port, *_ = listen.getsockname()
+    hosts = ["127.0.0.1", *names] if address in EVERYWHERE else [address]
     for host in dict.fromkeys(hosts):
         shown = f"[{host}]" if ":" in host else host
         click.echo(f"{product} is ready: http://{shown}:{port}")
 
 
 def _configure_logging() -> None:
-    """One line of key=value per event on stderr. uvicorn's own lines only where something is wrong."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    """Warnings and errors on stderr; what happens all the time is not news."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     structlog.configure(
         processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+            structlog.processors.LogfmtRenderer(key_order=["event"]),
         ],
-        logger_factory=structlog.WriteLoggerFactory(file=click.get_text_stream("stderr")),
+        logger_factory=structlog.stdlib.LoggerFactory(),
     )
 
 

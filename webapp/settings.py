@@ -177,8 +177,9 @@ class StreamSettings:
     """Bearer token for writing to ``url``."""
     server_read_token: Secret = field(default=Secret(""), metadata=_env("STREAMS_SERVER_READ_TOKEN", _secret))
     """Token that lets others read our own ``/v1/stream``."""
-    server_write_token: Secret = field(default=Secret(""), metadata=_env("STREAMS_SERVER_WRITE_TOKEN",
-    _secret))
+    server_write_token: Secret = field(
+        default=Secret(""), metadata=_env("STREAMS_SERVER_WRITE_TOKEN", _secret)
+    )
     """Token that lets others read and write our own ``/v1/stream``."""
     long_poll_timeout: float = field(default=25.0, metadata=_env("STREAMS_LONG_POLL_TIMEOUT", _seconds))
     """Seconds a long-poll waits for data."""
@@ -258,7 +259,7 @@ def _read(area: type[T], environ: Mapping[str, str]) -> T:
 
 
 def secret_keys(settings: Settings) -> tuple[Secret, ...]:
-    """The signing keys, newest first. Without a configured one, the key of the data directory, made if missing."""
+    """The signing keys, newest first; if none is configured, the data directory's, made if missing."""
     if settings.security.secret_key:
         return settings.security.secret_key
     path = settings.storage.data_dir / SECRET_KEY_FILE

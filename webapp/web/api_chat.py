@@ -44,7 +44,7 @@ async def send(
 
 @post("/api/chat/stop")
 async def stop(request: ChatRequest, services: Services, visitor: Visitor) -> Response[Any]:
-    """202 ``{stopped: true}`` if something was running, 200 ``{stopped: false}`` if nothing was left to stop."""
+    """202 ``{stopped: true}`` if something was running, 200 ``{stopped: false}`` if not."""
     wanted = await read_struct(request, StopRun)
     await enter(services, visitor, wanted.id, Role.CHAT)
     stopped = await services.supervisor.stop(

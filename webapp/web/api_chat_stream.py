@@ -1,7 +1,7 @@
 """The read proxy: a chat's stream for those who may see it, from an offset, live or not.
 
-Nothing of the stream server shows through but the protocol itself: the path is made from the checked id, query
-and headers pass allow-lists, and an error is told in our own words.
+Nothing of the stream server shows through but the protocol itself: the path is made from the checked id,
+query and headers pass allow-lists, and an error is told in our own words.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ async def list_chats(services: Services, visitor: Visitor) -> Response[Any]:
 
 @get("/api/chats/{chat_id:str}/snapshot")
 async def snapshot(chat_id: str, services: Services, visitor: Visitor) -> Response[Any]:
-    """``{messages, activeRuns, runs, state, version, offset}``: continue by reading the stream from ``offset``."""
+    """``{messages, activeRuns, runs, state, version, offset}``: read the stream on from ``offset``."""
     await enter(services, visitor, chat_id, Role.VIEW)
     at = await services.sessions.snapshot(chat_id)
     return Response({**at.snapshot.to_json(), "offset": at.offset})

@@ -41,7 +41,7 @@ class CookieSigner:
 
 
 def set_cookie_header(value: str, *, secure: bool) -> bytes:
-    """The ``Set-Cookie`` header. ``secure`` only on https: over plain http a browser would drop the cookie."""
+    """The ``Set-Cookie`` header. ``secure`` only on https: over plain http a browser would drop it."""
     morsel = SimpleCookie({COOKIE_NAME: value})[COOKIE_NAME]
     morsel.update({"path": "/", "max-age": str(COOKIE_MAX_AGE), "samesite": "Lax"})
     morsel["httponly"] = True

@@ -7,6 +7,7 @@ Litestar guards run before the body is parsed and before handlers. ``enter`` is 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -33,6 +34,12 @@ Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+def method_of(connection: Connection) -> str:
+    """The HTTP method; a WebSocket handshake is a GET."""
+    scope: Mapping[str, object] = connection.scope
+    return str(scope.get("method", "GET"))
+
+
 async def trusted_host(connection: Connection, handler: BaseRouteHandler) -> None:
     """Refuse a Host header that is not ours: DNS rebinding makes another site same-origin."""
     hosts: tuple[str, ...] = connection.app.state["allowed_hosts"]
@@ -42,7 +49,7 @@ async def trusted_host(connection: Connection, handler: BaseRouteHandler) -> Non
 
 async def same_origin(connection: Connection, handler: BaseRouteHandler) -> None:
     """Refuse requests that a browser sends for another site. A bearer token is never sent by itself."""
-    if connection.scope["method"] in _SAFE_METHODS and not handler.opt.get(SAME_ORIGIN_READ):
+    if method_of(connection) in _SAFE_METHODS and not handler.opt.get(SAME_ORIGIN_READ):
         return
     if bearer_token(connection.headers.get("authorization")) is None and is_cross_site(connection.headers):
         raise CrossSite

@@ -29,7 +29,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
 MAX_MARKDOWN = 100_000
-"""Characters that are read as markdown. What follows is shown as plain text: parsing hostile input is slow."""
+"""Characters that are read as markdown. What follows is shown plain: parsing hostile input is slow."""
 MAX_HIGHLIGHT = 30_000
 CLASS_PREFIX = "tok-"
 
@@ -122,7 +122,8 @@ def code_css() -> str:
 
 def _rules(style: str) -> list[str]:
     """Pygments' rules for token classes alone: the page's own colours stay behind and around the code."""
-    lines = HtmlFormatter(style=style, classprefix=CLASS_PREFIX).get_style_defs("").splitlines()
+    formatter: Any = HtmlFormatter(style=style, classprefix=CLASS_PREFIX)
+    lines = str(formatter.get_style_defs("")).splitlines()
     rules = [line.strip().partition(" /*")[0] for line in lines]
     coloured = (rule for rule in rules if rule.startswith(f".{CLASS_PREFIX}"))
     bare = [re.sub(r" ?(background-color|border): [^;}]+;?", "", rule) for rule in coloured]
@@ -169,12 +170,13 @@ class _Renderer(RendererHTML):
         text = self.renderInlineAsText(token.children or [], options, env) or str(token.attrs.get("src", ""))
         return f'<a href="{source}">{escapeHtml(text)}</a>'
 
-    def renderAttrs(self, token: Token) -> str:  # noqa: N802 - markdown-it's name
+    @staticmethod
+    def renderAttrs(token: Token) -> str:  # noqa: N802 - markdown-it's name
         """Column alignment is the only style markdown-it writes; it becomes a class."""
         style = str(token.attrs.pop("style", ""))
         if style.startswith("text-align:"):
             token.attrs["class"] = "align-" + style.removeprefix("text-align:")
-        return super().renderAttrs(token)
+        return RendererHTML.renderAttrs(token)
 
 
 def _parser(*, linkify: bool) -> MarkdownIt:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import asgi
-from litestar.connection import ASGIConnection
 from litestar.handlers import ASGIRouteHandler, BaseRouteHandler
 from litestar.types import Receive, Scope, Send
 
 from webapp.chat.errors import Unauthorised
 from webapp.settings import Secret, StreamSettings
 from webapp.streams.asgi import StreamsApp
-from webapp.web.guards import ANY_HOST
+from webapp.web.guards import ANY_HOST, Connection, method_of
 from webapp.web.identity import bearer_token
 from webapp.web.security import STREAM_MOUNT
 from webapp.web.services import provide_services
@@ -26,9 +25,9 @@ def stream_mount(settings: StreamSettings) -> list[ASGIRouteHandler]:
     if not read and not write:
         return []
 
-    async def bearer_only(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    async def bearer_only(connection: Connection, handler: BaseRouteHandler) -> None:
         token = Secret(bearer_token(connection.headers.get("authorization")) or "")
-        accepted = [write, read] if connection.scope["method"] in _READS else [write]
+        accepted = [write, read] if method_of(connection) in _READS else [write]
         if not token or token not in accepted:
             raise Unauthorised("A token of this stream server is needed.")
 
@@ -36,6 +35,8 @@ def stream_mount(settings: StreamSettings) -> list[ASGIRouteHandler]:
     async def streams(scope: Scope, receive: Receive, send: Send) -> None:
         engine = provide_services(scope["litestar_app"].state).engine
         assert engine is not None
-        await StreamsApp(engine, base_path=STREAM_MOUNT)(scope, receive, send)
+        # Two spellings of the same ASGI types: Litestar's are narrower.
+        app: Any = StreamsApp(engine, base_path=STREAM_MOUNT)
+        await app(scope, receive, send)
 
     return [streams]

@@ -10,7 +10,7 @@ from litestar import MediaType, Response, get, post
 from litestar.response import Redirect
 
 from webapp.chat.errors import ChatNotFound
-from webapp.chat.messages import Participant, Role, newest_user_message
+from webapp.chat.messages import NewMessage, Role, newest_user_message
 from webapp.web.bodies import ChatRequest, read_form
 from webapp.web.guards import enter
 from webapp.web.identity import Visitor, forbid_scoped, remember
@@ -28,12 +28,13 @@ async def start_page(services: Services, visitor: Visitor) -> Response[str]:
 async def start_chat(request: ChatRequest, services: Services, visitor: Visitor) -> Redirect:
     """A form: create a chat, with ``text`` as its first message if there is one."""
     forbid_scoped(visitor)
-    text = (await read_form(request)).get("text", "")
+    form = await read_form(request)
+    message = _message(services, form) if form.get("text", "").strip() else None
     me = await remember(services, visitor)
     chat, _, _ = await services.catalog.create_chat(services.ids(), owner=me)
     await services.sessions.ensure(chat.id)
-    if text.strip():
-        await _send(services, me, chat.id, {"text": text})
+    if message is not None:
+        await services.supervisor.accept(chat_id=chat.id, participant=me, message=message)
     return Redirect(chat_url(chat.id), status_code=303)
 
 
@@ -52,8 +53,9 @@ async def chat_page(chat_id: str, services: Services, visitor: Visitor) -> Respo
 async def send_form(chat_id: str, request: ChatRequest, services: Services, visitor: Visitor) -> Redirect:
     """The composer without JavaScript."""
     await enter(services, visitor, chat_id, Role.CHAT)
-    form = await read_form(request)
-    await _send(services, await remember(services, visitor), chat_id, form)
+    message = _message(services, await read_form(request))
+    me = await remember(services, visitor)
+    await services.supervisor.accept(chat_id=chat_id, participant=me, message=message)
     return Redirect(chat_url(chat_id), status_code=303)
 
 
@@ -77,16 +79,11 @@ async def _view(services: Services, visitor: Visitor, chat_id: str) -> ChatView:
     return ChatView(chat=admission.chat, me=visitor.participant, role=admission.role, at=at)
 
 
-async def _send(services: Services, me: Participant, chat_id: str, form: dict[str, str]) -> None:
-    message_id = form.get("messageId") or services.ids()
-    body = {
-        "messages": [
-            {"id": message_id, "role": "user", "parts": [{"type": "text", "content": form.get("text", "")}]}
-        ]
-    }
-    await services.supervisor.accept(
-        chat_id=chat_id, participant=me, message=newest_user_message(body), run_id=None, data={}
-    )
+def _message(services: Services, form: dict[str, str]) -> NewMessage:
+    """The message of a form. Raises InvalidMessage or TooLarge."""
+    parts = [{"type": "text", "content": form.get("text", "")}]
+    message = {"id": form.get("messageId") or services.ids(), "role": "user", "parts": parts}
+    return newest_user_message({"messages": [message]})
 
 
 async def _fragment(render: Callable[[], str | None]) -> Response[str]:

@@ -172,16 +172,11 @@ class RowBuilder:
         if run_id in self.active:
             return "streaming", None
         match run.get("status"):
-            case "stopped":
-                return "stopped", self._notice(run)
-            case "interrupted":
-                return "interrupted", self._notice(run)
-            case "failed":
-                return "failed", self._notice(run)
-            case "awaiting-approval":
-                return "awaiting-approval", None
-            case _:
-                return "done", None
+            case "stopped" | "interrupted" | "failed" as state:
+                return state, self._notice(run)
+            case "awaiting-approval" as state:
+                return state, None
+        return "done", None
 
     def _notice(self, run: Mapping[str, Any]) -> Notice:
         kind = _text(run.get("status"))
@@ -192,9 +187,7 @@ class RowBuilder:
             "failed": _text(run.get("error")) or "The agent could not finish its answer.",
             "silent": f"{_text(run.get('agentName')) or 'The agent'} chose not to answer.",
         }.get(kind, "The agent ended without an answer.")
-        retry = (
-            self.can_chat and "supersededBy" not in run and kind in {"stopped", "interrupted", "failed"}
-        )
+        retry = self.can_chat and "supersededBy" not in run and kind in {"stopped", "interrupted", "failed"}
         return Notice(kind, text, retry, _text(run.get("triggerId")) or None)
 
     def _runs_without_message(self) -> dict[str, list[str]]:
@@ -237,7 +230,9 @@ class RowBuilder:
                             {"id": part.get("toolCallId"), "name": "tool"}, part, state=state, run=run
                         )
                 case "structured-output":
-                    shown = next((part[key] for key in ("data", "partial", "raw") if part.get(key)), None)
+                    shown = next(
+                        (part[key] for key in ("data", "partial", "raw") if part.get(key) is not None), None
+                    )
                     yield StructuredPart(_pretty(shown))
                 case kind:
                     yield UnsupportedPart(
@@ -324,12 +319,17 @@ def _summary(arguments: object) -> str:
             value = arguments
     if isinstance(value, dict):
         line = ", ".join(
-            f"{key}: {one if isinstance(one, str) else json.dumps(one)}" for key, one in value.items()
+            f"{key}: {one if isinstance(one, str) else _compact(one)}" for key, one in value.items()
         )
     else:
-        line = value if isinstance(value, str) else ("" if value is None else json.dumps(value))
+        line = value if isinstance(value, str) else ("" if value is None else _compact(value))
     line = " ".join(line.split())
     return line if len(line) <= SUMMARY_LENGTH else line[: SUMMARY_LENGTH - 1] + "…"
+
+
+def _compact(value: object) -> str:
+    """JSON as JavaScript writes it: the page's scripts show the same line."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def _text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Shapes of the small request bodies. The big one, ``POST /api/chat``, is read in ``webapp.chat.messages``."""
+"""Shapes of the small request bodies. The big one, ``POST /api/chat``, is ``webapp.chat.messages``'."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import uvicorn
-from uvicorn.config import ASGIApplication
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -46,9 +46,16 @@ class _Server(uvicorn.Server):
     themselves; and its re-raised signal would kill the process before running answers were closed.
     """
 
-    def __init__(self, config: uvicorn.Config, *, on_signal: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, on_ready: Callable[[], None], on_signal: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._on_ready = on_ready
         self._on_signal = on_signal
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -69,7 +76,7 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    app: ASGIApplication,
+    app: Callable[..., Any],
     *,
     listen: socket.socket,
     lifespan: AbstractAsyncContextManager[None],
@@ -95,16 +102,6 @@ async def serve(
         limit_concurrency=concurrency,
         timeout_graceful_shutdown=max(1, round(grace)),
     )
-    server = _Server(config, on_signal=on_signal)
+    server = _Server(config, on_ready=on_ready, on_signal=on_signal)
     async with lifespan:
-        ready = asyncio.create_task(_announce(server, on_ready))
-        try:
-            await server.serve(sockets=[listen])
-        finally:
-            ready.cancel()
-
-
-async def _announce(server: uvicorn.Server, on_ready: Callable[[], None]) -> None:
-    while not server.started:
-        await asyncio.sleep(0.01)
-    on_ready()
+        await server.serve(sockets=[listen])

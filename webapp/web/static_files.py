@@ -13,7 +13,7 @@ FOR_EVER = "public, max-age=31536000, immutable"
 
 @get("/static/{version:str}/{path:path}")
 async def static_file(version: str, path: str, request: ChatRequest) -> Response[bytes]:
-    """A page of an earlier release asks with an earlier version: it gets today's file, which it must not keep."""
+    """A page of an earlier release gets today's file under its old address, and must not keep it."""
     assets: Assets = request.app.state["assets"]
     asset = assets.get(path.lstrip("/"))
     if asset is None:

@@ -14,8 +14,9 @@ from webapp.web.markdown import MAX_MARKDOWN, MarkdownCache, code_css, render_ma
 
 ALLOWED = {
     "p": set(), "br": set(), "hr": set(), "blockquote": set(), "ul": set(), "ol": {"start"}, "li": set(),
-    "h1": set(), "h2": set(), "h3": set(), "h4": set(), "h5": set(), "h6": set(), "em": set(), "strong": set(),
-    "s": set(), "a": {"href", "title", "rel"}, "code": {"class"}, "pre": {"class"}, "span": {"class"},
+    "h1": set(), "h2": set(), "h3": set(), "h4": set(), "h5": set(), "h6": set(), "em": set(),
+    "strong": set(), "s": set(),
+    "a": {"href", "title", "rel"}, "code": {"class"}, "pre": {"class"}, "span": {"class"},
     "figure": {"class"}, "figcaption": set(), "table": set(), "thead": set(), "tbody": set(), "tr": set(),
     "th": {"class"}, "td": {"class"},
 }  # fmt: skip

@@ -11,7 +11,8 @@ from webapp.web.proxy_headers import allowed_query, allowed_request_headers, all
 HOSTILE = (
     "Set-Cookie", "Location", "Connection", "Transfer-Encoding", "Content-Encoding", "Content-Length",
     "Server", "X-Powered-By", "Via", "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials",
-    "Content-Security-Policy", "Refresh", "Link", "Cache-Control", "Clear-Site-Data", "X-Forwarded-For", "WWW-Authenticate", "Proxy-Authenticate", "Trailer", "Upgrade", "Alt-Svc", "Report-To",
+    "Content-Security-Policy", "Refresh", "Link", "Cache-Control", "Clear-Site-Data", "X-Forwarded-For",
+    "WWW-Authenticate", "Proxy-Authenticate", "Trailer", "Upgrade", "Alt-Svc", "Report-To",
     "NEL", "SourceMap", "X-Accel-Redirect", "X-Sendfile", "Content-Disposition", "Age", "Warning",
     "Pragma", "Expires", "X-Frame-Options", "Cross-Origin-Resource-Policy", "Timing-Allow-Origin",
     "Service-Worker-Allowed", "Authorization", "Cookie",
