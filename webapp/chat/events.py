@@ -198,7 +198,8 @@ def claimed(run_id: str, *, epoch: int) -> Event:
 class OpenParts:
     """Which parts a run has opened and not closed, from the events it emitted so far.
 
-    Before a run's terminal event, append ``closing()``: then no reader waits for an end that never comes.
+    Before a run's terminal event, append ``closing()``: then no reader waits for an end that never comes. An end
+    says whose it is (``runId``) if its start did.
     """
 
     _OPENS: Final = {
@@ -211,7 +212,7 @@ class OpenParts:
     _CLOSES: Final = {end: key for key, end in _OPENS.values()}
 
     def __init__(self, events: Iterable[Mapping[str, Any]] = ()) -> None:
-        self._open: dict[tuple[str, str], str] = {}
+        self._open: dict[tuple[str, str], Event] = {}
         for event in events:
             self.feed(event)
 
@@ -222,10 +223,11 @@ class OpenParts:
         if kind in self._OPENS:
             key, end = self._OPENS[kind]
             if isinstance(event.get(key), str):
-                self._open[end, event[key]] = key
+                owner = {"runId": event["runId"]} if "runId" in event else {}
+                self._open[end, event[key]] = {"type": end, key: event[key], **owner}
         elif kind in self._CLOSES and isinstance(event.get(self._CLOSES[kind]), str):
             self._open.pop((kind, event[self._CLOSES[kind]]), None)
 
     def closing(self) -> list[Event]:
         """The events that close what is open, the last opened first."""
-        return [{"type": end, key: value} for (end, value), key in reversed(self._open.items())]
+        return list(reversed(self._open.values()))

@@ -1,0 +1,201 @@
+"""A chat without a web server: streams, catalog, and supervisors that can be killed and booted again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from webapp.agents.base import Agent, AgentTurn, Event
+from webapp.agents.pieces import Piece
+from webapp.agents.registry import OwnAgent
+from webapp.agents.scripted import EchoAgent
+from webapp.chat.catalog import Catalog
+from webapp.chat.messages import NewMessage, Participant
+from webapp.chat.runs import Accepted, RunLimits, Supervisor
+from webapp.chat.sessions import Sessions
+from webapp.streams.clients.base import BEGINNING, AppendReceipt, ProducerTuple, StreamClient
+from webapp.streams.clients.local import LocalStreamClient
+from webapp.streams.engine import Engine
+from webapp.streams.store.base import StreamStore
+
+ANA = Participant("ana", "Ana")
+BEN = Participant("ben", "Ben")
+CHAT = "chat-under-test"
+
+Script = Callable[[AgentTurn], AsyncIterator[Piece]]
+
+
+def agent(script: Script, *, id: str = "kermit") -> Agent:
+    """An agent that does what ``script`` does."""
+    return OwnAgent(id=id, name=id.capitalize(), run=script)
+
+
+class Streams:
+    """A stream client with failpoints: a condition on a batch of events, before or after it is appended."""
+
+    def __init__(self, inner: StreamClient) -> None:
+        self._inner = inner
+        self.refuse: Callable[[list[Event]], Exception | None] = lambda events: None
+        self.halt_before: Callable[[list[Event]], bool] = lambda events: False
+        self.halt_after: Callable[[list[Event]], bool] = lambda events: False
+        self.reached = asyncio.Event()
+        self.appends: list[tuple[ProducerTuple | None, list[Event]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def append(
+        self, path: str, messages: Sequence[bytes], *, producer: ProducerTuple | None = None, close: bool = False
+    ) -> AppendReceipt:
+        events = [json.loads(message) for message in messages]
+        if (error := self.refuse(events)) is not None:
+            raise error
+        if self.halt_before(events):
+            await self._halt()
+        receipt = await self._inner.append(path, messages, producer=producer, close=close)
+        self.appends.append((producer, events))
+        if self.halt_after(events):
+            await self._halt()
+        return receipt
+
+    async def _halt(self) -> None:
+        self.reached.set()
+        await asyncio.Event().wait()
+
+
+class World:
+    """Durable things that outlive supervisors: one stream store, one catalog file."""
+
+    def __init__(self, store: StreamStore, directory: Path) -> None:
+        self.client = LocalStreamClient(Engine(store))
+        self.url = f"sqlite:///{directory / 'catalog.db'}"
+        self._before = asyncio.all_tasks()
+        self._catalogs: list[Catalog] = []
+        self._supervisors: list[Supervisor] = []
+
+    async def boot(
+        self,
+        *agents: Agent,
+        limits: RunLimits | None = None,
+        streams: Streams | None = None,
+        take_all: bool = True,
+        clock: Callable[[], float] | None = None,
+    ) -> Supervisor:
+        """A new process, as it were; it has recovered what the last one left."""
+        catalog = await Catalog.open(self.url)
+        self._catalogs.append(catalog)
+        await catalog.create_chat(CHAT, owner=ANA)
+        client: Any = streams or self.client
+        chosen = agents or (EchoAgent(word_delay=0),)
+        supervisor = Supervisor(
+            streams=client,
+            sessions=Sessions(streams=client, cache=catalog.snapshots),
+            catalog=catalog,
+            agents={each.id: each for each in chosen},
+            limits=limits or RunLimits(window=0.005),
+            **({"clock": clock} if clock else {}),
+        )
+        self._supervisors.append(supervisor)
+        await supervisor.start(take_all=take_all)
+        return supervisor
+
+    async def crash(self) -> None:
+        """Everything that runs stops where it is, and says nothing."""
+        self._supervisors.clear()
+        while tasks := asyncio.all_tasks() - self._before - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def aclose(self) -> None:
+        for supervisor in self._supervisors:
+            await supervisor.aclose(grace=5)
+        for catalog in self._catalogs:
+            await catalog.aclose()
+
+    @property
+    def catalog(self) -> Catalog:
+        return self._catalogs[-1]
+
+    async def events(self, chat_id: str = CHAT) -> list[Event]:
+        """The whole stream."""
+        found: list[Event] = []
+        offset = BEGINNING
+        while True:
+            page = await self.client.read(f"chats/{chat_id}", offset=offset)
+            found += [json.loads(message) for message in page.messages]
+            if page.up_to_date:
+                return found
+            offset = page.next_offset
+
+
+async def say(
+    supervisor: Supervisor,
+    text: str,
+    *,
+    id: str = "m1",
+    run_id: str | None = None,
+    by: Participant = ANA,
+    wait: bool = True,
+    data: Mapping[str, Any] | None = None,
+) -> Accepted:
+    """Send a message and, if ``wait``, see it answered."""
+    accepted = await supervisor.accept(
+        chat_id=CHAT, participant=by, message=NewMessage(id, text), run_id=run_id, data=data
+    )
+    if wait:
+        await supervisor.wait(accepted.run_id)
+    return accepted
+
+
+def of(events: Sequence[Event], kind: str) -> list[Event]:
+    """The events of one type."""
+    return [event for event in events if event["type"] == kind]
+
+
+def text_of(events: Sequence[Event], run_id: str) -> str:
+    """What a run said."""
+    ids = {
+        event["messageId"]
+        for event in of(events, "TEXT_MESSAGE_START")
+        if event.get("metadata", {}).get("runId") == run_id
+    }
+    return "".join(event["delta"] for event in of(events, "TEXT_MESSAGE_CONTENT") if event["messageId"] in ids)
+
+
+def questions(events: Sequence[Event]) -> list[str]:
+    """The ids of what people said, in order."""
+    return [event["messageId"] for event in of(events, "TEXT_MESSAGE_START") if event["role"] == "user"]
+
+
+def check_runs(events: Sequence[Event]) -> None:
+    """G9: every run that was started has one end, after its start; it left nothing open and says nothing more."""
+    started = Counter(event["runId"] for event in of(events, "RUN_STARTED"))
+    ended = Counter(event["runId"] for event in events if event["type"] in ("RUN_FINISHED", "RUN_ERROR"))
+    assert started == ended
+    assert all(count == 1 for count in started.values())
+    for run_id in started:
+        mine = [event for event in events if run_id in (event.get("runId"), _run_of(event, events))]
+        assert mine[0]["type"] == "RUN_STARTED"
+        assert mine[-1]["type"] in ("RUN_FINISHED", "RUN_ERROR")
+        for opening, closing, key in _PAIRS:
+            assert sorted(e[key] for e in of(mine, opening)) == sorted(e[key] for e in of(mine, closing))
+
+
+_PAIRS = (
+    ("TEXT_MESSAGE_START", "TEXT_MESSAGE_END", "messageId"),
+    ("TOOL_CALL_START", "TOOL_CALL_END", "toolCallId"),
+    ("REASONING_START", "REASONING_END", "messageId"),
+)
+
+
+def _run_of(event: Event, events: Sequence[Event]) -> str | None:
+    """The run that owns the text message an event is about."""
+    for start in of(events, "TEXT_MESSAGE_START"):
+        if start["messageId"] == event.get("messageId"):
+            return start.get("metadata", {}).get("runId")
+    return None

@@ -1,0 +1,550 @@
+"""Accepting, queueing, stopping and ending runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.chats import (
+    ANA,
+    BEN,
+    CHAT,
+    Streams,
+    World,
+    agent,
+    check_runs,
+    of,
+    questions,
+    say,
+    text_of,
+)
+from tests.support.waiting import aeventually
+from webapp.agents.base import AgentError, AgentTurn, Event
+from webapp.agents.pieces import Piece
+from webapp.chat.catalog_runs import RunStatus
+from webapp.chat.errors import Conflict, InvalidMessage, LimitReached, TooLarge, Unavailable
+from webapp.chat.messages import NewMessage
+from webapp.chat.runs import RunLimits, Supervisor
+from webapp.streams.clients.base import PayloadTooLarge, StreamsUnavailable
+
+
+class Gate:
+    """An agent that says a word, waits to be let go on, and says another."""
+
+    id = "gate"
+    name = "Gate"
+
+    def __init__(self) -> None:
+        self.waiting: list[str] = []
+        self.let_go: list[str] = []
+        self.open = asyncio.Event()
+
+    async def run(self, turn: AgentTurn) -> AsyncIterator[Piece]:
+        message = {"messageId": "1"}
+        yield {"type": "TEXT_MESSAGE_START", **message}
+        yield {"type": "TEXT_MESSAGE_CONTENT", "delta": f"{turn.text}: ", **message}
+        self.waiting.append(turn.text)
+        try:
+            await self.open.wait()
+        except asyncio.CancelledError:
+            self.let_go.append(turn.text)
+            raise
+        yield {"type": "TEXT_MESSAGE_CONTENT", "delta": "done", **message}
+
+
+async def said(world: World, text: str) -> bool:
+    return any(event["delta"] == text for event in of(await world.events(), "TEXT_MESSAGE_CONTENT"))
+
+
+async def test_a_message_is_answered(world: World) -> None:
+    supervisor = await world.boot()
+
+    accepted = await say(supervisor, "hello there", run_id="r1")
+
+    events = await world.events()
+    assert [event["type"] for event in events[:4]] == [
+        "TEXT_MESSAGE_START",
+        "TEXT_MESSAGE_CONTENT",
+        "TEXT_MESSAGE_END",
+        "RUN_STARTED",
+    ]
+    assert (accepted.run_id, accepted.duplicate) == ("r1", False)
+    assert text_of(events, "r1") == "Echo: hello there"
+    assert events[-1]["type"] == "RUN_FINISHED"
+    check_runs(events)
+    start = of(events, "TEXT_MESSAGE_START")[1]
+    assert (start["role"], start["name"]) == ("assistant", "Echo")
+    assert start["metadata"]["agentId"] == "echo"
+    assert start["metadata"]["parentId"] == "m1"
+    chat = await world.catalog.get_chat(CHAT)
+    assert chat is not None
+    await aeventually(lambda: _title(world))
+
+
+async def _title(world: World) -> bool:
+    chat = await world.catalog.get_chat(CHAT)
+    return chat is not None and chat.title == "hello there"
+
+
+async def test_ten_identical_requests_at_once_are_one(world: World) -> None:
+    supervisor = await world.boot()
+    for run_id in ("r1", None):
+        id = f"message-{run_id}"
+
+        replies = await asyncio.gather(
+            *(say(supervisor, "once", id=id, run_id=run_id, wait=False) for _ in range(10))
+        )
+
+        assert len({reply.run_id for reply in replies}) == 1
+        assert [reply.duplicate for reply in replies].count(False) == 1
+        await supervisor.wait(replies[0].run_id)
+    events = await world.events()
+    assert questions(events) == ["message-r1", "message-None"]
+    assert len(of(events, "RUN_STARTED")) == 2
+    check_runs(events)
+
+
+async def test_twenty_requests_from_two_processes_are_one(world: World) -> None:
+    """Two supervisors on one catalog and one stream server, neither of which may take the other's runs."""
+    one = await world.boot(take_all=False)
+    other = await world.boot(take_all=False)
+
+    replies = await asyncio.gather(
+        *(say(each, "once", run_id="r1", wait=False) for _ in range(10) for each in (one, other))
+    )
+
+    assert {reply.run_id for reply in replies} == {"r1"}
+    await asyncio.gather(one.wait("r1"), other.wait("r1"))
+    events = await world.events()
+    assert questions(events) == ["m1"]
+    assert len(of(events, "RUN_STARTED")) == 1
+    check_runs(events)
+
+
+async def test_the_same_text_with_two_ids_is_two_messages(world: World) -> None:
+    supervisor = await world.boot()
+    await say(supervisor, "again", id="a")
+    await say(supervisor, "again", id="b")
+    assert questions(await world.events()) == ["a", "b"]
+
+
+async def test_other_text_with_a_used_id_is_refused(world: World) -> None:
+    supervisor = await world.boot()
+    await say(supervisor, "this")
+    with pytest.raises(Conflict):
+        await say(supervisor, "that")
+    with pytest.raises(Conflict):
+        await say(supervisor, "that", run_id="new")
+    assert questions(await world.events()) == ["m1"]
+
+
+async def test_what_only_the_stream_knows_is_known(world: World) -> None:
+    """As in a fork: the message is in the stream and no row tells of it."""
+    supervisor = await world.boot()
+    events = [
+        b'{"type":"TEXT_MESSAGE_START","messageId":"old","role":"user","name":"Ana","metadata":{}}',
+        b'{"type":"TEXT_MESSAGE_CONTENT","messageId":"old","delta":"from before"}',
+        b'{"type":"TEXT_MESSAGE_END","messageId":"old"}',
+        b'{"type":"TEXT_MESSAGE_START","messageId":"answer","role":"assistant"}',
+        b'{"type":"TEXT_MESSAGE_CONTENT","messageId":"answer","delta":"hi"}',
+        b'{"type":"TEXT_MESSAGE_END","messageId":"answer"}',
+    ]
+    await world.client.ensure(f"chats/{CHAT}")
+    await world.client.append(f"chats/{CHAT}", events)
+
+    with pytest.raises(Conflict):
+        await say(supervisor, "other text", id="old")
+    with pytest.raises(Conflict):
+        await say(supervisor, "hi", id="answer")
+    retry = await say(supervisor, "from before", id="old")
+
+    assert questions(await world.events()) == ["old"]
+    assert text_of(await world.events(), retry.run_id) == "Echo: from before"
+
+
+async def test_attempts(world: World) -> None:
+    now = [1000.0]
+    supervisor = await world.boot(clock=lambda: now[0], limits=RunLimits(duplicate_window=10))
+    first = await say(supervisor, "hi", run_id="r1")
+
+    assert (await say(supervisor, "hi", run_id="r1")).duplicate
+    assert await say(supervisor, "hi") == type(first)("r1", True)
+    assert await say(supervisor, "hi", run_id="r2") == type(first)("r2", False)
+    now[0] += 9
+    assert (await say(supervisor, "hi")) == type(first)("r2", True)
+    now[0] += 2
+    third = await say(supervisor, "hi")
+
+    assert not third.duplicate
+    events = await world.events()
+    assert questions(events) == ["m1"]
+    assert [event["metadata"]["attempt"] for event in of(events, "RUN_STARTED")] == [1, 2, 3]
+    check_runs(events)
+
+
+async def test_a_run_id_belongs_to_one_message(world: World) -> None:
+    supervisor = await world.boot()
+    await say(supervisor, "hi", run_id="r1")
+    with pytest.raises(Conflict):
+        await say(supervisor, "ho", id="m2", run_id="r1")
+    for bad in ("", "a b", "x" * 129, "r1\n"):
+        with pytest.raises(InvalidMessage):
+            await say(supervisor, "ho", id="m2", run_id=bad)
+    assert questions(await world.events()) == ["m1"]
+
+
+async def test_one_agent_answers_in_order(world: World) -> None:
+    gate = Gate()
+    supervisor = await world.boot(gate)
+    for number in "123":
+        await say(supervisor, number, id=f"m{number}", run_id=f"r{number}", wait=False)
+    await aeventually(lambda: gate.waiting == ["1"])
+    gate.open.set()
+    await asyncio.gather(*(supervisor.wait(f"r{number}") for number in "123"))
+
+    events = await world.events()
+    assert gate.waiting == ["1", "2", "3"]
+    assert [event["runId"] for event in events if event["type"].startswith("RUN")] == [
+        "r1", "r1", "r2", "r2", "r3", "r3",
+    ]  # fmt: skip
+    check_runs(events)
+
+
+async def test_the_prompt_is_the_conversation_without_the_queue(world: World) -> None:
+    prompts: list[list[str]] = []
+
+    async def remember(turn: AgentTurn) -> AsyncIterator[Piece]:
+        prompts.append([part["content"] for message in turn.messages for part in message["parts"]])
+        assert (turn.speaker, turn.data) == ("Ana", {"key": turn.text})
+        yield f"answer {turn.text}"
+
+    supervisor = await world.boot(agent(remember))
+    sent = [
+        await say(supervisor, number, id=f"m{number}", wait=False, data={"key": number}) for number in "123"
+    ]
+    for each in sent:
+        await supervisor.wait(each.run_id)
+
+    assert prompts == [
+        ["1"],
+        ["1", "answer 1", "2"],
+        ["1", "answer 1", "2", "answer 2", "3"],
+    ]
+
+
+async def test_stopping(world: World) -> None:
+    gate = Gate()
+    supervisor = await world.boot(gate)
+    await say(supervisor, "question", run_id="r1", wait=False)
+    await aeventually(lambda: said(world, "question: "))
+
+    assert await supervisor.stop(chat_id=CHAT, run_id="r1", participant=BEN)
+
+    assert gate.let_go == ["question"]
+    events = await world.events()
+    assert events[-3:] == [
+        {
+            "type": "CUSTOM",
+            "name": "run.stopped-by",
+            "value": {"runId": "r1", "participantId": "ben", "name": "Ben"},
+        },
+        {"type": "TEXT_MESSAGE_END", "messageId": "r1-1"},
+        {**events[-1], "type": "RUN_FINISHED", "runId": "r1", "outcome": {"type": "cancelled"}},
+    ]
+    check_runs(events)
+    assert not await supervisor.stop(chat_id=CHAT, run_id="r1", participant=BEN)
+    assert not await supervisor.stop(chat_id=CHAT, run_id=None, participant=BEN)
+    assert await world.events() == events
+
+    gate.open.set()
+    await say(supervisor, "next", id="m2", run_id="r2")
+    assert text_of(await world.events(), "r2") == "next: done"
+
+
+async def test_two_stops_at_once_are_one(world: World) -> None:
+    gate = Gate()
+    supervisor = await world.boot(gate)
+    await say(supervisor, "question", run_id="r1", wait=False)
+    await aeventually(lambda: gate.waiting)
+    stops = [supervisor.stop(chat_id=CHAT, run_id=each, participant=ANA) for each in ("r1", None, "r1")]
+    assert sorted(await asyncio.gather(*stops)) == [False, False, True]
+    events = await world.events()
+    assert len(of(events, "CUSTOM")) == 1
+    check_runs(events)
+
+
+async def test_a_queued_run_is_stopped_where_it_stands(world: World) -> None:
+    gate = Gate()
+    supervisor = await world.boot(gate)
+    await say(supervisor, "first", id="m1", run_id="r1", wait=False)
+    await say(supervisor, "second", id="m2", run_id="r2", wait=False)
+    await aeventually(lambda: gate.waiting)
+
+    assert await supervisor.stop(chat_id=CHAT, run_id="r2", participant=ANA)
+    assert not await supervisor.stop(chat_id="another-chat", run_id="r1", participant=ANA)
+
+    gate.open.set()
+    await supervisor.wait("r1")
+    events = await world.events()
+    assert gate.waiting == ["first"]
+    assert text_of(events, "r1") == "first: done"
+    check_runs(events)
+
+
+async def test_a_stopped_answer_is_part_of_the_next_prompt(world: World) -> None:
+    prompts: list[list[str]] = []
+
+    async def talk(turn: AgentTurn) -> AsyncIterator[Piece]:
+        prompts.append([part["content"] for message in turn.messages for part in message["parts"]])
+        yield "as I was saying"
+        if turn.text == "one":
+            await asyncio.Event().wait()
+
+    supervisor = await world.boot(agent(talk))
+    await say(supervisor, "one", id="m1", run_id="r1", wait=False)
+    await aeventually(lambda: said(world, "as I was saying"))
+    await supervisor.stop(chat_id=CHAT, run_id=None, participant=ANA)
+    await say(supervisor, "two", id="m2")
+    assert prompts[1] == ["one", "as I was saying", "two"]
+
+
+async def run_of(world: World, script: object, **options: float) -> list[dict[str, object]]:
+    supervisor = await world.boot(agent(script), limits=RunLimits(window=0.005, **options))  # type: ignore[arg-type]
+    await say(supervisor, "go", run_id="r1")
+    events = await world.events()
+    check_runs(events)
+    row = await world.catalog.runs.get("r1")
+    assert row is not None
+    assert (row.status, row.events, dict(row.data)) == (RunStatus.DONE, None, {})
+    return events[3:]
+
+
+async def fails_for_a_person(turn: AgentTurn) -> AsyncIterator[Piece]:
+    yield "half"
+    raise AgentError("The model is busy.", code="provider-busy")
+
+
+async def breaks(turn: AgentTurn) -> AsyncIterator[Piece]:
+    yield "half"
+    raise RuntimeError("secret upstream text")
+
+
+async def hangs(turn: AgentTurn) -> AsyncIterator[Piece]:
+    yield {"type": "TOOL_CALL_START", "toolCallId": "t", "toolCallName": "clock"}
+    await asyncio.Event().wait()
+
+
+async def will_not_stop(turn: AgentTurn) -> AsyncIterator[Piece]:
+    yield "half"
+    for _ in range(3):
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            yield "never"
+
+
+async def cancels_itself(turn: AgentTurn) -> AsyncIterator[Piece]:
+    yield "half"
+    raise asyncio.CancelledError
+
+
+async def yields_junk(turn: AgentTurn) -> AsyncIterator[Piece]:
+    yield "half"
+    yield 42  # type: ignore[misc]
+
+
+async def yields_no_json(turn: AgentTurn) -> AsyncIterator[Piece]:
+    yield "half"
+    yield {"type": "CUSTOM", "name": "x", "value": object()}
+
+
+async def errs_by_event(turn: AgentTurn) -> AsyncIterator[Piece]:
+    yield "half"
+    yield {"type": "RUN_ERROR", "message": "secret upstream text", "runId": "somebody-else"}
+    yield "never"
+
+
+async def never_ends(turn: AgentTurn) -> AsyncIterator[Piece]:
+    while True:
+        yield "x" * 10_000
+        await asyncio.sleep(0)
+
+
+def not_a_generator(turn: AgentTurn) -> object:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "code", "said"),
+    [
+        (fails_for_a_person, {}, "provider-busy", "half"),
+        (breaks, {}, "agent-failed", "half"),
+        (hangs, {"time_limit": 0.05}, "time-limit", ""),
+        (will_not_stop, {"time_limit": 0.05, "agent_farewell": 0.05}, "time-limit", "half"),
+        (cancels_itself, {}, "agent-failed", "half"),
+        (yields_junk, {}, "agent-failed", "half"),
+        (yields_no_json, {}, "agent-failed", "half"),
+        (errs_by_event, {}, "agent-failed", "half"),
+        (not_a_generator, {}, "agent-failed", ""),
+    ],
+)
+async def test_a_failing_agent_ends_its_run(
+    world: World, script: object, options: dict[str, float], code: str, said: str
+) -> None:
+    events = await run_of(world, script, **options)
+    assert (events[-1]["type"], events[-1]["code"]) == ("RUN_ERROR", code)
+    assert "secret" not in str(events)
+    assert text_of(events, "r1") == said
+    await world.crash()
+
+
+async def test_an_answer_without_end_is_cut(world: World) -> None:
+    events = await run_of(world, never_ends, max_output_bytes=100_000)
+    assert events[-1]["code"] == "output-limit"
+    assert 90_000 <= len(text_of(events, "r1")) <= 120_000
+
+
+async def test_a_five_megabyte_token_is_stored(world: World) -> None:
+    async def huge(turn: AgentTurn) -> AsyncIterator[Piece]:
+        yield "é" * 2_500_000
+
+    events = await run_of(world, huge)
+    assert text_of(events, "r1") == "é" * 2_500_000
+    assert events[-1]["type"] == "RUN_FINISHED"
+
+
+async def test_nothing_to_say(world: World) -> None:
+    async def silent(turn: AgentTurn) -> AsyncIterator[Piece]:
+        return
+        yield
+
+    events = await run_of(world, silent)
+    assert [event["type"] for event in events] == ["RUN_STARTED", "RUN_FINISHED"]
+
+
+async def test_an_agent_may_set_its_outcome(world: World) -> None:
+    async def asks(turn: AgentTurn) -> AsyncIterator[Piece]:
+        yield {"type": "TOOL_CALL_START", "toolCallId": "t", "toolCallName": "pay"}
+        interrupt = {"id": "i", "reason": "tool_call", "toolCallId": "t"}
+        yield {"type": "RUN_FINISHED", "runId": "x", "outcome": {"type": "interrupt", "interrupts": [interrupt]}}
+        yield "never"
+
+    events = await run_of(world, asks)
+    assert [event["type"] for event in events] == [
+        "RUN_STARTED",
+        "TOOL_CALL_START",
+        "TOOL_CALL_END",
+        "RUN_FINISHED",
+    ]
+    assert events[-1]["runId"] == "r1"
+    assert events[-1]["outcome"] == {
+        "type": "interrupt",
+        "interrupts": [{"id": "i", "reason": "tool_call", "toolCallId": "t"}],
+    }
+
+
+async def test_an_append_that_fails_for_a_while_is_repeated(world: World) -> None:
+    streams = Streams(world.client)
+    supervisor = await world.boot(streams=streams)
+    refusals = iter(range(3))
+
+    def flaky(events: list[Event]) -> Exception | None:
+        answering = any(event["type"] == "TEXT_MESSAGE_CONTENT" for event in events) and streams.appends
+        if answering and next(refusals, None) is not None:
+            return StreamsUnavailable("not now", retry_after=0.001)
+        return None
+
+    streams.refuse = flaky
+    await say(supervisor, "hello there", run_id="r1", wait=False)
+    await supervisor.wait("r1")
+
+    events = await world.events()
+    assert text_of(events, "r1") == "Echo: hello there"
+    check_runs(events)
+    seqs = [producer.seq for producer, _ in streams.appends if producer and producer.id == "run:r1"]
+    assert seqs == list(range(len(seqs)))
+
+
+async def test_nothing_is_accepted_while_the_streams_are_away(world: World) -> None:
+    streams = Streams(world.client)
+    supervisor = await world.boot(streams=streams)
+    await world.client.ensure(f"chats/{CHAT}")
+    streams.refuse = lambda events: StreamsUnavailable("not now", retry_after=0.001)
+    with pytest.raises(Unavailable) as refused:
+        await say(supervisor, "hello", run_id="r1")
+    assert refused.value.retry_after > 0
+    streams.refuse = lambda events: None
+
+    again = await say(supervisor, "hello", run_id="r2")
+
+    assert again.run_id == "r1"
+    assert again.duplicate
+    events = await world.events()
+    assert questions(events) == ["m1"]
+    assert text_of(events, "r1") == "Echo: hello"
+    check_runs(events)
+
+
+async def test_a_message_that_can_never_be_stored_is_not_accepted(world: World) -> None:
+    streams = Streams(world.client)
+    supervisor = await world.boot(streams=streams)
+    streams.refuse = lambda events: PayloadTooLarge("too large")
+    with pytest.raises(TooLarge):
+        await say(supervisor, "hello", run_id="r1")
+    assert await world.catalog.runs.unfinished() == []
+
+
+async def test_limits(world: World) -> None:
+    gate = Gate()
+    limits = RunLimits(max_active_per_participant=2, max_queued_per_chat=3)
+    supervisor = await world.boot(gate, limits=limits)
+    for number in "12":
+        await say(supervisor, number, id=f"a{number}", wait=False)
+    with pytest.raises(LimitReached):
+        await say(supervisor, "3", id="a3", wait=False)
+    assert (await say(supervisor, "2", id="a2", wait=False)).duplicate
+    await say(supervisor, "1", id="b1", by=BEN, wait=False)
+    with pytest.raises(LimitReached):
+        await say(supervisor, "2", id="b2", by=BEN, wait=False)
+    gate.open.set()
+
+
+async def test_a_sender_who_hangs_up_does_not_undo_the_message(world: World) -> None:
+    streams = Streams(world.client)
+    supervisor = await world.boot(streams=streams)
+    sender = asyncio.create_task(say(supervisor, "hello", run_id="r1"))
+    await aeventually(lambda: world.catalog.runs.get("r1"))
+    sender.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sender
+
+    await supervisor.wait("r1")
+    assert text_of(await world.events(), "r1") == "Echo: hello"
+
+
+async def test_a_run_whose_chat_is_deleted_goes_quietly(world: World) -> None:
+    gate = Gate()
+    supervisor = await world.boot(gate)
+    await say(supervisor, "hello", run_id="r1", wait=False)
+    await aeventually(lambda: gate.waiting)
+    await world.client.delete(f"chats/{CHAT}")
+    gate.open.set()
+    await supervisor.wait("r1")
+    row = await world.catalog.runs.get("r1")
+    assert row is not None
+    assert row.outcome == "lost"
+
+
+async def test_an_unknown_agent_is_refused(world: World) -> None:
+    supervisor = await world.boot()
+    with pytest.raises(InvalidMessage):
+        await supervisor.accept(
+            chat_id=CHAT, participant=ANA, message=NewMessage("m1", "hi"), agent_id="nobody"
+        )
+
+
+async def test_waiting_for_a_run_that_never_was(world: World) -> None:
+    supervisor: Supervisor = await world.boot()
+    await supervisor.wait("nothing")
