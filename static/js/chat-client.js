@@ -101,18 +101,17 @@ export class ChatClient extends EventTarget {
 
   /** The stream's messages in order, then those still on their way (`metadata.delivery`). @returns {Message[]} */
   get messages() {
-    const known = this.#reducer.snapshot().messages;
-    return [...known, ...this.#pending(new Set(known.map((message) => message.id)))];
+    return [...this.#reducer.messages, ...this.#pending()];
   }
 
   /** By run id. @returns {Record<string, RunInfo>} */
   get runs() {
-    return this.#reducer.snapshot().runs;
+    return this.#reducer.runs;
   }
 
   /** @returns {string[]} */
   get activeRuns() {
-    return this.#reducer.snapshot().activeRuns;
+    return this.#reducer.activeRuns;
   }
 
   /** Whether anybody's run is under way in this chat. */
@@ -236,9 +235,7 @@ export class ChatClient extends EventTarget {
   #apply({ items, offset, upToDate }) {
     const touched = { messages: new Set(), runs: new Set() };
     for (const event of items) {
-      const { messages, runs } = this.#reducer.apply(event);
-      for (const id of messages) touched.messages.add(id);
-      for (const id of runs) touched.runs.add(id);
+      this.#reducer.apply(event, touched);
       this.#track(event);
     }
     // In the stream is durable and accepted, whatever became of the reply.
@@ -316,10 +313,10 @@ export class ChatClient extends EventTarget {
     return [...this.#deliveries.values()].find(({ message, again }) => message.id === messageId && !again);
   }
 
-  /** @param {Set<string>} known @returns {Message[]} */
-  #pending(known) {
+  /** @returns {Message[]} */
+  #pending() {
     return [...this.#deliveries.values()]
-      .filter(({ message, again }) => !again && !known.has(message.id))
+      .filter(({ message, again }) => !again && !this.#reducer.message(message.id))
       .map(({ message, state, error }) => ({
         ...message,
         metadata: { ...message.metadata, delivery: state, error: error?.message },

@@ -106,6 +106,7 @@ export function createStreamServer({ pageSize = 3, hook = () => undefined, env }
       requests.push(request);
       init?.signal?.throwIfAborted();
       const outcome = await self.hook(request);
+      init?.signal?.throwIfAborted();
       if (outcome instanceof Response) return outcome;
       if (outcome instanceof Error) throw outcome;
       if (outcome === "refuse") throw new TypeError("fetch failed");
