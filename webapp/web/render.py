@@ -151,8 +151,11 @@ class Pages:
         index = next((i for i, one in enumerate(messages) if one.get("id") == message_id), None)
         if index is None:
             return None
-        shown = Window(messages=messages[index : index + 1], above=messages[index - 1] if index else None)
-        return self._render("partials/message.html", row=self._rows(view, shown)[0])
+        # From the message before it, because the notice of a run in between ends a group of one speaker.
+        start = max(index - 1, 0)
+        shown = Window(messages=messages[start : index + 1], above=messages[start - 1] if start else None)
+        row = next(row for row in self._rows(view, shown) if row.id == message_id)
+        return self._render("partials/message.html", row=row)
 
     def _rows(self, view: ChatView, shown: Window) -> list[Row]:
         snapshot = view.at.snapshot
