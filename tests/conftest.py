@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fault_proxy import FaultProxy
+from tests.support.live_app import Chatter, LiveApp
 from tests.support.server import ServerProcess
 
 
@@ -28,3 +29,22 @@ def start_proxy() -> Iterator[Callable[[int], FaultProxy]]:
     """Put a fault proxy in front of a port; it ends with the test."""
     with ExitStack() as stack:
         yield lambda target: stack.enter_context(FaultProxy(target))
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApp]:
+    """One running app per test module, answering with an echo: most tests only ask it something."""
+    with LiveApp(tmp_path_factory.mktemp("data")) as live:
+        yield live
+
+
+@pytest.fixture
+def ana(app: LiveApp) -> Chatter:
+    """A participant of ``app``."""
+    return Chatter(app)
+
+
+@pytest.fixture
+def ben(app: LiveApp) -> Chatter:
+    """Another participant of ``app``."""
+    return Chatter(app)

@@ -5,19 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import MediaType, Response, post
+from litestar.params import FromQuery
 
 from webapp.chat.errors import InvalidMessage
 from webapp.chat.messages import Role, newest_user_message
 from webapp.web.bodies import ChatRequest, read_json, read_struct
 from webapp.web.guards import enter
-from webapp.web.identity import Visitor, remember
+from webapp.web.identity import Caller, remember
 from webapp.web.schemas import StopRun
-from webapp.web.services import Services
+from webapp.web.services import AppServices
 
 
 @post("/api/chat")
 async def send(
-    request: ChatRequest, services: Services, visitor: Visitor, id: str = "", mode: str = ""
+    request: ChatRequest,
+    services: AppServices,
+    visitor: Caller,
+    id: FromQuery[str] = "",
+    mode: FromQuery[str] = "",
 ) -> Response[bytes]:
     """Accept the newest user message and start its run.
 
@@ -43,7 +48,7 @@ async def send(
 
 
 @post("/api/chat/stop")
-async def stop(request: ChatRequest, services: Services, visitor: Visitor) -> Response[Any]:
+async def stop(request: ChatRequest, services: AppServices, visitor: Caller) -> Response[Any]:
     """202 ``{stopped: true}`` if something was running, 200 ``{stopped: false}`` if not."""
     wanted = await read_struct(request, StopRun)
     await enter(services, visitor, wanted.id, Role.CHAT)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from urllib.parse import parse_qsl
 
 from litestar import route
+from litestar.params import FromQuery
 
 from webapp.chat.messages import Role
 from webapp.streams.asgi import Responder
@@ -17,13 +18,15 @@ from webapp.streams.wire import WireRequest, WireResponse
 from webapp.web.bodies import ChatRequest
 from webapp.web.errors import StreamRefused, describe, json_body
 from webapp.web.guards import SAME_ORIGIN_READ, enter
-from webapp.web.identity import Visitor
+from webapp.web.identity import Caller
 from webapp.web.proxy_headers import allowed_query, allowed_request_headers, allowed_response_headers
-from webapp.web.services import Services
+from webapp.web.services import AppServices
 
 
 @route("/api/chat-stream", http_method=["GET", "HEAD"], opt={SAME_ORIGIN_READ: True})
-async def read_chat(request: ChatRequest, services: Services, visitor: Visitor, id: str = "") -> Responder:
+async def read_chat(
+    request: ChatRequest, services: AppServices, visitor: Caller, id: FromQuery[str] = ""
+) -> Responder:
     """Durable Streams reads of one chat: ``offset``, ``live`` and ``cursor`` mean what the protocol says."""
     await enter(services, visitor, id, Role.VIEW)
     await services.sessions.ensure(id)

@@ -5,27 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Response, get, post, put
+from litestar.params import FromPath
 
 from webapp.chat.catalog import Chat
 from webapp.chat.errors import ChatNotFound
 from webapp.chat.messages import Role
 from webapp.web.bodies import ChatRequest, read_struct
 from webapp.web.guards import CHAT_ID, enter
-from webapp.web.identity import Visitor, forbid_scoped, remember
+from webapp.web.identity import Caller, Visitor, forbid_scoped, remember
 from webapp.web.render import chat_url
 from webapp.web.schemas import NewChat, NewShare
-from webapp.web.services import Services
+from webapp.web.services import AppServices, Services
 
 
 @post("/api/chats")
-async def create_chat(request: ChatRequest, services: Services, visitor: Visitor) -> Response[Any]:
+async def create_chat(request: ChatRequest, services: AppServices, visitor: Caller) -> Response[Any]:
     """201 ``{id, url, token}``; the token is a bearer token for this chat, shown only now."""
     forbid_scoped(visitor)
     return await _create(services.ids(), request, services, visitor)
 
 
 @put("/api/chats/{chat_id:str}")
-async def put_chat(chat_id: str, request: ChatRequest, services: Services, visitor: Visitor) -> Response[Any]:
+async def put_chat(
+    chat_id: FromPath[str], request: ChatRequest, services: AppServices, visitor: Caller
+) -> Response[Any]:
     """The same with an id of the caller's: 201, or 200 without token if they have it already."""
     if CHAT_ID.fullmatch(chat_id) is None:
         raise ChatNotFound
@@ -35,14 +38,14 @@ async def put_chat(chat_id: str, request: ChatRequest, services: Services, visit
 
 
 @get("/api/chats")
-async def list_chats(services: Services, visitor: Visitor) -> Response[Any]:
+async def list_chats(services: AppServices, visitor: Caller) -> Response[Any]:
     chats = await services.catalog.list_chats(visitor.participant.id)
     seen = [chat for chat in chats if visitor.only_chat in (None, chat.id)]
     return Response({"chats": [_summary(chat) for chat in seen]})
 
 
 @get("/api/chats/{chat_id:str}/snapshot")
-async def snapshot(chat_id: str, services: Services, visitor: Visitor) -> Response[Any]:
+async def snapshot(chat_id: FromPath[str], services: AppServices, visitor: Caller) -> Response[Any]:
     """``{messages, activeRuns, runs, state, version, offset}``: read the stream on from ``offset``."""
     await enter(services, visitor, chat_id, Role.VIEW)
     at = await services.sessions.snapshot(chat_id)
@@ -50,7 +53,9 @@ async def snapshot(chat_id: str, services: Services, visitor: Visitor) -> Respon
 
 
 @post("/api/chats/{chat_id:str}/shares")
-async def share(chat_id: str, request: ChatRequest, services: Services, visitor: Visitor) -> Response[Any]:
+async def share(
+    chat_id: FromPath[str], request: ChatRequest, services: AppServices, visitor: Caller
+) -> Response[Any]:
     """201 ``{url, role}``: whoever opens the link gets the role."""
     await enter(services, visitor, chat_id, Role.MANAGE)
     wanted = await read_struct(request, NewShare)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Response, get
 
 from webapp.web.guards import ANY_HOST
-from webapp.web.services import Services
+from webapp.web.services import AppServices
 
 
 @get("/healthz", opt={ANY_HOST: True})
@@ -15,7 +15,7 @@ async def healthz() -> Response[dict[str, str]]:
 
 
 @get("/readyz", opt={ANY_HOST: True})
-async def readyz(services: Services) -> Response[dict[str, str]]:
+async def readyz(services: AppServices) -> Response[dict[str, str]]:
     """200 when requests can be served; 503 while draining or without a database."""
     if services.drain.is_set():
         return Response({"status": "draining"}, status_code=503)

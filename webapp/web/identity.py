@@ -7,15 +7,17 @@ trace.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from litestar import Request
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 
 from webapp.chat.errors import Forbidden, Unauthorised
 from webapp.chat.messages import Participant
 from webapp.web.cookies import COOKIE_NAME, send_cookie_later
 from webapp.web.guest_names import guest_name
-from webapp.web.services import Services
+from webapp.web.services import AppServices, Services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,13 +33,17 @@ class Visitor:
     only_chat: str | None = None
 
 
+Caller: TypeAlias = NamedDependency[Visitor]
+"""The type of a handler's ``visitor`` parameter."""
+
+
 def bearer_token(authorization: str | None) -> str | None:
     """The token of an ``Authorization: Bearer …`` header. Another scheme is not ours: None."""
     scheme, _, token = (authorization or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-async def provide_visitor(request: Request[None, None, State], services: Services) -> Visitor:
+async def provide_visitor(request: Request[None, None, State], services: AppServices) -> Visitor:
     """Litestar dependency ``visitor``. A bearer token decides alone; a wrong one is never a guest."""
     token = bearer_token(request.headers.get("authorization"))
     if token is not None:

@@ -7,25 +7,26 @@ import asyncio
 from collections.abc import Callable
 
 from litestar import MediaType, Response, get, post
+from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
 
 from webapp.chat.errors import ChatNotFound
 from webapp.chat.messages import NewMessage, Role, newest_user_message
 from webapp.web.bodies import ChatRequest, read_form
 from webapp.web.guards import enter
-from webapp.web.identity import Visitor, forbid_scoped, remember
+from webapp.web.identity import Caller, Visitor, forbid_scoped, remember
 from webapp.web.render import ChatView, chat_url
-from webapp.web.services import Services
+from webapp.web.services import AppServices, Services
 
 
 @get("/")
-async def start_page(services: Services, visitor: Visitor) -> Response[str]:
+async def start_page(services: AppServices, visitor: Caller) -> Response[str]:
     chats = await services.catalog.list_chats(visitor.participant.id)
     return _html(services.pages.chats(me=visitor.participant, chats=chats, now=services.clock()))
 
 
 @post(["/", "/chats"])
-async def start_chat(request: ChatRequest, services: Services, visitor: Visitor) -> Redirect:
+async def start_chat(request: ChatRequest, services: AppServices, visitor: Caller) -> Redirect:
     """A form: create a chat, with ``text`` as its first message if there is one."""
     forbid_scoped(visitor)
     form = await read_form(request)
@@ -39,7 +40,7 @@ async def start_chat(request: ChatRequest, services: Services, visitor: Visitor)
 
 
 @get("/chat/{chat_id:str}")
-async def chat_page(chat_id: str, services: Services, visitor: Visitor) -> Response[str]:
+async def chat_page(chat_id: FromPath[str], services: AppServices, visitor: Caller) -> Response[str]:
     view = await _view(services, visitor, chat_id)
     chats = await services.catalog.list_chats(visitor.participant.id)
     ping = services.settings.streams.ping_interval
@@ -50,7 +51,9 @@ async def chat_page(chat_id: str, services: Services, visitor: Visitor) -> Respo
 
 
 @post("/chat/{chat_id:str}")
-async def send_form(chat_id: str, request: ChatRequest, services: Services, visitor: Visitor) -> Redirect:
+async def send_form(
+    chat_id: FromPath[str], request: ChatRequest, services: AppServices, visitor: Caller
+) -> Redirect:
     """The composer without JavaScript."""
     await enter(services, visitor, chat_id, Role.CHAT)
     message = _message(services, await read_form(request))
@@ -60,14 +63,18 @@ async def send_form(chat_id: str, request: ChatRequest, services: Services, visi
 
 
 @get("/chat/{chat_id:str}/messages")
-async def older_messages(chat_id: str, before: str, services: Services, visitor: Visitor) -> Response[str]:
+async def older_messages(
+    chat_id: FromPath[str], before: FromQuery[str], services: AppServices, visitor: Caller
+) -> Response[str]:
     """The fragment above the message ``before``."""
     view = await _view(services, visitor, chat_id)
     return await _fragment(lambda: services.pages.older(view, before=before))
 
 
 @get("/chat/{chat_id:str}/messages/{message_id:str}")
-async def one_message(chat_id: str, message_id: str, services: Services, visitor: Visitor) -> Response[str]:
+async def one_message(
+    chat_id: FromPath[str], message_id: FromPath[str], services: AppServices, visitor: Caller
+) -> Response[str]:
     """One message as a fresh page would show it; a live page swaps it in when the message is finished."""
     view = await _view(services, visitor, chat_id)
     return await _fragment(lambda: services.pages.message(view, message_id))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 
 from webapp.chat.catalog import Catalog
 from webapp.chat.runs import Supervisor
@@ -44,6 +45,10 @@ class Services:
     """Seconds since the epoch."""
     ids: Callable[[], str]
     """A fresh id of 128 random bits."""
+
+
+AppServices: TypeAlias = NamedDependency[Services]
+"""The type of a handler's ``services`` parameter."""
 
 
 def install(state: State, services: Services | None) -> None:

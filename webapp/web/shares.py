@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from litestar import get
+from litestar.params import FromPath
 from litestar.response import Redirect
 
-from webapp.web.identity import Visitor, forbid_scoped
+from webapp.web.identity import Caller, forbid_scoped
 from webapp.web.render import chat_url
-from webapp.web.services import Services
+from webapp.web.services import AppServices
 
 
 @get("/s/{token:str}")
-async def open_link(token: str, services: Services, visitor: Visitor) -> Redirect:
+async def open_link(token: FromPath[str], services: AppServices, visitor: Caller) -> Redirect:
     forbid_scoped(visitor)
     chat_id = await services.capabilities.redeem(token, visitor.participant)
     return Redirect(chat_url(chat_id), status_code=303)

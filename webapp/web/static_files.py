@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from litestar import Response, get
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 
 from webapp.assets import Assets
 from webapp.web.bodies import ChatRequest
@@ -12,7 +13,7 @@ FOR_EVER = "public, max-age=31536000, immutable"
 
 
 @get("/static/{version:str}/{path:path}")
-async def static_file(version: str, path: str, request: ChatRequest) -> Response[bytes]:
+async def static_file(version: FromPath[str], path: FromPath[str], request: ChatRequest) -> Response[bytes]:
     """A page of an earlier release gets today's file under its old address, and must not keep it."""
     assets: Assets = request.app.state["assets"]
     asset = assets.get(path.lstrip("/"))

@@ -1,0 +1,181 @@
+"""Sending, reading and stopping over HTTP."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.support.live_app import Chatter, LiveApp
+
+
+def texts(chatter: Chatter, chat_id: str) -> list[tuple[str, str]]:
+    return [
+        (message["role"], "".join(part.get("content", "") for part in message["parts"]))
+        for message in chatter.messages(chat_id)
+    ]
+
+
+def test_a_message_is_stored_and_answered(ana: Chatter) -> None:
+    chat_id = ana.create_chat(title="Greetings")
+    reply = ana.send(chat_id, "hello there", message_id="m-1")
+    assert (reply.status_code, reply.content) == (200, b"")
+    assert reply.headers["cache-control"] == "no-store"
+    assert reply.headers["x-run-id"]
+    assert texts(ana, chat_id) == [("user", "hello there"), ("assistant", "Echo: hello there")]
+    user, agent = ana.messages(chat_id)
+    assert user["id"] == "m-1"
+    assert agent["metadata"]["runId"] == reply.headers["x-run-id"]
+
+
+def test_without_await_the_reply_comes_at_once(ana: Chatter) -> None:
+    chat_id = ana.create_chat()
+    reply = ana.send(chat_id, "quick", mode="")
+    assert (reply.status_code, reply.content) == (202, b"")
+    ana.app.run(lambda services: services.supervisor.wait(reply.headers["x-run-id"]))
+    assert texts(ana, chat_id)[-1] == ("assistant", "Echo: quick")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"id": "m", "role": "user", "parts": [{"type": "text", "content": "same"}]},
+        {"id": "m", "role": "user", "content": "same"},
+    ],
+    ids=["UIMessage", "ModelMessage"],
+)
+def test_the_durable_transports_body(ana: Chatter, message: dict[str, object]) -> None:
+    chat_id = ana.create_chat()
+    history = [{"id": "x", "role": "assistant", "parts": [{"type": "text", "content": "never said"}]}]
+    body = {"messages": [*history, message], "data": {"model": "any"}}
+    assert ana.http.post(f"/api/chat?id={chat_id}&mode=await", json=body).status_code == 200
+    assert texts(ana, chat_id) == [("user", "same"), ("assistant", "Echo: same")]
+
+
+def test_the_ag_ui_body(ana: Chatter) -> None:
+    chat_id = ana.create_chat()
+    body = {
+        "threadId": chat_id,
+        "runId": "run-of-mine",
+        "state": {},
+        "messages": [{"id": "m", "role": "user", "content": "ag-ui"}],
+        "tools": [],
+        "context": [],
+        "forwardedProps": {"a": 1},
+    }
+    reply = ana.http.post(f"/api/chat?id={chat_id}&mode=await", json=body)
+    assert (reply.status_code, reply.headers["x-run-id"]) == (200, "run-of-mine")
+    assert texts(ana, chat_id)[-1] == ("assistant", "Echo: ag-ui")
+
+
+def test_ten_equal_posts_are_one_message(ana: Chatter) -> None:
+    chat_id = ana.create_chat()
+    with ThreadPoolExecutor(10) as pool:
+        replies = list(pool.map(lambda _: ana.send(chat_id, "once", message_id="one"), range(10)))
+    assert {reply.status_code for reply in replies} == {200}
+    assert len({reply.headers["x-run-id"] for reply in replies}) == 1
+    assert texts(ana, chat_id) == [("user", "once"), ("assistant", "Echo: once")]
+
+
+def test_the_same_id_with_other_text_is_a_conflict(ana: Chatter) -> None:
+    chat_id = ana.create_chat()
+    ana.send(chat_id, "first", message_id="taken")
+    reply = ana.send(chat_id, "second", message_id="taken")
+    assert reply.status_code == 409
+    assert set(reply.json()) == {"error", "code"}
+    assert len(ana.messages(chat_id)) == 2
+
+
+def test_reading_on_from_a_snapshot_misses_and_repeats_nothing(ana: Chatter) -> None:
+    chat_id = ana.create_chat()
+    ana.send(chat_id, "before")
+    snapshot = ana.http.get(f"/api/chats/{chat_id}/snapshot").json()
+    ana.send(chat_id, "after")
+    rest = ana.http.get("/api/chat-stream", params={"id": chat_id, "offset": snapshot["offset"]})
+    assert rest.status_code == 200
+    assert rest.headers["content-type"] == "application/json"
+    assert rest.headers["cache-control"] == "private, no-cache"
+    said = "".join(event.get("delta", "") for event in rest.json())
+    assert said == "afterEcho: after"
+    assert (
+        rest.headers["stream-next-offset"] == ana.http.get(f"/api/chats/{chat_id}/snapshot").json()["offset"]
+    )
+
+
+def test_an_unchanged_catch_up_is_not_sent_again(ana: Chatter) -> None:
+    chat_id = ana.create_chat()
+    ana.send(chat_id, "x")
+    first = ana.http.get("/api/chat-stream", params={"id": chat_id, "offset": "-1"})
+    again = ana.http.get(
+        "/api/chat-stream",
+        params={"id": chat_id, "offset": "-1"},
+        headers={"If-None-Match": first.headers["etag"]},
+    )
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_the_live_stream_says_first_where_it_is(ana: Chatter) -> None:
+    chat_id = ana.create_chat()
+    ana.send(chat_id, "x")
+    offset = ana.http.get(f"/api/chats/{chat_id}/snapshot").json()["offset"]
+    query = {"id": chat_id, "offset": offset, "live": "sse"}
+    with ana.http.stream("GET", "/api/chat-stream", params=query) as reply:
+        assert reply.headers["content-type"] == "text/event-stream"
+        assert reply.headers["x-accel-buffering"] == "no"
+        assert reply.headers["cache-control"] == "no-store"
+        first = next(reply.iter_raw())
+    assert first.startswith(b"event: control\ndata:{")
+    assert offset.encode() in first
+
+
+def test_head_describes_the_stream(ana: Chatter) -> None:
+    chat_id = ana.create_chat()
+    reply = ana.http.head("/api/chat-stream", params={"id": chat_id})
+    assert (reply.status_code, reply.content) == (200, b"")
+    assert reply.headers["stream-next-offset"]
+
+
+def test_stopping_what_is_over_is_no_error(ana: Chatter) -> None:
+    chat_id = ana.create_chat()
+    ana.send(chat_id, "x")
+    reply = ana.http.post("/api/chat/stop", json={"id": chat_id})
+    assert (reply.status_code, reply.json()) == (200, {"stopped": False})
+
+
+def test_chats_are_listed_for_those_who_are_in_them(ana: Chatter, ben: Chatter) -> None:
+    chat_id = ana.create_chat(title="Ours")
+    assert ben.http.get("/api/chats").json() == {"chats": []}
+    guest = ana.invited(chat_id, "view")
+    (listed,) = guest.http.get("/api/chats").json()["chats"]
+    assert (listed["id"], listed["title"], listed["url"]) == (chat_id, "Ours", f"/chat/{chat_id}")
+    assert listed["createdAt"] <= listed["updatedAt"]
+
+
+def test_putting_a_chat_twice_creates_it_once(ana: Chatter, ben: Chatter) -> None:
+    first = ana.http.put("/api/chats/my-own-id-1", json={})
+    again = ana.http.put("/api/chats/my-own-id-1", json={})
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["token"]
+    assert "token" not in again.json()
+    assert first.json()["url"] == again.json()["url"] == f"{ana.app.url}/chat/my-own-id-1"
+    assert ben.http.put("/api/chats/my-own-id-1", json={}).status_code == 404
+    assert ana.http.put("/api/chats/short", json={}).status_code == 404
+
+
+def test_a_bearer_token_speaks_for_its_owner_in_one_chat(app: LiveApp, ana: Chatter) -> None:
+    created = ana.http.post("/api/chats", json={}).json()
+    other = ana.create_chat()
+    program = Chatter(app, token=created["token"])
+    assert program.send(created["id"], "beep").status_code == 200
+    assert "set-cookie" not in program.http.get("/api/chats").headers
+    assert [chat["id"] for chat in program.http.get("/api/chats").json()["chats"]] == [created["id"]]
+    assert program.send(other, "beep").status_code == 404
+    assert program.http.post("/api/chats", json={}).status_code == 403
+    assert ana.messages(created["id"])[0]["metadata"] == program.messages(created["id"])[0]["metadata"]
+
+
+def test_a_wrong_token_is_refused_even_with_a_cookie(ana: Chatter) -> None:
+    chat_id = ana.create_chat()
+    reply = ana.http.get(f"/api/chats/{chat_id}/snapshot", headers={"Authorization": "Bearer nonsense"})
+    assert (reply.status_code, reply.json()["code"]) == (401, "unauthorised")
+    assert reply.headers["www-authenticate"] == "Bearer"

@@ -1,0 +1,148 @@
+"""The application inside the test's process: a real server on a real socket, in a thread with its own loop.
+
+For what must look inside (services, slots, tasks) or would be slow with a process each. Litestar's test clients
+buffer event streams, so they are no use here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+import uvicorn
+from litestar import Litestar
+
+from webapp.agents.base import Agent
+from webapp.agents.scripted import EchoAgent
+from webapp.app import create_app
+from webapp.settings import Settings
+from webapp.web.server import bind
+from webapp.web.services import Services, provide_services
+
+T = TypeVar("T")
+
+
+class LiveApp:
+    """``with LiveApp(tmp_path, env={"DURABLE_CHAT_ACCESS": "open"}) as app: app.client().get("/")``."""
+
+    def __init__(
+        self, data_dir: Path, *, env: Mapping[str, str] | None = None, agent: Agent | None = None
+    ) -> None:
+        self.settings = Settings.from_environ({"DURABLE_CHAT_DATA_DIR": str(data_dir)} | dict(env or {}))
+        self._agent = agent or EchoAgent(word_delay=0)
+        self._started: Future[None] = Future()
+        self._clients: list[httpx.Client] = []
+        self.app: Litestar
+        self.loop: asyncio.AbstractEventLoop
+        self.url = ""
+
+    @property
+    def services(self) -> Services:
+        return provide_services(self.app.state)
+
+    def client(self, **options: Any) -> httpx.Client:
+        """A browser without cookies. Closed with the app."""
+        client = httpx.Client(base_url=self.url, timeout=20, trust_env=False, **options)
+        self._clients.append(client)
+        return client
+
+    def run(self, call: Callable[[Services], Awaitable[T]]) -> T:
+        """Await ``call(services)`` on the app's own loop."""
+
+        async def inside() -> T:
+            return await call(self.services)
+
+        return asyncio.run_coroutine_threadsafe(inside(), self.loop).result(20)
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="live-app")
+        self._thread.start()
+        self._started.result(20)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for client in self._clients:
+            client.close()
+        self.loop.call_soon_threadsafe(self._stop)
+        self._thread.join(20)
+        assert not self._thread.is_alive(), "the app did not stop"
+
+    def _stop(self) -> None:
+        self.app.state["drain"].set()
+        self._server.should_exit = True
+
+    async def _main(self) -> None:
+        try:
+            self.loop = asyncio.get_running_loop()
+            self.app = create_app(self.settings, agents={self._agent.id: self._agent})
+            listen = bind("127.0.0.1", 0)
+            self.url = f"http://127.0.0.1:{listen.getsockname()[1]}"
+            config = uvicorn.Config(
+                self.app,
+                http="httptools",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=3,
+            )
+            self._server = uvicorn.Server(config)
+            async with self.app.lifespan():
+                serving = asyncio.create_task(self._server.serve(sockets=[listen]))
+                while not self._server.started:
+                    await asyncio.sleep(0.005)
+                self._started.set_result(None)
+                await serving
+        except BaseException as error:
+            if self._started.done():
+                raise
+            self._started.set_exception(error)
+
+
+class Chatter:
+    """A participant of a live app: a browser with its cookie, and the calls a test makes most."""
+
+    def __init__(self, app: LiveApp, *, token: str | None = None) -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self.app = app
+        self.http = app.client(headers=headers)
+        if token is None:
+            self.http.get("/")
+
+    def create_chat(self, **body: Any) -> str:
+        reply = self.http.post("/api/chats", json=body)
+        assert reply.status_code == 201, reply.text
+        return str(reply.json()["id"])
+
+    def send(
+        self, chat_id: str, text: str, *, message_id: str = "", mode: str = "await", **body: Any
+    ) -> httpx.Response:
+        message = {"id": message_id, "role": "user", "parts": [{"type": "text", "content": text}]}
+        return self.http.post(
+            "/api/chat", params={"id": chat_id, "mode": mode}, json={"messages": [message], **body}
+        )
+
+    def link(self, chat_id: str, role: str) -> str:
+        reply = self.http.post(f"/api/chats/{chat_id}/shares", json={"role": role})
+        assert reply.status_code == 201, reply.text
+        return str(reply.json()["url"])
+
+    def invited(self, chat_id: str, role: str) -> Chatter:
+        """Somebody else, let in by a link of mine."""
+        other = Chatter(self.app)
+        assert other.http.get(self.link(chat_id, role)).status_code == 303
+        return other
+
+    def messages(self, chat_id: str) -> list[dict[str, Any]]:
+        reply = self.http.get(f"/api/chats/{chat_id}/snapshot")
+        assert reply.status_code == 200, reply.text
+        found: list[dict[str, Any]] = reply.json()["messages"]
+        return found
