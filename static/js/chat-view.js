@@ -1,12 +1,10 @@
 /**
  * Keeps the transcript equal to the chat. Adopts the server's rows, touches only what changed, at most once per
- * frame, and when a message is finished puts the server's rendering of it in place of ours.
+ * frame, and when something is finished puts the server's rendering of it in place of ours.
  */
 
 import { finish, MessageView } from "./message-view.js";
 import { rowOf, slots } from "./rows.js";
-
-/** @typedef {import("./chat-client.js").ChatClient} ChatClient */
 
 const FETCHES = 2;
 const ATTEMPTS = 3;
@@ -16,23 +14,20 @@ export class ChatView {
   #client;
   #reader;
   #messageUrl;
+  #onUpdate;
   /** @type {Map<string, MessageView>} */
   #views = new Map();
-  /** @type {Set<string>} */
+  /** Ids of messages and runs that changed since the last frame. @type {Set<string>} */
   #touched = new Set();
-  /** @type {Set<string>} */
-  #touchedRuns = new Set();
-  #scheduled = false;
-  /** Finished messages whose server rendering is still to come, with the attempts made. @type {Map<string, number>} */
+  /** Messages whose server rendering is still to come, with the attempts made. @type {Map<string, number>} */
   #unsettled = new Map();
   #fetching = 0;
-  #onUpdate;
 
   /**
    * @param {object} options
    * @param {HTMLElement} options.root
-   * @param {ChatClient} options.client
-   * @param {{meId: string, canChat: boolean}} options.reader
+   * @param {import("./chat-client.js").ChatClient} options.client
+   * @param {import("./rows.js").Reader} options.reader
    * @param {string} options.messageUrl  of one rendered message, with `{mid}` for its id
    * @param {(added: number) => void} options.onUpdate  after each frame that changed something
    */
@@ -44,70 +39,54 @@ export class ChatView {
     this.#onUpdate = onUpdate;
     finish(root);
     for (const slot of slots(client)) {
-      const rendered = this.#find(slot.key);
+      const [attribute, id] = slot.message ? ["message", slot.key] : ["run", slot.run.runId];
+      /** @type {HTMLElement | null} */
+      const rendered = root.querySelector(`:scope > article[data-${attribute}-id="${CSS.escape(id)}"]`);
       if (rendered) this.#views.set(slot.key, new MessageView(rowOf(slot, client, reader), rendered));
     }
-    client.addEventListener("change", (event) => this.#change(/** @type {CustomEvent} */ (event).detail));
+    client.addEventListener("change", (event) => {
+      const { messages, runs } = /** @type {CustomEvent} */ (event).detail;
+      const idle = !this.#touched.size;
+      for (const id of [...messages, ...runs, ""]) this.#touched.add(id);
+      if (!idle) return;
+      if (document.hidden) setTimeout(() => this.#render(), 250);
+      else requestAnimationFrame(() => this.#render());
+    });
   }
 
-  /** @param {{messages: Iterable<string>, runs: Iterable<string>}} detail */
-  #change({ messages, runs }) {
-    for (const id of messages) this.#touched.add(id);
-    for (const id of runs) this.#touchedRuns.add(id);
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    const flush = () => this.#flush();
-    if (document.hidden) setTimeout(flush, 250);
-    else requestAnimationFrame(flush);
-  }
-
-  #flush() {
-    this.#scheduled = false;
+  #render() {
     const wanted = slots(this.#client);
-    const keys = new Set(wanted.map(({ key }) => key));
+    const gone = new Set(this.#views.keys());
     let added = 0;
-    for (const [key, view] of this.#views) {
-      if (keys.has(key)) continue;
-      view.element.remove();
+    /** @type {Element | undefined} */
+    let before;
+    for (const slot of wanted) {
+      const { key, message, run } = slot;
+      gone.delete(key);
+      let view = this.#views.get(key);
+      // What is above the first row of the window only the server knows.
+      if (view && !before) slot.grouped = view.grouped;
+      const concerned = [key, message?.metadata?.runId, run?.runId].some((id) => this.#touched.has(id));
+      if (!view || concerned || view.grouped !== slot.grouped) {
+        const row = rowOf(slot, this.#client, this.#reader);
+        if (!view) {
+          this.#views.set(key, (view = new MessageView(row)));
+          added++;
+        }
+        if (view.update(row) && message && !row.delivery) this.#unsettled.set(key, 0);
+      }
+      const { element } = view;
+      if (before && element.previousElementSibling !== before) before.after(element);
+      else if (!element.parentNode) this.#root.append(element);
+      before = element;
+    }
+    for (const key of gone) {
+      this.#views.get(key)?.element.remove();
       this.#views.delete(key);
     }
-    /** @type {Element | null} */
-    let before = null;
-    wanted.forEach((slot, index) => {
-      const view = this.#views.get(slot.key);
-      const { message } = slot;
-      const regrouped = view !== undefined && index > 0 && view.grouped !== slot.grouped;
-      const concerned = message ? this.#touched.has(slot.key) || this.#touchedRuns.has(message.metadata?.runId) : this.#touchedRuns.has(slot.run.runId);
-      if (view && !concerned && !regrouped) {
-        before = this.#place(view, before);
-        return;
-      }
-      if (view && index === 0) slot.grouped = view.grouped;
-      const row = rowOf(slot, this.#client, this.#reader);
-      if (view) view.update(row);
-      else added++;
-      const shown = view ?? new MessageView(row);
-      this.#views.set(slot.key, shown);
-      before = this.#place(shown, before);
-      if (message && row.state !== "streaming" && !row.delivery) this.#unsettled.set(slot.key, 0);
-    });
     this.#touched.clear();
-    this.#touchedRuns.clear();
     this.#settle();
     this.#onUpdate(added);
-  }
-
-  /** @param {MessageView} view @param {Element | null} before */
-  #place({ element }, before) {
-    if (element.parentNode !== this.#root || (before && element.previousElementSibling !== before)) {
-      this.#root.insertBefore(element, before ? before.nextSibling : this.#firstRow());
-    }
-    return element;
-  }
-
-  #firstRow() {
-    const [first] = this.#views.values();
-    return first?.element.parentNode === this.#root ? first.element : null;
   }
 
   #settle() {
@@ -124,30 +103,26 @@ export class ChatView {
     const view = this.#views.get(key);
     const version = view?.version;
     try {
-      const response = await fetch(this.#messageUrl.replace("{mid}", encodeURIComponent(key)), { credentials: "same-origin" });
+      const response = await fetch(this.#messageUrl.replace("{mid}", encodeURIComponent(key)));
       if (!response.ok) throw new Error(`status ${response.status}`);
-      const rendered = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("article");
+      const page = new DOMParser().parseFromString(await response.text(), "text/html");
+      const rendered = page.querySelector("article");
       const slot = slots(this.#client).find((one) => one.key === key);
-      if (!view || !rendered || !slot || view.version !== version) return;
-      view.settle(document.adoptNode(rendered), rowOf(slot, this.#client, this.#reader));
+      if (!view || !rendered || !slot) return;
+      const row = rowOf(slot, this.#client, this.#reader);
+      if (row.state !== "streaming" && view.version !== version) return;
+      view.settle(document.adoptNode(rendered), row);
       this.#onUpdate(0);
     } catch {
-      if (attempts + 1 < ATTEMPTS) setTimeout(() => this.#later(key, attempts + 1), 2000 * 2 ** attempts);
+      // The live text stays; the network may come back.
+      if (attempts + 1 === ATTEMPTS) return;
+      setTimeout(() => {
+        if (!this.#unsettled.has(key)) this.#unsettled.set(key, attempts + 1);
+        this.#settle();
+      }, 2000 * 2 ** attempts);
     } finally {
       this.#fetching--;
       this.#settle();
     }
-  }
-
-  /** @param {string} key @param {number} attempts */
-  #later(key, attempts) {
-    if (!this.#unsettled.has(key)) this.#unsettled.set(key, attempts);
-    this.#settle();
-  }
-
-  /** @param {string} key @returns {HTMLElement | null} */
-  #find(key) {
-    const [attribute, id] = key.startsWith("run:") ? ["data-run-id", key.slice(4)] : ["data-message-id", key];
-    return this.#root.querySelector(`:scope > article[${attribute}="${CSS.escape(id)}"]`);
   }
 }

@@ -27,7 +27,13 @@ export function morph(from, to) {
     else from.data = to.data;
   } else if (from instanceof Element && to instanceof Element && from.tagName === to.tagName) {
     morphAttributes(from, to);
-    morphChildren(from, to);
+    const wanted = [...to.childNodes];
+    wanted.forEach((node, index) => {
+      const present = from.childNodes[index];
+      if (present) morph(present, node);
+      else from.append(node);
+    });
+    while (from.childNodes.length > wanted.length) from.lastChild?.remove();
   } else {
     /** @type {ChildNode} */ (from).replaceWith(to);
   }
@@ -37,17 +43,6 @@ export function morph(from, to) {
 export function morphAttributes(from, to) {
   for (const { name } of [...from.attributes]) if (!to.hasAttribute(name) && name !== "open") from.removeAttribute(name);
   for (const { name, value } of to.attributes) if (from.getAttribute(name) !== value) from.setAttribute(name, value);
-}
-
-/** @param {Element} from @param {ParentNode} to */
-export function morphChildren(from, to) {
-  const wanted = [...to.childNodes];
-  wanted.forEach((node, index) => {
-    const present = from.childNodes[index];
-    if (present) morph(present, node);
-    else from.append(node);
-  });
-  while (from.childNodes.length > wanted.length) from.lastChild?.remove();
 }
 
 const BLOCK = /^(?:ARTICLE|BLOCKQUOTE|DETAILS|DIV|FIGCAPTION|FIGURE|FOOTER|H[1-6R]|HEADER|LI|OL|P|PRE|SECTION|SUMMARY|T(?:ABLE|BODY|D|H|HEAD|R)|UL)$/;

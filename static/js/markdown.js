@@ -1,6 +1,6 @@
 /** Markdown that is still arriving, as nodes. Text becomes text nodes, never HTML. Knows no messages. */
 
-import { h, morph, morphChildren } from "./dom.js";
+import { h, morph } from "./dom.js";
 import { parseBlocks, parseInline, settled } from "./markdown-parse.js";
 
 /** @typedef {import("./markdown-parse.js").Block} Block */
@@ -83,8 +83,6 @@ function patch(node, was, block, open) {
   } else if (was?.kind === "code" && block.kind === "code" && was.lang === block.lang && block.text.startsWith(was.text)) {
     const text = node.querySelector("code")?.lastChild;
     if (text instanceof Text) text.appendData(block.text.slice(was.text.length));
-  } else if (was?.kind === "paragraph" && block.kind === "paragraph" && node.tagName === "P") {
-    morphChildren(node, inlineNodes(block.text, open));
   } else {
     morph(node, blockNode(block, open));
   }
@@ -99,24 +97,27 @@ function patch(node, was, block, open) {
 function blockNode(block, open, depth = 0) {
   switch (block.kind) {
     case "paragraph":
-      return h("p", {}, inlineNodes(block.text, open));
+      return h("p", {}, ...inlineNodes(block.text, open));
     case "heading":
-      return h(`h${block.level}`, {}, inlineNodes(block.text, open));
+      return h(`h${block.level}`, {}, ...inlineNodes(block.text, open));
     case "code":
       return codeNode(block.text, block.lang);
     case "quote":
       return h("blockquote", {}, ...blockNodes(block.text, open, depth + 1));
     case "list": {
-      const { items, first, loose } = block;
+      const { items, first, loose, ordered } = block;
       const nodes = items.map((item, index) => itemNode(item, loose, open && index === items.length - 1, depth));
-      return h(block.ordered ? "ol" : "ul", { start: block.ordered && first !== 1 ? String(first) : null }, ...nodes);
+      return h(ordered ? "ol" : "ul", { start: ordered && first !== 1 ? String(first) : null }, ...nodes);
     }
     case "table": {
-      /** @param {string} tag @param {string[]} row */
-      const rowNode = (tag, row) =>
-        h("tr", {}, ...row.map((cell, column) => h(tag, { class: block.align[column] ? `align-${block.align[column]}` : null }, inlineNodes(cell, false))));
-      const body = block.rows.length ? [h("tbody", {}, ...block.rows.map((row) => rowNode("td", row)))] : [];
-      return h("table", {}, h("thead", {}, rowNode("th", block.head)), ...body);
+      const rows = block.rows.map((row, index) => {
+        const cells = row.map((cell, column) => {
+          const align = block.align[column];
+          return h(index ? "td" : "th", { class: align ? `align-${align}` : null }, ...inlineNodes(cell, false));
+        });
+        return h("tr", {}, ...cells);
+      });
+      return h("table", {}, h("thead", {}, rows[0]), ...(rows[1] ? [h("tbody", {}, ...rows.slice(1))] : []));
     }
     case "rule":
       return h("hr");
@@ -125,7 +126,7 @@ function blockNode(block, open, depth = 0) {
 
 /** @param {string} text @param {boolean} open @param {number} depth */
 function blockNodes(text, open, depth) {
-  if (depth > MAX_DEPTH) return [text];
+  if (depth > MAX_DEPTH) return [document.createTextNode(text)];
   const blocks = parseBlocks(text);
   return blocks.map((block, index) => blockNode(block, open && index === blocks.length - 1, depth));
 }
@@ -133,33 +134,30 @@ function blockNodes(text, open, depth) {
 /** @param {string} text @param {boolean} loose @param {boolean} open @param {number} depth */
 function itemNode(text, loose, open, depth) {
   const nodes = blockNodes(text, open, depth + 1);
-  return h("li", {}, ...nodes.flatMap((node) => (!loose && node instanceof HTMLElement && node.tagName === "P" ? [...node.childNodes] : [node])));
+  return h("li", {}, ...nodes.flatMap((node) => (!loose && node.nodeName === "P" ? [...node.childNodes] : [node])));
 }
 
-/** The server's frame for code, which gives it its colours later. @param {string} text @param {string} lang */
+/** The server's frame for code; the colours come with its rendering. @param {string} text @param {string} lang */
 function codeNode(text, lang) {
-  const language = /^[\w+#.-]{1,32}/.exec(lang)?.[0].toLowerCase();
-  const code = h("code", { class: language ? `language-${language}` : null }, text);
-  return h("figure", { class: "code" }, h("figcaption", {}, h("span", { class: "lang" }, language ?? ""), copyButton("Copy code")), h("pre", {}, code));
+  const language = /^[\w+#.-]{0,32}/.exec(lang)?.[0].toLowerCase();
+  const caption = h("figcaption", {}, h("span", { class: "lang" }, language ?? ""), copyButton("Copy code", "copy-code"));
+  return h("figure", { class: "code" }, caption, h("pre", {}, h("code", { class: language ? `language-${language}` : null }, text)));
 }
 
-/** A button that speaks through its label and its picture: it adds no text to what is said. @param {string} label */
-export function copyButton(label) {
-  return h("button", { class: "copy", type: "button", "data-action": "copy-code", "aria-label": label });
+/** A button that speaks through its label and its picture: it adds no text to what is said. @param {string} label @param {string} action */
+export function copyButton(label, action) {
+  return h("button", { class: "copy", type: "button", "data-action": action, "aria-label": label });
 }
 
 /** @param {string} text @param {boolean} open */
 function inlineNodes(text, open) {
-  const fragment = document.createDocumentFragment();
-  fragment.append(...parseInline(text, open).map(inlineNode));
-  return fragment;
+  return parseInline(text, open).map(inlineNode);
 }
 
 /** @param {Inline} node @returns {Node | string} */
 function inlineNode(node) {
   if (typeof node === "string") return node;
-  if (node.kind === "break") return h("br");
-  if (node.kind === "code") return h("code", {}, node.text);
-  const children = node.children.map(inlineNode);
-  return node.kind === "link" ? h("a", { href: node.href, rel: "noopener noreferrer nofollow ugc", target: "_blank" }, ...children) : h(node.kind, {}, ...children);
+  if (node.kind === "br") return h("br");
+  const link = node.kind === "a" ? { href: node.href, rel: "noopener noreferrer nofollow ugc", target: "_blank" } : {};
+  return h(node.kind, link, ...node.children.map(inlineNode));
 }
