@@ -23,11 +23,11 @@ $(VENV)/pyvenv.cfg:
 	scripts/uv venv --quiet --allow-existing --python '>=3.11' $(VENV)
 
 $(RUNTIME): requirements/runtime.lock | $(VENV)/pyvenv.cfg
-	scripts/uv pip install --quiet --python $(BIN)/python --require-hashes -r $<
+	scripts/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $<
 	touch $@
 
 $(DEV): requirements/dev.lock requirements/runtime.lock | $(VENV)/pyvenv.cfg
-	scripts/uv pip sync --quiet --python $(BIN)/python --require-hashes $<
+	scripts/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes $<
 	touch $(RUNTIME) $@
 
 $(NODE): package.json package-lock.json $(DEV)
