@@ -58,9 +58,9 @@ async def batches(
 ) -> AsyncIterator[list[Event]]:
     """Yield lists of what ``source`` yields, in order, never an empty one.
 
-    A list is given out when the consumer asks for it and ``window`` seconds have passed since its first event,
-    or it is full, or the source has ended. What the source raises is raised after everything it had yielded.
-    Close the generator (``contextlib.aclosing``) to cancel and close the source.
+    A list is given out when the consumer asks for it and ``window`` seconds have passed since its first
+    event, or it is full, or the source has ended. What the source raises is raised after everything it had
+    yielded. Close the generator (``contextlib.aclosing``) to cancel and close the source.
     """
     loop = asyncio.get_running_loop()
     pending: list[Event] = []

@@ -21,8 +21,8 @@ def message_echo(
 ) -> list[Event]:
     """START, the text, one ``message.part`` for each media part, END.
 
-    ``metadata`` says who wrote it and when (ms since the epoch), ``parentId`` what it answers; nothing that the
-    client claimed about itself is kept.
+    ``metadata`` says who wrote it and when (ms since the epoch), ``parentId`` what it answers; nothing that
+    the client claimed about itself is kept.
     """
     metadata: dict[str, str | int] = {"participantId": participant_id, "createdAt": created_at_ms}
     if parent_id is not None:

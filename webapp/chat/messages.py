@@ -1,8 +1,8 @@
 """Who takes part, and what they may say: values, and the one reading of a message out of a request body.
 
-Owns the shapes TanStack clients send (UIMessage with ``parts``, ModelMessage with ``content``) and the message
-of an AG-UI RunAgentInput, which is a ModelMessage. Only the newest user message counts: history comes from the
-stream, never from a client. It must not know HTTP.
+Owns the shapes TanStack clients send (UIMessage with ``parts``, ModelMessage with ``content``) and the
+message of an AG-UI RunAgentInput, which is a ModelMessage. Only the newest user message counts: history comes
+from the stream, never from a client. It must not know HTTP.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class NewMessage:
     """A validated message of a person.
 
     ``id`` is the client's and makes sending idempotent. ``text`` is all its text. ``parts`` are its media,
-    ``{type: image|audio|video|document, source: {type, value, mimeType?}}``. ``metadata`` is the client's own,
-    of which the chat believes nothing about identity.
+    ``{type: image|audio|video|document, source: {type, value, mimeType?}}``. ``metadata`` is the client's
+    own, of which the chat believes nothing about identity.
     """
 
     id: str

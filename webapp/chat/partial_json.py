@@ -1,7 +1,8 @@
 """Reads JSON that may still be on its way.
 
-A total function: any text gives the value of its longest readable beginning, or MISSING. Strings, arrays and
-objects that have not ended are taken as far as they go; half a literal, half an escape or half a key is left out.
+A total function: any text gives the value of its longest readable beginning, or MISSING. Strings, arrays
+and objects that have not ended are taken as far as they go; half a literal, half an escape or half a key is
+left out.
 ``static/js/partial-json.js`` reads the same. Pure; must not know what the JSON is for.
 """
 
@@ -34,89 +35,96 @@ _SCALAR: Final = re.compile(r"true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?
 
 def parse_partial(text: str) -> Any:
     """The value ``text`` begins to spell, or MISSING."""
-    return _Reader(text).value(0)[0]
+    return _Reader(text).value(0)
 
 
 def parse_whole(text: str) -> Any:
     """The value ``text`` spells completely, or MISSING."""
     reader = _Reader(text)
-    value, complete = reader.value(0)
-    reader.skip_space()
-    return value if complete and reader.at == len(text) else MISSING
+    value = reader.value(0)
+    return value if reader.ended and not reader.next() else MISSING
 
 
 class _Reader:
-    """A position in a text. Each method returns what it read and whether that had its end."""
+    """A position in a text. ``ended`` says whether the value read last had its end."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
+        self.ended = False
 
-    def skip_space(self) -> str:
+    def match(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        match = pattern.match(self.text, self.at)
+        if match is not None:
+            self.at = match.end()
+        return match
+
+    def next(self) -> str:
         """Move to the next significant character and return it; empty at the end."""
-        match = _SPACE.match(self.text, self.at)
-        self.at = match.end() if match else self.at
+        self.match(_SPACE)
         return self.text[self.at : self.at + 1]
 
-    def value(self, depth: int) -> tuple[Any, bool]:
-        first = self.skip_space()
+    def give(self, value: Any, *, ended: bool) -> Any:
+        self.ended = ended
+        return value
+
+    def value(self, depth: int) -> Any:
+        first = self.next()
         if first == '"':
             return self.string()
         if first in ("[", "{"):
             if depth == MAX_DEPTH:
-                return MISSING, False
+                return self.give(MISSING, ended=False)
             self.at += 1
             return self.array(depth) if first == "[" else self.object(depth)
-        match = _SCALAR.match(self.text, self.at)
+        match = self.match(_SCALAR)
         if match is None:
-            return MISSING, False
-        self.at = match.end()
-        return json.loads(match.group()), True
+            return self.give(MISSING, ended=False)
+        return self.give(json.loads(match.group()), ended=True)
 
-    def string(self) -> tuple[Any, bool]:
-        match = _STRING.match(self.text, self.at)
+    def string(self) -> Any:
+        match = self.match(_STRING)
         if match is None:
-            return MISSING, False
-        complete = self.text[match.end() : match.end() + 1] == '"'
-        self.at = match.end() + complete
-        return json.loads(f'"{match[1]}"'), complete
+            return self.give(MISSING, ended=False)
+        ended = self.text.startswith('"', self.at)
+        self.at += ended
+        return self.give(json.loads(f'"{match[1]}"'), ended=ended)
 
-    def array(self, depth: int) -> tuple[Any, bool]:
+    def array(self, depth: int) -> list[Any]:
         items: list[Any] = []
-        if self.skip_space() == "]":
-            self.at += 1
-            return items, True
-        while True:
-            item, complete = self.value(depth + 1)
+        more = not self.closes("]")
+        while more:
+            item = self.value(depth + 1)
             if item is not MISSING:
                 items.append(item)
-            if not complete or not self.separator("]"):
-                return items, False
-            if self.text[self.at - 1] == "]":
-                return items, True
+            more = self.ended and self.goes_on("]")
+        return items
 
-    def object(self, depth: int) -> tuple[Any, bool]:
+    def object(self, depth: int) -> dict[str, Any]:
         fields: dict[str, Any] = {}
-        if self.skip_space() == "}":
+        more = not self.closes("}")
+        while more:
+            self.next()
+            key = self.string()
+            if not self.ended or self.next() != ":":
+                self.ended = False
+                break
             self.at += 1
-            return fields, True
-        while True:
-            self.skip_space()
-            key, complete = self.string()
-            if not complete or self.skip_space() != ":":
-                return fields, False
-            self.at += 1
-            value, complete = self.value(depth + 1)
+            value = self.value(depth + 1)
             if value is not MISSING:
                 fields[key] = value
-            if not complete or not self.separator("}"):
-                return fields, False
-            if self.text[self.at - 1] == "}":
-                return fields, True
+            more = self.ended and self.goes_on("}")
+        return fields
 
-    def separator(self, end: str) -> bool:
-        """Step over a comma or ``end``; False if something else comes."""
-        if self.skip_space() not in (",", end):
+    def closes(self, end: str) -> bool:
+        """Step over ``end`` if it comes next."""
+        self.ended = self.next() == end
+        self.at += self.ended
+        return self.ended
+
+    def goes_on(self, end: str) -> bool:
+        """Step over a comma (True) or ``end`` (False)."""
+        if self.closes(end) or self.next() != ",":
             return False
         self.at += 1
-        return self.at <= len(self.text)
+        return True

@@ -1,195 +1,116 @@
 """MESSAGES_SNAPSHOT: a whole conversation in one event, in AG-UI's shape, made into UIMessages.
 
-AG-UI spreads a turn over several messages: reasoning before, tool results after the assistant's own. Here they
-become parts of the one message. What we know and the event does not say (names, metadata, the outcome of a tool)
-is kept. Pure: returns new messages. ``static/js/chat-reducer-history.js`` is the same in JavaScript.
+AG-UI spreads a turn over several messages: reasoning before, tool results after the assistant's own. Here
+they become parts of one message. Names and metadata that the event leaves out are kept. Pure: returns new
+messages. ``static/js/chat-reducer-history.js`` is the same in JavaScript.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-from webapp.chat.partial_json import MISSING, parse_whole
 from webapp.chat.reducer_parts import (
     Record,
-    awaits_arguments,
-    error_of,
-    find,
+    call_tool,
+    end_arguments,
+    give_result,
     merge_metadata,
-    read_output,
     record,
     string,
 )
+
+_ROLES: Final = {"user": "user", "system": "system", "developer": "system"}
 
 
 def read_history(given: Any, *, before: list[Record], new_id: Callable[[], str]) -> list[Record]:
     """The messages of the event ``{messages: given}``; ``before`` are the ones it replaces."""
     messages: dict[str, Record] = {}
-    for each in given if isinstance(given, list) else []:
-        if isinstance(each, dict):
-            message = _read_message(each, string(each, "id") or new_id())
-            messages.setdefault(message["id"], message)
-    joined = _join_results(_join_reasoning(list(messages.values())), known=_calls(before))
-    _settle_calls(joined, known=_calls(before))
+    callers: dict[str, Record] = {}
     old = {message["id"]: message for message in before}
-    for message in joined:
-        for key in ("name", "metadata"):
-            if key not in message and key in old.get(message["id"], {}):
-                message[key] = old[message["id"]][key]
-    return joined
+    for each in _records(given):
+        message_id = string(each, "id") or new_id()
+        if message_id in messages:
+            continue
+        if each.get("role") == "tool":
+            holder = callers.get(string(each, "toolCallId")) or _last_answer(messages)
+            if holder is not None:
+                _read_result(holder, each)
+                continue
+        message = _read_message(message_id, each)
+        if message["role"] == "assistant" and each.get("role") != "reasoning":
+            message["parts"][:0] = _take_thoughts(messages)
+        kept = {key: value for key, value in old.get(message_id, {}).items() if key in ("name", "metadata")}
+        messages[message_id] = {**kept, **message}
+        for part in message["parts"]:
+            if part["type"] == "tool-call" and string(part, "id"):
+                callers[part["id"]] = messages[message_id]
+    return list(messages.values())
 
 
-def _read_message(given: Record, message_id: str) -> Record:
-    role = string(given, "role")
-    message: Record = {
-        "id": message_id,
-        "role": {"user": "user", "system": "system", "developer": "system"}.get(role, "assistant"),
-        "parts": [],
-    }
+def _last_answer(messages: dict[str, Record]) -> Record | None:
+    """The last message that a tool's result can join."""
+    for message in reversed(messages.values()):
+        lone_result = len(message["parts"]) == 1 and message["parts"][0]["type"] == "tool-result"
+        if message["role"] == "assistant" and not lone_result:
+            return message
+    return None
+
+
+def _take_thoughts(messages: dict[str, Record]) -> list[Record]:
+    """The reasoning that led to the next answer: the messages at the end that are nothing but that."""
+    thoughts: list[Record] = []
+    while messages:
+        message_id, message = messages.popitem()
+        if not message["parts"] or any(part["type"] != "thinking" for part in message["parts"]):
+            messages[message_id] = message
+            break
+        thoughts[:0] = message["parts"]
+    return thoughts
+
+
+def _read_message(message_id: str, given: Record) -> Record:
+    said = string(given, "role")
+    message: Record = {"id": message_id, "role": _ROLES.get(said, "assistant"), "parts": []}
+    parts = message["parts"]
     if isinstance(given.get("parts"), list):
-        message["parts"] = [dict(part) for part in given["parts"] if _is_part(part)]
-    elif role == "tool":
-        message["parts"] = [_read_result(given)]
-    elif role == "reasoning":
-        signature = string(given, "encryptedValue")
-        part = {"type": "thinking", "content": string(given, "content"), "stepId": message_id}
-        message["parts"] = [part | {"signature": signature} if signature else part]
-    elif role in ("user", "assistant", "system", "developer"):
-        message["parts"] = _read_content(given.get("content")) + _read_calls(given.get("toolCalls"))
+        parts += _parts(given["parts"])
+    elif said == "tool":
+        _read_result(message, given)
+    elif said == "reasoning":
+        parts.append({"type": "thinking", "content": string(given, "content"), "stepId": message_id})
+    elif said in (message["role"], "developer"):
+        if string(given, "content"):
+            parts.append({"type": "text", "content": given["content"]})
+        for part in _parts(given.get("content")):
+            said_so = string(part, "text") or string(part, "content")
+            parts.append({"type": "text", "content": said_so} if part["type"] == "text" else part)
+        for call in _records(given.get("toolCalls")):
+            function = record(call.get("function"))
+            call_tool(message, string(call, "id"), string(function, "name"))
+            parts[-1]["arguments"] = string(function, "arguments")
+            end_arguments(parts[-1])
     if string(given, "name"):
         message["name"] = given["name"]
     merge_metadata(message, given.get("metadata"))
     return message
 
 
-def _is_part(part: Any) -> bool:
-    return isinstance(part, dict) and isinstance(part.get("type"), str)
+def _read_result(message: Record, given: Record) -> None:
+    content = given.get("content")
+    extra = {"id": given["id"]} if string(given, "id") else {}
+    give_result(
+        message,
+        string(given, "toolCallId"),
+        "" if content is None else content,
+        failed=bool(string(given, "error")),
+        **extra,
+    )
 
 
-def _read_content(content: Any) -> list[Record]:
-    if isinstance(content, str):
-        return [{"type": "text", "content": content}] if content else []
-    parts = [part for part in content if _is_part(part)] if isinstance(content, list) else []
-    return [
-        {"type": "text", "content": string(part, "text") or string(part, "content")}
-        if part["type"] == "text"
-        else dict(part)
-        for part in parts
-        if part["type"] != "binary"
-    ]
+def _records(value: Any) -> list[Record]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
-def _read_calls(calls: Any) -> list[Record]:
-    parts = []
-    for call in calls if isinstance(calls, list) else []:
-        function = record(record(call).get("function"))
-        if not string(record(call), "id"):
-            continue
-        arguments = string(function, "arguments")
-        part = {
-            "type": "tool-call",
-            "id": call["id"],
-            "name": string(function, "name"),
-            "arguments": arguments,
-            "state": "input-complete",
-        }
-        value = parse_whole(arguments)
-        parts.append(part if value is MISSING else part | {"input": value})
-    return parts
-
-
-def _read_result(given: Record) -> Record:
-    part = {
-        "type": "tool-result",
-        "toolCallId": string(given, "toolCallId"),
-        "content": given.get("content", ""),
-        "state": "error" if string(given, "error") else "complete",
-    }
-    if string(given, "id"):
-        part["id"] = given["id"]
-    if string(given, "error"):
-        part["error"] = given["error"]
-    return part
-
-
-def _consists_of(message: Record, *kinds: str) -> bool:
-    parts = message["parts"]
-    return message["role"] == "assistant" and bool(parts) and all(part["type"] in kinds for part in parts)
-
-
-def _join_reasoning(messages: list[Record]) -> list[Record]:
-    """Reasoning comes before the answer it led to, and joins it."""
-    joined: list[Record] = []
-    waiting: list[Record] = []
-    for message in messages:
-        if _consists_of(message, "thinking"):
-            waiting.append(message)
-            continue
-        if message["role"] == "assistant" and not _consists_of(message, "tool-result", "ui-resource"):
-            message["parts"][:0] = [part for each in waiting for part in each["parts"]]
-        else:
-            joined += waiting
-        waiting = []
-        joined.append(message)
-    return joined + waiting
-
-
-def _join_results(messages: list[Record], *, known: dict[str, Record]) -> list[Record]:
-    """A tool's result joins the message with its call, else the last answer before it."""
-    joined: list[Record] = []
-    told = _calls(messages)
-    for message in messages:
-        results = [part for part in message["parts"] if part["type"] == "tool-result"]
-        if len(results) != 1 or not _consists_of(message, "tool-result", "ui-resource"):
-            joined.append(message)
-            continue
-        call = string(results[0], "toolCallId")
-        earlier = list(reversed(joined))
-        target = next(
-            (each for each in earlier if find(each, "tool-call", "id", call)),
-            next((each for each in earlier if _can_hold(each)), None),
-        )
-        if target is None:
-            joined.append(message)
-            continue
-        if call not in told and call in known:
-            target["parts"].append(dict(known[call]))
-            told[call] = known[call]
-        target["parts"] += message["parts"]
-    return joined
-
-
-def _can_hold(message: Record) -> bool:
-    lone_result = len(message["parts"]) == 1 and message["parts"][0]["type"] == "tool-result"
-    return message["role"] == "assistant" and not lone_result
-
-
-def _settle_calls(messages: list[Record], *, known: dict[str, Record]) -> None:
-    """Give calls the outcome that their results, or we, know of."""
-    results = {
-        string(part, "toolCallId"): part
-        for message in messages
-        for part in message["parts"]
-        if part["type"] == "tool-result"
-    }
-    for call_id, call in _calls(messages).items():
-        old = known.get(call_id, {})
-        settled = "output" in old or old.get("state") in ("complete", "error")
-        open_still = call.get("state") == "input-complete" or awaits_arguments(call)
-        if settled and ("output" not in call or open_still):
-            call |= {key: old[key] for key in ("output", "state", "approval", "metadata") if key in old}
-        if call_id in results and "output" not in call:
-            output = read_output(results[call_id].get("content", ""))
-            failed = results[call_id].get("state") == "error"
-            call["output"] = {"error": error_of(output)} if failed else output
-            call["state"] = "error" if failed else "complete"
-
-
-def _calls(messages: list[Record]) -> dict[str, Record]:
-    return {
-        string(part, "id"): part
-        for message in messages
-        for part in message["parts"]
-        if part.get("type") == "tool-call"
-    }
+def _parts(value: Any) -> list[Record]:
+    return [dict(part) for part in _records(value) if isinstance(part.get("type"), str)]

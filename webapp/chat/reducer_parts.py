@@ -1,8 +1,8 @@
 """The parts of one message: what each kind of event does to them.
 
-Parts are TanStack AI's: ``text``, ``thinking``, ``tool-call``, ``tool-result``, ``structured-output``, media and
-``ui-resource``. Functions change the message they are given; whose it is, is the reducer's affair. Must not know
-runs or other messages. ``static/js/chat-reducer-parts.js`` is the same in JavaScript.
+Parts are TanStack AI's: ``text``, ``thinking``, ``tool-call``, ``tool-result``, ``structured-output``, media
+and ``ui-resource``. Functions change the message they are given; whose it is, is the reducer's affair. Must
+not know runs or other messages. ``static/js/chat-reducer-parts.js`` is the same in JavaScript.
 """
 
 from __future__ import annotations
@@ -68,19 +68,13 @@ def is_blank(message: Record) -> bool:
 
 
 def append_text(message: Record, delta: str) -> None:
-    last = message["parts"][-1] if message["parts"] else None
-    if last and last.get("type") == "text":
-        _extend(last, "content", delta)
-    else:
-        message["parts"].append({"type": "text", "content": delta})
+    last = message["parts"][-1] if message["parts"] else {}
+    _extend(last if last.get("type") == "text" else _push(message, {"type": "text"}), "content", delta)
 
 
 def think(message: Record, step: str, delta: str, signature: str = "") -> None:
     """Add to the thinking of one step, beginning it if need be."""
-    part = find(message, "thinking", "stepId", step)
-    if part is None:
-        part = {"type": "thinking", "content": "", "stepId": step}
-        message["parts"].append(part)
+    part = find(message, "thinking", "stepId", step) or _push(message, {"type": "thinking", "stepId": step})
     _extend(part, "content", delta)
     if signature:
         part["signature"] = signature
@@ -88,9 +82,7 @@ def think(message: Record, step: str, delta: str, signature: str = "") -> None:
 
 def call_tool(message: Record, call: str, name: str, metadata: Any = None) -> None:
     part = {"type": "tool-call", "id": call, "name": name, "arguments": "", "state": "awaiting-input"}
-    if metadata is not None:
-        part["metadata"] = metadata
-    message["parts"].append(part)
+    _push(message, part if metadata is None else part | {"metadata": metadata})
 
 
 def add_arguments(part: Record, delta: str) -> None:
@@ -108,8 +100,8 @@ def end_arguments(part: Record, given: Any = MISSING) -> None:
 
     Ours is a strict one: half an argument would look like a whole one.
     """
-    if given is not MISSING and not string(part, "arguments"):
-        part["arguments"] = stringify(given)
+    if given is not MISSING:
+        part["arguments"] = string(part, "arguments") or stringify(given)
     if part.get("state") in _WAITING:
         part["state"] = "input-complete"
     value = parse_whole(string(part, "arguments")) if given is MISSING else given
@@ -122,49 +114,33 @@ def request_approval(part: Record, approval: str) -> None:
     part["approval"] = {"id": approval, "needsApproval": True}
 
 
-def give_result(message: Record, call: str, content: Any, *, failed: bool) -> None:
-    """A tool has answered: its call gets the output, and a ``tool-result`` part says it for the model."""
-    output = read_output(content)
+def give_result(message: Record, call: str, content: Any, *, failed: bool, **extra: Any) -> None:
+    """A tool has answered: its call gets the output, and a ``tool-result`` part says it for the model.
+
+    The output is the JSON that the content spells, else the content itself.
+    """
+    value = parse_whole(content) if isinstance(content, str) else MISSING
+    output = content if value is MISSING else value
+    state = "error" if failed else "complete"
     part = find(message, "tool-call", "id", call)
     if part is not None:
-        part["output"] = output
-        part["state"] = "error" if failed else "complete"
-    result = {"type": "tool-result", "toolCallId": call, "content": content}
-    result |= {"state": "error", "error": error_of(output)} if failed else {"state": "complete"}
-    old = find(message, "tool-result", "toolCallId", call)
-    if old is None:
-        message["parts"].append(result)
-    else:
-        old.clear()
-        old.update(result)
-
-
-def read_output(content: Any) -> Any:
-    """What a tool's content means: the JSON it spells, else the content itself."""
-    value = parse_whole(content) if isinstance(content, str) else MISSING
-    return content if value is MISSING else value
-
-
-def error_of(output: Any) -> str:
-    return (output if isinstance(output, str) else string(record(output), "error")) or "Tool execution failed"
-
-
-def structured(message: Record) -> Record | None:
-    return next((part for part in message["parts"] if part.get("type") == "structured-output"), None)
+        part |= {"output": output, "state": state}
+    result = {"type": "tool-result", "toolCallId": call, "content": content, "state": state, **extra}
+    if failed:
+        error = output if isinstance(output, str) else string(record(output), "error")
+        result["error"] = error or "Tool execution failed"
+    _put(message, find(message, "tool-result", "toolCallId", call), result)
 
 
 def append_structured(message: Record, delta: str) -> None:
-    part = structured(message)
-    if part is None:
-        part = {"type": "structured-output", "status": "streaming", "raw": ""}
-        message["parts"].append(part)
+    part = _begin_structured(message)
     part["status"] = "streaming"
     _extend(part, "raw", delta)
 
 
 def read_structured(message: Record) -> None:
     """Bring ``partial`` up to date. Done when somebody looks, not at each delta: that would be quadratic."""
-    part = structured(message)
+    part = _structured(message)
     value = MISSING if part is None else parse_partial(string(part, "raw"))
     if part is not None and value is not MISSING and value is not None:
         part["partial"] = value
@@ -172,28 +148,32 @@ def read_structured(message: Record) -> None:
 
 def complete_structured(message: Record, value: Record) -> None:
     """``value`` is ``{object, raw?, reasoning?}``."""
-    part = structured(message)
-    if part is None:
-        part = {"type": "structured-output"}
-        message["parts"].append(part)
-    raw = string(value, "raw") or string(part, "raw")
-    part.clear()
-    part |= {"type": "structured-output", "status": "complete", "raw": raw}
+    old = _structured(message)
+    raw = string(value, "raw") or string(old or {}, "raw")
+    part = {"type": "structured-output", "status": "complete", "raw": raw}
     if "object" in value:
         part |= {"data": value["object"], "partial": value["object"]}
         part["raw"] = raw or stringify(value["object"])
     if string(value, "reasoning"):
         part["reasoning"] = value["reasoning"]
+    _put(message, old, part)
 
 
 def fail_structured(message: Record, sentence: str) -> None:
     """It will not be completed. One that is complete stays so."""
-    part = structured(message)
-    if part is None:
-        part = {"type": "structured-output", "raw": ""}
-        message["parts"].append(part)
+    part = _begin_structured(message)
     if part.get("status") != "complete":
         part |= {"status": "error", "errorMessage": sentence}
+
+
+def _structured(message: Record) -> Record | None:
+    return next((part for part in message["parts"] if part.get("type") == "structured-output"), None)
+
+
+def _begin_structured(message: Record) -> Record:
+    return _structured(message) or _push(
+        message, {"type": "structured-output", "status": "streaming", "raw": ""}
+    )
 
 
 def stringify(value: Any) -> str:
@@ -209,6 +189,20 @@ def _whole_numbers(value: Any) -> Any:
     if isinstance(value, list):
         return [_whole_numbers(item) for item in value]
     return value
+
+
+def _push(message: Record, part: Record) -> Record:
+    message["parts"].append(part)
+    return part
+
+
+def _put(message: Record, old: Record | None, part: Record) -> None:
+    """``part`` in the place of ``old``, or at the end."""
+    if old is None:
+        message["parts"].append(part)
+    else:
+        old.clear()
+        old.update(part)
 
 
 def _extend(part: Record, key: str, delta: str) -> None:

@@ -1,0 +1,142 @@
+/**
+ * The parts of one message: what each kind of event does to them, as in `webapp/chat/reducer_parts.py`, which says
+ * more. Functions change the message they are given.
+ *
+ * @typedef {Record<string, any>} Obj   any JSON object
+ * @typedef {{type: string} & Obj} Part
+ * @typedef {{id: string, role: string, parts: Part[], name?: string, metadata?: Obj}} Message
+ */
+
+import { parsePartial, parseWhole } from "./partial-json.js";
+
+/** The string `value`; empty if it is none. @param {any} value @returns {string} */
+export const str = (value) => (typeof value === "string" ? value : "");
+
+/** @param {any} value */
+export const isRecord = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** The JSON object `value`; empty if it is none. @param {any} value @returns {Obj} */
+export const record = (value) => (isRecord(value) ? value : {});
+
+/** The part of this kind whose `key` is `value`. @param {Message} message @param {string} kind @param {string} key @param {any} value */
+export const find = ({ parts }, kind, key, value) => parts.findLast((part) => part.type === kind && part[key] === value);
+
+/** @param {Message} message @param {any} incoming */
+export function mergeMetadata(message, incoming) {
+  if (!isRecord(incoming)) return;
+  const before = record(message.metadata);
+  const metadata = (message.metadata = { ...before, ...incoming });
+  if (!isRecord(incoming.tanstack)) return;
+  const { content, args, createdAt, ...kept } = incoming.tanstack;
+  metadata.tanstack = { ...record(before.tanstack), ...kept };
+}
+
+/** @param {Message} message */
+export const isBlank = ({ parts }) =>
+  parts.length > 0 && parts.every((part) => part.type === "text" && /^[ \t\n\r]*$/.test(str(part.content)));
+
+/** @param {Part} part @param {string} key @param {string} delta */
+const extend = (part, key, delta) => (part[key] = str(part[key]) + delta);
+
+/** @param {Message} message @param {Part} part */
+function push(message, part) {
+  message.parts.push(part);
+  return part;
+}
+
+/** @param {Message} message @param {Part | undefined} old @param {Part} part */
+function put({ parts }, old, part) {
+  parts.splice(old ? parts.indexOf(old) : parts.length, 1, part);
+}
+
+/** @param {Message} message @param {string} delta */
+export function appendText(message, delta) {
+  const last = message.parts.at(-1);
+  extend(last?.type === "text" ? last : push(message, { type: "text" }), "content", delta);
+}
+
+/** @param {Message} message @param {string} stepId @param {string} delta @param {string} [signature] */
+export function think(message, stepId, delta, signature) {
+  const part = find(message, "thinking", "stepId", stepId) ?? push(message, { type: "thinking", stepId });
+  extend(part, "content", delta);
+  if (signature) part.signature = signature;
+}
+
+/** @param {Message} message @param {string} id @param {string} name @param {any} metadata */
+export function callTool(message, id, name, metadata) {
+  const part = push(message, { type: "tool-call", id, name, arguments: "", state: "awaiting-input" });
+  if (metadata != null) part.metadata = metadata;
+}
+
+/** @param {Part} part @param {string} delta */
+export function addArguments(part, delta) {
+  extend(part, "arguments", delta);
+  if (delta && part.state === "awaiting-input") part.state = "input-streaming";
+}
+
+/** @param {Part} part */
+export const awaitsArguments = ({ type, state }) =>
+  type === "tool-call" && (state === "awaiting-input" || state === "input-streaming");
+
+/** `given` is the producer's own reading and outranks ours. @param {Part} part @param {any} [given] */
+export function endArguments(part, given) {
+  if (given !== undefined) part.arguments = str(part.arguments) || JSON.stringify(given);
+  if (awaitsArguments(part)) part.state = "input-complete";
+  const value = given === undefined ? parseWhole(str(part.arguments)) : given;
+  if (value !== undefined) part.input = value;
+}
+
+/** @param {Part} part @param {string} id */
+export function requestApproval(part, id) {
+  part.state = "approval-requested";
+  part.approval = { id, needsApproval: true };
+}
+
+/** @param {Message} message @param {string} toolCallId @param {any} content @param {boolean} failed @param {Obj} [extra] */
+export function giveResult(message, toolCallId, content, failed, extra) {
+  const value = typeof content === "string" ? parseWhole(content) : undefined;
+  const output = value === undefined ? content : value;
+  const state = failed ? "error" : "complete";
+  Object.assign(find(message, "tool-call", "id", toolCallId) ?? {}, { output, state });
+  /** @type {Part} */
+  const result = { type: "tool-result", toolCallId, content, state, ...extra };
+  if (failed) result.error = str(output) || str(record(output).error) || "Tool execution failed";
+  put(message, find(message, "tool-result", "toolCallId", toolCallId), result);
+}
+
+/** @param {Message} message */
+const structured = ({ parts }) => parts.find((part) => part.type === "structured-output");
+
+/** @param {Message} message */
+const beginStructured = (message) =>
+  structured(message) ?? push(message, { type: "structured-output", status: "streaming", raw: "" });
+
+/** @param {Message} message @param {string} delta */
+export function appendStructured(message, delta) {
+  const part = beginStructured(message);
+  part.status = "streaming";
+  extend(part, "raw", delta);
+}
+
+/** Bring `partial` up to date. At each delta that would be quadratic. @param {Message} message */
+export function readStructured(message) {
+  const part = structured(message);
+  const partial = part && parsePartial(str(part.raw));
+  if (part && partial != null) part.partial = partial;
+}
+
+/** @param {Message} message @param {Obj} value `{object, raw?, reasoning?}` */
+export function completeStructured(message, { object: data, raw, reasoning }) {
+  const old = structured(message);
+  /** @type {Part} */
+  const part = { type: "structured-output", status: "complete", raw: str(raw) || str(old?.raw) };
+  if (data !== undefined) Object.assign(part, { data, partial: data, raw: part.raw || JSON.stringify(data) });
+  if (str(reasoning)) part.reasoning = reasoning;
+  put(message, old, part);
+}
+
+/** @param {Message} message @param {string} errorMessage */
+export function failStructured(message, errorMessage) {
+  const part = beginStructured(message);
+  if (part.status !== "complete") Object.assign(part, { status: "error", errorMessage });
+}

@@ -1,0 +1,436 @@
+/**
+ * Folds the events of a conversation into its messages: the machine of `webapp/chat/reducer.py`, which explains
+ * it, and it continues that one's snapshots. Total: arbitrary JSON never throws, unknown events are ignored.
+ *
+ * @typedef {import("./chat-reducer-parts.js").Obj} Obj
+ * @typedef {import("./chat-reducer-parts.js").Part} Part
+ * @typedef {import("./chat-reducer-parts.js").Message} Message
+ * @typedef {{open: string[], current: string, adopt: string, step: string}} Lane
+ * @typedef {{runId: string, status: string, messageIds: string[]} & Obj} RunInfo
+ * @typedef {{messages: Message[], activeRuns: string[], runs: Record<string, RunInfo>, state: Obj, version: number}} Snapshot
+ * @typedef {{messages: Set<string>, runs: Set<string>}} Touched   ids of what appeared, changed or went
+ */
+
+import { readHistory } from "./chat-reducer-history.js";
+import * as parts from "./chat-reducer-parts.js";
+
+const { find, isRecord, record, str } = parts;
+
+const VERSION = 1;
+const MEDIA = ["image", "audio", "video", "document"];
+
+/**
+ * The conversation that `events` tell. `final`: no more will come, so settle what is open.
+ * @param {Iterable<any>} events @param {{final?: boolean}} [options] @returns {Snapshot}
+ */
+export function materialize(events, { final = false } = {}) {
+  const reducer = createReducer();
+  for (const event of events) reducer.apply(event);
+  if (final) reducer.finalize();
+  return reducer.snapshot();
+}
+
+/**
+ * A conversation in progress, empty or where the snapshot was taken. `messages` and `message()` give the living
+ * objects: look, and do not keep. `snapshot()` copies.
+ * @param {any} [given]
+ */
+export function createReducer(given) {
+  const start = structuredClone(given ?? {});
+  /** @type {Message[]} */
+  let messages = start.messages ?? [];
+  /** @type {Map<string, RunInfo>} */
+  const runs = new Map(Object.entries(start.runs ?? {}));
+  /** @type {Set<string>} */
+  const active = new Set(start.activeRuns);
+  /** @type {Map<string, Lane>} */
+  const lanes = new Map(Object.entries(start.state?.lanes ?? {}));
+  /** @type {Set<string>} */
+  const structured = new Set(start.state?.structured);
+  let made = start.state?.made ?? 0;
+  /** @type {Touched} */
+  let touched;
+
+  // Messages. The one an event is about is nearly always among the last.
+
+  /** @param {string} id */
+  const message = (id) => messages.findLast((each) => each.id === id);
+
+  /** The message, to change; it exists. @param {string} id */
+  function write(id) {
+    touched.messages.add(id);
+    return /** @type {Message} */ (message(id));
+  }
+
+  /** @param {string} id @param {string} role */
+  function create(id, role) {
+    messages.push({ id, role, parts: [] });
+    return write(id);
+  }
+
+  /** @param {string} id */
+  const isAnswer = (id) => message(id)?.role === "assistant";
+
+  const newId = () => `auto~${++made}`;
+
+  /** Change a message's id everywhere, or drop the message. @param {string} old @param {string} [id] */
+  function rename(old, id) {
+    const change = (/** @type {string} */ each) => (each === old ? id ?? [] : each);
+    touched.messages.add(old);
+    if (id) write(old).id = id;
+    else messages = messages.filter((each) => each.id !== old);
+    if (structured.delete(old) && id) structured.add(id);
+    for (const info of runs.values()) info.messageIds = info.messageIds.flatMap(change);
+    for (const lane of lanes.values()) {
+      lane.open = lane.open.flatMap(change);
+      if (lane.current === old) lane.current = id ?? "";
+    }
+  }
+
+  // Lanes
+
+  /** The run an event belongs to, by what it says or else by when it comes. @param {Obj} event */
+  function owner(event) {
+    const run = str(event.runId) || str(record(event.metadata).runId);
+    if (run && (active.has(run) || lanes.has(run))) return run;
+    return [...(active.size ? active : lanes.keys())].at(-1) ?? "";
+  }
+
+  /** @param {string} run @returns {Lane} */
+  const peek = (run) => lanes.get(run) ?? { open: [], current: "", adopt: "", step: "" };
+
+  /** @param {string} run */
+  function laneOf(run) {
+    const lane = peek(run);
+    lanes.set(run, lane);
+    return lane;
+  }
+
+  /** The lane's current message from now on, unless some lane has it open. @param {Lane} lane @param {string} id */
+  function enter(lane, id) {
+    for (const { open } of lanes.values()) if (open.includes(id)) return;
+    lane.open.push(id);
+    lane.current = id;
+  }
+
+  /** End the rest of lanes whose run has ended. */
+  function disturb() {
+    for (const [run, { open }] of lanes) if (!open.length && !active.has(run)) lanes.delete(run);
+  }
+
+  /** Where events of a run go: the answer they want, the current one, a new one. @param {string} run @param {any} [wanted] */
+  function target(run, wanted) {
+    const lane = laneOf(run);
+    let id = isAnswer(wanted) ? wanted : lane.current;
+    if (!id) {
+      id = lane.adopt = str(wanted) && !message(wanted) ? wanted : newId();
+      const { agentId, agentName, startedAt } = record(runs.get(run));
+      const answer = create(id, "assistant");
+      if (agentName) answer.name = agentName;
+      if (agentId) answer.metadata = { agentId, runId: run, ...(startedAt !== undefined && { createdAt: startedAt }) };
+      join(run, id);
+    }
+    enter(lane, id);
+    return id;
+  }
+
+  /** Nothing more will be written to the lane's open messages. @param {Lane} lane @param {string} [error] */
+  function settle(lane, error) {
+    for (const id of lane.open) {
+      const open = /** @type {Message} */ (message(id));
+      for (const part of open.parts.filter(parts.awaitsArguments)) {
+        write(id);
+        parts.endArguments(part);
+      }
+      if (structured.delete(id)) {
+        parts.readStructured(write(id));
+        parts.failStructured(open, error || "Stream ended without structured-output.complete");
+      }
+    }
+    // Some models end with a message of a single newline.
+    const last = message(lane.open.at(-1) ?? "");
+    if (last && !error && parts.isBlank(last)) {
+      rename(last.id);
+      lane.adopt = "";
+    }
+    lane.open = [];
+  }
+
+  const finalize = () => lanes.forEach((lane) => settle(lane));
+
+  // Runs
+
+  /** @param {string} run @param {string} id */
+  function join(run, id) {
+    const info = runs.get(run);
+    if (!info || info.messageIds.includes(id)) return;
+    info.messageIds.push(id);
+    touched.runs.add(run);
+  }
+
+  /** Add to what is known of an active run. @param {any} run @param {Obj} fields */
+  function note(run, fields) {
+    const info = active.has(run) && runs.get(run);
+    if (!info) return;
+    Object.assign(info, fields);
+    touched.runs.add(run);
+  }
+
+  /** The run has ended. The last of all lanes stays, to rest. @param {string} run */
+  function leave(run) {
+    active.delete(run);
+    if (active.size) {
+      lanes.delete(run);
+      return;
+    }
+    finalize();
+    const rests = lanes.has(run) ? run : [...lanes.keys()].at(-1);
+    for (const each of lanes.keys()) if (each !== rests) lanes.delete(each);
+  }
+
+  /** @param {string} runId @param {Obj} event */
+  function fail(runId, event) {
+    const unknown = !active.has(runId);
+    if (unknown && runId && (runs.has(runId) || lanes.has(runId))) return; // the first end counts
+    const run = unknown && lanes.has("") ? "" : runId;
+    const error = str(event.message) || "An error occurred";
+    const id = target(run);
+    settle(laneOf(run), error);
+    if (runId) {
+      const code = str(event.code);
+      const status = code === "interrupted" ? code : "failed";
+      runs.set(runId, { messageIds: [id], ...runs.get(runId), runId, status, error, ...(code && { code }) });
+      touched.runs.add(runId);
+    }
+    leave(runId);
+  }
+
+  // Tools
+
+  /** The message with a tool call, the run's own if possible. @param {any} call @param {any} [run] */
+  function caller(call, run) {
+    const has = (/** @type {Message | undefined} */ each) => !!each && !!find(each, "tool-call", "id", str(call) || null);
+    return peek(run).open.findLast((id) => has(message(id))) ?? messages.findLast(has)?.id;
+  }
+
+  /** @param {Obj} event @param {(part: Part, argument: any) => void} change @param {any} argument */
+  function withCall({ toolCallId, runId }, change, argument) {
+    const id = caller(toolCallId, runId);
+    if (id) change(/** @type {Part} */ (find(write(id), "tool-call", "id", toolCallId)), argument);
+  }
+
+  /** @param {Obj} event @param {any} step @param {any} delta @param {string} [signature] */
+  function think(event, step, delta, signature) {
+    const run = owner(event);
+    parts.think(write(target(run)), laneOf(run).step || str(step), str(delta), signature);
+  }
+
+  /** @type {Record<string, (event: Obj) => void>} */
+  const handlers = {
+    RUN_STARTED({ runId, metadata, timestamp }) {
+      if (!str(runId) || active.has(runId)) return;
+      const rested = peek(runId);
+      disturb();
+      lanes.delete(runId);
+      lanes.set(runId, rested);
+      /** @type {RunInfo} */
+      const info = { runId, status: "running", messageIds: [] };
+      const { agentId, agentName, triggerId, attempt } = record(metadata);
+      for (const [key, value] of Object.entries({ agentId, agentName, triggerId })) if (str(value)) info[key] = value;
+      if (typeof attempt === "number") info.attempt = attempt;
+      if (typeof timestamp === "number") info.startedAt = timestamp;
+      for (const old of runs.values()) {
+        if (!info.triggerId || old.triggerId !== info.triggerId || old.agentId !== info.agentId) continue;
+        if (old.status === "running") continue;
+        old.supersededBy = runId;
+        touched.runs.add(old.runId);
+      }
+      runs.delete(runId);
+      runs.set(runId, info);
+      active.add(runId);
+      touched.runs.add(runId);
+    },
+
+    RUN_FINISHED(event) {
+      const runId = str(event.runId);
+      const { type, interrupts } = record(event.outcome);
+      if (type === "interrupt") {
+        const waiting = Array.isArray(interrupts) ? interrupts.filter(isRecord) : [];
+        note(runId, { interrupts: waiting });
+        for (const { id, toolCallId, reason, metadata } of waiting) {
+          const kind = str(record(metadata).kind);
+          if ((!kind || kind === "approval") && reason !== "client_tool_input") {
+            withCall({ toolCallId, runId }, parts.requestApproval, str(id));
+          }
+        }
+      }
+      settle(peek(runId));
+      if (active.has(runId)) {
+        const ended = { interrupt: "awaiting-approval", cancelled: "stopped" }[str(type)];
+        note(runId, { status: ended ?? "silent" });
+        if (!ended && runs.get(runId)?.messageIds.length) runs.delete(runId);
+      }
+      leave(runId);
+    },
+
+    RUN_ERROR(event) {
+      const run = str(event.runId);
+      for (const each of run ? [run] : active.size ? [...active] : [""]) fail(each, event);
+    },
+
+    TEXT_MESSAGE_START(event) {
+      const { messageId: id, role, name, metadata } = event;
+      if (!str(id)) return;
+      if (role === "user" || role === "system") {
+        disturb();
+        if (!message(id)) create(id, role);
+      } else {
+        const run = owner(event);
+        const lane = laneOf(run);
+        const { adopt } = lane;
+        lane.adopt = "";
+        if (!message(id)) adopt ? rename(adopt, id) : create(id, "assistant");
+        if (isAnswer(id)) {
+          enter(lane, id);
+          join(run, id);
+        }
+      }
+      const started = write(id);
+      if (str(name)) started.name = name;
+      parts.mergeMetadata(started, metadata);
+    },
+
+    TEXT_MESSAGE_CONTENT(event) {
+      let { messageId: id, delta, metadata } = event;
+      if (!message(id) || isAnswer(id)) id = target(owner(event), id);
+      parts.mergeMetadata(write(id), metadata);
+      if (str(delta)) (structured.has(id) ? parts.appendStructured : parts.appendText)(write(id), delta);
+    },
+
+    TEXT_MESSAGE_END({ messageId: id, metadata }) {
+      if (message(id)) parts.mergeMetadata(write(id), metadata);
+    },
+
+    STEP_STARTED(event) {
+      laneOf(owner(event)).step = str(event.stepName);
+    },
+
+    REASONING_MESSAGE_CONTENT(event) {
+      think(event, event.messageId, event.delta);
+    },
+
+    REASONING_ENCRYPTED_VALUE(event) {
+      const { encryptedValue: thoughtSignature, entityId: toolCallId, subtype, runId } = event;
+      if (!str(thoughtSignature)) return;
+      if (subtype !== "tool-call") think(event, toolCallId, "", thoughtSignature);
+      else withCall({ toolCallId, runId }, (part) => (part.metadata = { ...record(part.metadata), thoughtSignature }), 0);
+    },
+
+    TOOL_CALL_START(event) {
+      const { toolCallId, toolCallName, parentMessageId, metadata } = event;
+      if (!str(toolCallId)) return;
+      const id = target(owner(event), parentMessageId);
+      if (!find(write(id), "tool-call", "id", toolCallId)) parts.callTool(write(id), toolCallId, str(toolCallName), metadata);
+    },
+
+    TOOL_CALL_ARGS(event) {
+      withCall(event, parts.addArguments, str(event.delta));
+    },
+
+    TOOL_CALL_END(event) {
+      const { input } = event.input === undefined ? record(record(event.metadata).tanstack) : event;
+      withCall(event, parts.endArguments, input);
+    },
+
+    TOOL_CALL_RESULT({ toolCallId, runId, content, state, metadata }) {
+      const id = caller(toolCallId, runId);
+      const failed = [state, record(record(metadata).tanstack).state].includes("output-error");
+      if (id) parts.giveResult(write(id), toolCallId, content ?? "", failed);
+    },
+
+    MESSAGES_SNAPSHOT(event) {
+      const before = messages;
+      messages = readHistory(event.messages, before, newId);
+      for (const { id } of [...before, ...messages]) touched.messages.add(id);
+      lanes.clear();
+      structured.clear();
+    },
+
+    CUSTOM(event) {
+      const { name, value } = event;
+      if (isRecord(value) && Object.hasOwn(signals, str(name))) signals[name](value, event);
+    },
+  };
+
+  /** @type {Record<string, (value: Obj, event: Obj) => void>} */
+  const signals = {
+    "run.stopped-by"({ runId, participantId, name }) {
+      note(runId, { stoppedBy: { participantId: str(participantId), name: str(name) } });
+    },
+
+    "message.part"({ messageId: id, part }) {
+      if (message(id) && MEDIA.includes(record(part).type)) write(id).parts.push(part);
+    },
+
+    "structured-output.start"({ messageId }, event) {
+      structured.add(target(owner(event), messageId));
+    },
+
+    "structured-output.complete"(value, event) {
+      const id = target(owner(event), value.messageId);
+      structured.delete(id);
+      parts.completeStructured(write(id), value);
+    },
+
+    "approval-requested"({ toolCallId, approval }, { runId }) {
+      withCall({ toolCallId, runId }, parts.requestApproval, str(record(approval).id));
+    },
+
+    "ui-resource"({ resource, toolCallId, toolName, serverId, meta }, event) {
+      const id = caller(toolCallId) ?? peek(owner(event)).current;
+      const given = Object.entries({ resource, toolCallId, toolName, serverId, meta });
+      const part = Object.fromEntries(given.filter(([, value]) => value !== undefined));
+      if (id) write(id).parts.push({ type: "ui-resource", ...part });
+    },
+  };
+
+  return {
+    /**
+     * Take in one event. What it touched is added to `into`, so that a batch can share one.
+     * @param {any} event @param {Touched} [into] @returns {Touched}
+     */
+    apply(event, into = { messages: new Set(), runs: new Set() }) {
+      touched = into;
+      if (isRecord(event) && Object.hasOwn(handlers, str(event.type))) handlers[event.type](event);
+      return touched;
+    },
+
+    /** No more events will come: settle whatever is open. Runs that have not ended stay active. */
+    finalize() {
+      touched = { messages: new Set(), runs: new Set() };
+      finalize();
+    },
+
+    get messages() {
+      for (const id of structured) parts.readStructured(/** @type {Message} */ (message(id)));
+      return messages;
+    },
+
+    get activeRuns() {
+      return [...active];
+    },
+
+    get runs() {
+      return Object.fromEntries(runs);
+    },
+
+    message,
+
+    /** @returns {Snapshot} */
+    snapshot() {
+      const state = { lanes: Object.fromEntries(lanes), structured: [...structured], made };
+      const { messages, activeRuns, runs } = this;
+      return structuredClone({ messages, activeRuns, runs, state, version: VERSION });
+    },
+  };
+}

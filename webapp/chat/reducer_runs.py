@@ -1,0 +1,101 @@
+"""The runs of a conversation: which are active, and how the others ended if not with an answer.
+
+Owns RunInfo (its shape is in ``snapshot.py``). Must not know messages beyond their ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from webapp.agents.base import Event
+from webapp.chat.reducer_parts import record, string
+from webapp.chat.snapshot import RunInfo
+
+_ENDED: Final = {"interrupt": "awaiting-approval", "cancelled": "stopped"}
+
+
+class Runs:
+    """``active`` are the ids of the active runs in the order of their start."""
+
+    def __init__(self, infos: dict[str, RunInfo], active: list[str]) -> None:
+        self._infos = _copy(infos)
+        self.active = dict.fromkeys(active)
+
+    def __contains__(self, run: str) -> bool:
+        return run in self._infos
+
+    def share(self) -> dict[str, RunInfo]:
+        """All that is known, for others to keep."""
+        return _copy(self._infos)
+
+    def start(self, run: str, event: Event) -> None:
+        info: RunInfo = {"runId": run, "status": "running", "messageIds": []}
+        metadata = record(event.get("metadata"))
+        info |= {key: metadata[key] for key in ("agentId", "agentName", "triggerId") if string(metadata, key)}
+        for key, number in (("attempt", metadata.get("attempt")), ("startedAt", event.get("timestamp"))):
+            if isinstance(number, int | float) and not isinstance(number, bool):
+                info[key] = number
+        self._supersede(info)
+        self._infos.pop(run, None)
+        self._infos[run] = info
+        self.active[run] = None
+
+    def _supersede(self, newer: RunInfo) -> None:
+        """An attempt that ended is history once there is a newer one at the same message."""
+        for info in self._infos.values():
+            same = all(info.get(key) == newer.get(key) for key in ("triggerId", "agentId"))
+            if same and "triggerId" in newer and info["status"] != "running":
+                info["supersededBy"] = newer["runId"]
+
+    def finish(self, run: str, outcome: str) -> None:
+        """RUN_FINISHED with this type of outcome. A run that simply answered is forgotten."""
+        info = self._infos.get(run)
+        if info is None or run not in self.active:
+            return
+        del self.active[run]
+        info["status"] = _ENDED.get(outcome, "answered" if info["messageIds"] else "silent")
+        if info["status"] == "answered":
+            del self._infos[run]
+
+    def fail(self, run: str, *, sentence: str, code: str, message_id: str) -> None:
+        """RUN_ERROR, to be shown at ``message_id`` if the run was never announced."""
+        self.active.pop(run, None)
+        info = self._infos.setdefault(run, {"runId": run, "messageIds": [message_id]})
+        info["status"] = "interrupted" if code == "interrupted" else "failed"
+        info["error"] = sentence
+        if code:
+            info["code"] = code
+
+    def note(self, run: str, **fields: Any) -> None:
+        """Add to what is known of an active run."""
+        if run in self.active:
+            self._infos[run] |= fields
+
+    def signature(self, run: str) -> dict[str, Any]:
+        """``name`` and ``metadata`` of a message by this run, as far as RUN_STARTED gave them."""
+        info = self._infos.get(run, {})
+        signed: dict[str, Any] = {"name": info["agentName"]} if "agentName" in info else {}
+        if "agentId" in info:
+            created = {"createdAt": info["startedAt"]} if "startedAt" in info else {}
+            signed["metadata"] = {"agentId": info["agentId"], "runId": run, **created}
+        return signed
+
+    def add_message(self, run: str, message_id: str) -> None:
+        info = self._infos.get(run)
+        if info is not None and message_id not in info["messageIds"]:
+            info["messageIds"].append(message_id)
+
+    def rename_message(self, old: str, new: str) -> None:
+        self._change_ids(lambda ids: [new if each == old else each for each in ids])
+
+    def remove_message(self, message_id: str) -> None:
+        self._change_ids(lambda ids: [each for each in ids if each != message_id])
+
+    def _change_ids(self, change: Callable[[list[str]], list[str]]) -> None:
+        for info in self._infos.values():
+            info["messageIds"] = change(info["messageIds"])
+
+
+def _copy(infos: dict[str, RunInfo]) -> dict[str, RunInfo]:
+    return {run: {**info, "messageIds": list(info["messageIds"])} for run, info in infos.items()}
