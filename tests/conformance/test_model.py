@@ -182,5 +182,5 @@ TestStoresAgree.settings = QUICK
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-class TestStoresAgreeForLong(StoresAgree.TestCase):  # type: ignore[misc,valid-type,name-defined]
+class TestStoresAgreeForLong(StoresAgree.TestCase):
     settings = THOROUGH

@@ -62,7 +62,7 @@ def test_frames_end_their_lines_with_lf_and_have_no_space_after_data() -> None:
 def test_control_tells_only_what_holds() -> None:
     def control(**fields: object) -> dict[str, object]:
         frame = sse.control(
-            **{"next_offset": "7", "cursor": None, "up_to_date": False, "closed": False, **fields}  # type: ignore[arg-type]
+            **{"next_offset": "7", "cursor": None, "up_to_date": False, "closed": False, **fields}
         )
         assert frame.startswith(b"event: control\ndata:{")
         found: dict[str, object] = json.loads(parse(frame)[0][1])
