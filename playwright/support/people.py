@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, BrowserContext
 
 from support.chat_page import WATCH, ChatPage
 from support.guard import NETWORK, Guard
+from tests.support.waiting import eventually
 
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
 PHONE = {
@@ -39,6 +40,19 @@ class Person:
         page = self.context.new_page()
         page.goto(url)
         return ChatPage(page, page.url, self.guard).wait_live()
+
+    def equals_fresh(self, chat: ChatPage) -> None:
+        """The live tab comes to show exactly what a tab shows that was just loaded, row by row."""
+        fresh = self.open(chat.url)
+        loaded = fresh.structure()
+        fresh.page.close()
+
+        def equal() -> bool:
+            for number, (live, row) in enumerate(zip(chat.structure(), loaded, strict=True)):
+                assert live == row, f"row {number}\nlive:   {live}\nloaded: {row}"
+            return True
+
+        eventually(equal, timeout=8, what="the live tab equals a fresh one")
 
     def expect_broken_network(self) -> None:
         self.guard.allow(NETWORK)

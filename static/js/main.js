@@ -12,14 +12,19 @@ import { byId } from "./dom.js";
 import { finish } from "./message-view.js";
 
 const data = JSON.parse(byId("chat-data").textContent ?? "");
-const { urls, me, can, snapshot, offset } = data;
+const { urls, me, can, snapshot, offset, live } = data;
 
 const main = byId("chat");
 const scroller = byId("scroller");
 const transcript = byId("transcript");
 const jump = byId("jump");
 
-const connection = durableStreamConnection({ sendUrl: urls.send, readUrl: urls.read, initialOffset: offset });
+const connection = durableStreamConnection({
+  sendUrl: urls.send,
+  readUrl: urls.read,
+  initialOffset: offset,
+  ping: live.ping * 1000,
+});
 const client = new ChatClient({ connection, snapshot, offset, me, chatId: data.chat.id, stopUrl: urls.stop });
 
 const scrolling = new Autoscroll(scroller, transcript, showJump);
