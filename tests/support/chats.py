@@ -49,7 +49,12 @@ class Streams:
         return getattr(self._inner, name)
 
     async def append(
-        self, path: str, messages: Sequence[bytes], *, producer: ProducerTuple | None = None, close: bool = False
+        self,
+        path: str,
+        messages: Sequence[bytes],
+        *,
+        producer: ProducerTuple | None = None,
+        close: bool = False,
     ) -> AppendReceipt:
         events = [json.loads(message) for message in messages]
         if (error := self.refuse(events)) is not None:
@@ -164,7 +169,9 @@ def text_of(events: Sequence[Event], run_id: str) -> str:
         for event in of(events, "TEXT_MESSAGE_START")
         if event.get("metadata", {}).get("runId") == run_id
     }
-    return "".join(event["delta"] for event in of(events, "TEXT_MESSAGE_CONTENT") if event["messageId"] in ids)
+    return "".join(
+        event["delta"] for event in of(events, "TEXT_MESSAGE_CONTENT") if event["messageId"] in ids
+    )
 
 
 def questions(events: Sequence[Event]) -> list[str]:
@@ -173,7 +180,7 @@ def questions(events: Sequence[Event]) -> list[str]:
 
 
 def check_runs(events: Sequence[Event]) -> None:
-    """G9: every run that was started has one end, after its start; it left nothing open and says nothing more."""
+    """G9: every run that started has one end, after its start; it left nothing open and says no more."""
     started = Counter(event["runId"] for event in of(events, "RUN_STARTED"))
     ended = Counter(event["runId"] for event in events if event["type"] in ("RUN_FINISHED", "RUN_ERROR"))
     assert started == ended

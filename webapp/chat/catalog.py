@@ -11,8 +11,9 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, Row, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from webapp.chat.catalog_database import CatalogTooNew, Database
@@ -150,14 +151,14 @@ class Catalog:
 
 def token_hash(token: str) -> bytes:
     """What is stored of a token: a digest suffices, because tokens are random and long."""
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
 
 
-def _living(condition: ColumnElement[bool]):  # type: ignore[no-untyped-def]
+def _living(condition: ColumnElement[bool]) -> Select[Any]:
     return select(chats).where(condition, chats.c.deleted_at.is_(None))
 
 
-def _chat(row: Row[tuple[object, ...]]) -> Chat:
+def _chat(row: Row[Any]) -> Chat:
     return Chat(row.id, row.title, row.owner_id, row.created_at, row.updated_at, row.deleted_at)
 
 

@@ -1,4 +1,4 @@
-"""A process dies at every step between a message and the end of its answer; the next one puts things right."""
+"""A process dies at any step between a message and the end of its answer; the next one puts it right."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ Condition = Callable[[list[Event]], bool]
 
 def has(kind: str, **values: object) -> Condition:
     """Whether a batch has an event of that type with those values."""
-    return lambda events: any(
-        event["type"] == kind and values.items() <= event.items() for event in events
-    )
+    return lambda events: any(event["type"] == kind and values.items() <= event.items() for event in events)
 
 
 question = has("TEXT_MESSAGE_START", role="user")
@@ -187,8 +185,8 @@ async def test_the_old_writer_is_fenced(world: World) -> None:
     assert recovered[-1]["code"] == "interrupted"
     producer, _ = [each for each in streams.appends if each[0] and each[0].id == "run:r1"][-1]
     assert producer is not None
+    late = b'{"type":"TEXT_MESSAGE_CONTENT","messageId":"r1-1","delta":"late"}'
     with pytest.raises(StaleEpoch):
-        late = b'{"type":"TEXT_MESSAGE_CONTENT","messageId":"r1-1","delta":"late"}'
         await world.client.append(
             f"chats/{CHAT}", [late], producer=ProducerTuple("run:r1", 0, producer.seq + 1)
         )

@@ -428,7 +428,11 @@ async def test_an_agent_may_set_its_outcome(world: World) -> None:
     async def asks(turn: AgentTurn) -> AsyncIterator[Piece]:
         yield {"type": "TOOL_CALL_START", "toolCallId": "t", "toolCallName": "pay"}
         interrupt = {"id": "i", "reason": "tool_call", "toolCallId": "t"}
-        yield {"type": "RUN_FINISHED", "runId": "x", "outcome": {"type": "interrupt", "interrupts": [interrupt]}}
+        yield {
+            "type": "RUN_FINISHED",
+            "runId": "x",
+            "outcome": {"type": "interrupt", "interrupts": [interrupt]},
+        }
         yield "never"
 
     events = await run_of(world, asks)

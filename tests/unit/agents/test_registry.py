@@ -1,0 +1,97 @@
+"""Agents by name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from webapp.agents.base import AgentTurn
+from webapp.agents.registry import AgentNotFound, load_agent
+from webapp.agents.scripted import DemoAgent, EchoAgent
+
+SOURCE = """
+class Plain:
+    id = "plain-one"
+    name = "Plain One"
+    async def run(self, turn):
+        yield {"type": "TEXT_MESSAGE_START", "messageId": "m"}
+
+class NoName:
+    async def run(self, turn):
+        yield "hello " + turn.speaker
+
+class Demanding:
+    def __init__(self, key): ...
+
+async def shout_back(turn):
+    yield turn.text.upper()
+
+async def coroutine(turn):
+    return "x"
+
+class Box:
+    agent = NoName()
+
+instance = Plain()
+number = 3
+"""
+
+
+@pytest.fixture(autouse=True)
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    (tmp_path / "own_agents.py").write_text(SOURCE)
+    (tmp_path / "broken_agents.py").write_text("import nothing_of_the_kind")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    for name in ("own_agents", "broken_agents"):
+        sys.modules.pop(name, None)
+
+
+def test_built_in() -> None:
+    assert isinstance(load_agent("demo"), DemoAgent)
+    assert isinstance(load_agent("echo"), EchoAgent)
+
+
+@pytest.mark.parametrize(
+    ("spec", "id", "name"),
+    [
+        ("own_agents:instance", "plain-one", "Plain One"),
+        ("own_agents:Plain", "plain-one", "Plain One"),
+        ("own_agents:NoName", "no-name", "No name"),
+        ("own_agents:Box.agent", "agent", "Agent"),
+        ("own_agents:shout_back", "shout-back", "Shout back"),
+    ],
+)
+def test_own(spec: str, id: str, name: str) -> None:
+    agent = load_agent(spec)
+    assert (agent.id, agent.name) == (id, name)
+
+
+async def test_a_function_is_enough() -> None:
+    turn = AgentTurn(chat_id="c", run_id="r", messages=[], text="hi", speaker="Ana")
+    answers: AsyncIterator[dict[str, object]] = load_agent("own_agents:shout_back").run(turn)
+    assert [event.get("delta") async for event in answers] == [None, "HI", None]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "", "nobody", ":", "own_agents:", ":x", "own_agents:missing", "own_agents:number",
+        "own_agents:coroutine", "own_agents:Demanding", "no_such_module:x", "broken_agents:x",
+        "openai:gpt-5.1", "../x:y",
+    ],
+)  # fmt: skip
+def test_what_is_no_agent_is_said_in_one_line(spec: str) -> None:
+    with pytest.raises(AgentNotFound) as refused:
+        load_agent(spec)
+    line = str(refused.value)
+    assert "\n" not in line
+    assert repr(spec) in line
+
+
+def test_models_come_later() -> None:
+    with pytest.raises(AgentNotFound, match="models are not supported yet"):
+        load_agent("openai:gpt-5.1")

@@ -1,0 +1,208 @@
+"""Chats, participants and the rows of the inbox."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from webapp.chat.catalog import Catalog, CatalogTooNew
+from webapp.chat.catalog_runs import RunExists, RunRow, RunStatus
+from webapp.chat.catalog_snapshots import CachedSnapshot
+from webapp.chat.errors import Conflict
+from webapp.chat.messages import Participant
+
+ANA = Participant("ana", "Ana")
+
+
+@pytest.fixture
+async def catalog(tmp_path: Path) -> AsyncIterator[Catalog]:
+    opened = await Catalog.open(f"sqlite:///{tmp_path / 'catalog.db'}")
+    yield opened
+    await opened.aclose()
+
+
+def row(**changes: object) -> RunRow:
+    plain = RunRow(
+        run_id="r1",
+        chat_id="c1234567",
+        message_id="m1",
+        agent_id="echo",
+        attempt=1,
+        participant_id="ana",
+        content_hash=b"h" * 32,
+        events=({"type": "TEXT_MESSAGE_START"},),
+        data={"key": [1, None]},
+        status=RunStatus.ACCEPTED,
+        owner="me",
+        lease_until=100.0,
+        accepted_at=90.0,
+    )
+    return replace(plain, **changes)
+
+
+async def test_chats(catalog: Catalog) -> None:
+    chat, created, token = await catalog.create_chat("c1234567", owner=ANA, title="  A\n title ")
+    assert created
+    assert token
+    assert chat.title == "A title"
+    assert await catalog.create_chat("c1234567", owner=Participant("ben", "Ben")) == (chat, False, None)
+    assert await catalog.get_chat("c1234567") == chat
+    assert await catalog.get_chat("other") is None
+    assert await catalog.list_chats("ana") == [chat]
+    assert await catalog.list_chats("ben") == []
+
+
+async def test_one_of_many_creators_creates(catalog: Catalog) -> None:
+    made = await asyncio.gather(
+        *(catalog.create_chat("c1234567", owner=Participant(f"p{n}", "P")) for n in range(10))
+    )
+    assert [created for _, created, _ in made].count(True) == 1
+    assert len({chat.owner_id for chat, _, _ in made}) == 1
+
+
+async def test_the_first_title_stays(catalog: Catalog) -> None:
+    await catalog.create_chat("c1234567", owner=ANA)
+    await catalog.touch_chat("c1234567", title="first " * 50)
+    await catalog.touch_chat("c1234567", title="second")
+    chat = await catalog.get_chat("c1234567")
+    assert chat is not None
+    assert chat.title is not None
+    assert chat.title.startswith("first first")
+    assert len(chat.title) <= 80
+    assert chat.title.endswith("…")
+
+
+async def test_the_latest_chat_is_first(tmp_path: Path) -> None:
+    now = iter(range(1000))
+    catalog = await Catalog.open("sqlite://", clock=lambda: float(next(now)))
+    for name in ("chat-one", "chat-two"):
+        await catalog.create_chat(name, owner=ANA)
+    assert [chat.id for chat in await catalog.list_chats("ana")] == ["chat-two", "chat-one"]
+    await catalog.touch_chat("chat-one")
+    assert [chat.id for chat in await catalog.list_chats("ana")] == ["chat-one", "chat-two"]
+    assert len(await catalog.list_chats("ana", limit=1)) == 1
+    await catalog.aclose()
+
+
+async def test_participants(catalog: Catalog) -> None:
+    assert await catalog.get_participant("ana") is None
+    await catalog.upsert_participant(ANA)
+    await catalog.upsert_participant(Participant("ana", "Anna"))
+    assert await catalog.get_participant("ana") == Participant("ana", "Anna")
+
+
+async def test_a_deleted_chat_is_gone_for_good(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    catalog = await Catalog.open(f"sqlite:///{path}")
+    await catalog.create_chat("c1234567", owner=ANA)
+    with sqlite3.connect(path) as raw:
+        raw.execute("UPDATE chats SET deleted_at = 1")
+    raw.close()
+    assert await catalog.get_chat("c1234567") is None
+    assert await catalog.list_chats("ana") == []
+    with pytest.raises(Conflict):
+        await catalog.create_chat("c1234567", owner=ANA)
+    await catalog.aclose()
+
+
+async def test_the_database_is_durable_and_its_version_is_checked(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    catalog = await Catalog.open(f"sqlite:///{path}")
+    async with catalog._database.read() as connection:
+        assert (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar() == "wal"
+        assert (await connection.exec_driver_sql("PRAGMA synchronous")).scalar() == 2
+        assert (await connection.exec_driver_sql("PRAGMA foreign_keys")).scalar() == 1
+    await catalog.ping()
+    await catalog.aclose()
+    again = await Catalog.open(f"sqlite:///{path}")
+    await again.aclose()
+    with sqlite3.connect(path) as raw:
+        raw.execute("UPDATE schema_version SET version = 999")
+    raw.close()
+    with pytest.raises(CatalogTooNew):
+        await Catalog.open(f"sqlite:///{path}")
+
+
+async def test_no_secret_is_stored(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    catalog = await Catalog.open(f"sqlite:///{path}")
+    _, _, token = await catalog.create_chat("c1234567", owner=ANA)
+    await catalog.aclose()
+    assert token is not None
+    assert token.encode() not in stored(tmp_path)
+
+
+async def test_a_row_comes_back_as_it_was(catalog: Catalog) -> None:
+    await catalog.create_chat("c1234567", owner=ANA)
+    await catalog.runs.add(row())
+    assert await catalog.runs.get("r1") == row()
+    assert await catalog.runs.get("r2") is None
+    assert await catalog.runs.attempts("c1234567", "m1") == [row()]
+    for same in (row(), row(run_id="r2"), row(attempt=2), row(chat_id="no such chat", run_id="r3")):
+        with pytest.raises(RunExists):
+            await catalog.runs.add(same)
+
+
+async def test_only_the_owner_changes_a_row(catalog: Catalog) -> None:
+    await catalog.create_chat("c1234567", owner=ANA)
+    await catalog.runs.add(row())
+    mine = row()
+
+    appended = await catalog.runs.mark_appended(mine, offset="o1")
+    assert appended == row(status=RunStatus.APPENDED, events=None, offset="o1")
+    assert await catalog.runs.get("r1") == appended
+    assert await catalog.runs.mark_running(mine, now=95.0)
+
+    claims = await asyncio.gather(
+        *(catalog.runs.claim(mine, owner=f"other {n}", lease_until=200.0) for n in range(5))
+    )
+    [taken] = [claim for claim in claims if claim is not None]
+    assert (taken.epoch, taken.lease_until, taken.status) == (1, 200.0, RunStatus.RUNNING)
+    assert await catalog.runs.mark_appended(mine, offset="o2") is None
+    assert not await catalog.runs.mark_running(mine, now=96.0)
+    assert not await catalog.runs.mark_done(mine, outcome="success", now=97.0)
+    assert await catalog.runs.renew(["r1"], owner="me", lease_until=300.0) == set()
+
+    assert await catalog.runs.renew(["r1"], owner=taken.owner, lease_until=300.0) == {"r1"}
+    assert await catalog.runs.mark_done(taken, outcome="interrupted", now=98.0)
+    assert not await catalog.runs.mark_done(taken, outcome="again", now=99.0)
+    assert await catalog.runs.claim(taken, owner="late", lease_until=1.0) is None
+    done = await catalog.runs.get("r1")
+    assert done is not None
+    assert (done.outcome, done.ended_at, done.events, dict(done.data)) == ("interrupted", 98.0, None, {})
+
+
+async def test_what_is_unfinished(catalog: Catalog) -> None:
+    await catalog.create_chat("c1234567", owner=ANA)
+    for number in range(4):
+        await catalog.runs.add(row(run_id=f"r{number}", message_id=f"m{number}", lease_until=100.0 + number))
+    await catalog.runs.mark_done(row(run_id="r0"), outcome="success", now=1.0)
+    await catalog.runs.discard(row(run_id="r3"))
+
+    assert [each.run_id for each in await catalog.runs.unfinished()] == ["r1", "r2"]
+    assert [each.run_id for each in await catalog.runs.unfinished(leases_before=101.5)] == ["r1"]
+    assert await catalog.runs.unfinished_of("ana") == 2
+    assert await catalog.runs.unfinished_of("ben") == 0
+    assert await catalog.runs.unfinished_in("c1234567") == 2
+    await catalog.runs.release(["r2"], owner="me")
+    assert [each.run_id for each in await catalog.runs.unfinished(leases_before=1.0)] == ["r2"]
+
+
+async def test_snapshots_are_of_one_reducer(catalog: Catalog) -> None:
+    assert await catalog.snapshots.get("p", reducer_version=1) is None
+    for offset in ("o1", "o2"):
+        await catalog.snapshots.put("p", CachedSnapshot(offset, b"{}"), reducer_version=1)
+    assert await catalog.snapshots.get("p", reducer_version=1) == CachedSnapshot("o2", b"{}")
+    assert await catalog.snapshots.get("p", reducer_version=2) is None
+    await catalog.snapshots.drop("p")
+    assert await catalog.snapshots.get("p", reducer_version=1) is None
+
+
+def stored(directory: Path) -> bytes:
+    """Every byte of every file."""
+    return b"".join(file.read_bytes() for file in directory.iterdir())
