@@ -16,8 +16,8 @@ from pathlib import Path, PurePosixPath
 _PACKAGE = Path(__file__).resolve().parent
 
 MIME_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css",
+    ".js": "text/javascript",
     ".json": "application/json",
     ".map": "application/json",
     ".svg": "image/svg+xml",
@@ -25,7 +25,7 @@ MIME_TYPES = {
     ".ico": "image/x-icon",
     ".webp": "image/webp",
     ".woff2": "font/woff2",
-    ".txt": "text/plain; charset=utf-8",
+    ".txt": "text/plain",
     ".webmanifest": "application/manifest+json",
 }
 _COMPRESSIBLE = {".css", ".js", ".json", ".svg", ".txt", ".map", ".webmanifest"}

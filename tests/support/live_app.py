@@ -1,7 +1,7 @@
 """The application inside the test's process: a real server on a real socket, in a thread with its own loop.
 
-For what must look inside (services, slots, tasks) or would be slow with a process each. Litestar's test clients
-buffer event streams, so they are no use here.
+For what must look inside (services, slots, tasks) or would be slow with a process each. Litestar's test
+clients buffer event streams, so they are no use here.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import httpx
 import uvicorn
 from litestar import Litestar
 
+from tests.support.waiting import aeventually
 from webapp.agents.base import Agent
 from webapp.agents.scripted import EchoAgent
 from webapp.app import create_app
@@ -97,8 +98,7 @@ class LiveApp:
             self._server = uvicorn.Server(config)
             async with self.app.lifespan():
                 serving = asyncio.create_task(self._server.serve(sockets=[listen]))
-                while not self._server.started:
-                    await asyncio.sleep(0.005)
+                await aeventually(lambda: self._server.started, interval=0.005)
                 self._started.set_result(None)
                 await serving
         except BaseException as error:

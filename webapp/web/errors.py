@@ -152,7 +152,8 @@ def describe(error: Exception) -> Problem:  # noqa: PLR0911 - one line per kind 
 def handle_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Litestar exception handler for everything."""
     problem = describe(error)
-    if request.url.path.startswith(("/api/", "/v1/")):
+    # Litestar rewrites scope["path"] below a mount; raw_path stays what the client sent.
+    if request.scope["raw_path"].startswith((b"/api/", b"/v1/")):
         content, media_type = json_body(problem), MediaType.JSON
     else:
         page = request.app.state["pages"].error(problem, title=HTTPStatus(problem.status).phrase)

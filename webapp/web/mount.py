@@ -31,7 +31,7 @@ def stream_mount(settings: StreamSettings) -> list[ASGIRouteHandler]:
         if not token or token not in accepted:
             raise Unauthorised("A token of this stream server is needed.")
 
-    @asgi(STREAM_MOUNT, is_mount=True, guards=[bearer_only], opt={ANY_HOST: True})
+    @asgi(STREAM_MOUNT, is_mount=True, copy_scope=True, guards=[bearer_only], opt={ANY_HOST: True})
     async def streams(scope: Scope, receive: Receive, send: Send) -> None:
         engine = provide_services(scope["litestar_app"].state).engine
         assert engine is not None

@@ -20,7 +20,7 @@ def test_files_are_typed_and_compressed_where_it_helps(tmp_path: Path) -> None:
     assets = Assets(_tree(tmp_path))
     script = assets.get("js/main.js")
     assert script is not None
-    assert script.media_type == "text/javascript; charset=utf-8"
+    assert script.media_type == "text/javascript"
     assert script.gzipped is not None
     assert gzip.decompress(script.gzipped) == script.body
     icon = assets.get("icon.svg")

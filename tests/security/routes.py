@@ -1,0 +1,107 @@
+"""Every route of the app that is about one chat, and how to call it. A route missing here fails a test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from webapp.chat.messages import Role
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRoute:
+    """``role`` is what it takes, ``path`` the template, ``ok`` the status of success."""
+
+    method: str
+    path: str
+    role: Role
+    ok: int
+    template: str = ""
+    json: dict[str, Any] | None = None
+    form: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.template or self.path}"
+
+    def call(self, http: httpx.Client, chat_id: str, **options: Any) -> httpx.Response:
+        """Call it for ``chat_id``; every call sends a message of its own."""
+        json = None
+        if self.json is not None:
+            json = {key: chat_id if value == "{chat_id}" else value for key, value in self.json.items()}
+        headers = {**(FORM if self.form is not None else {}), **options.pop("headers", {})}
+        path = self.path.replace("{chat_id}", chat_id)
+        return http.request(self.method, path, json=json, content=self.form, headers=headers, **options)
+
+
+MESSAGE = {"role": "user", "parts": [{"type": "text", "content": "hello"}]}
+
+CHAT_ROUTES = [
+    ChatRoute(method="GET", path="/chat/{chat_id}", role=Role.VIEW, ok=200),
+    ChatRoute(method="POST", path="/chat/{chat_id}", role=Role.CHAT, ok=303, form="text=hello"),
+    ChatRoute(
+        method="GET",
+        path="/chat/{chat_id}/messages?before=m-first",
+        template="/chat/{chat_id}/messages",
+        role=Role.VIEW,
+        ok=200,
+    ),
+    ChatRoute(
+        method="GET",
+        path="/chat/{chat_id}/messages/m-first",
+        template="/chat/{chat_id}/messages/{message_id}",
+        role=Role.VIEW,
+        ok=200,
+    ),
+    ChatRoute(method="PUT", path="/api/chats/{chat_id}", role=Role.VIEW, ok=200, json={}),
+    ChatRoute(method="GET", path="/api/chats/{chat_id}/snapshot", role=Role.VIEW, ok=200),
+    ChatRoute(
+        method="POST", path="/api/chats/{chat_id}/shares", role=Role.MANAGE, ok=201, json={"role": "view"}
+    ),
+    ChatRoute(
+        method="POST",
+        path="/api/chat?id={chat_id}",
+        template="/api/chat",
+        role=Role.CHAT,
+        ok=202,
+        json={"messages": [MESSAGE]},
+    ),
+    ChatRoute(
+        method="POST",
+        path="/api/chat/stop",
+        role=Role.CHAT,
+        ok=200,
+        json={"id": "{chat_id}", "runId": "none"},
+    ),
+    ChatRoute(
+        method="GET",
+        path="/api/chat-stream?id={chat_id}&offset=-1",
+        template="/api/chat-stream",
+        role=Role.VIEW,
+        ok=200,
+    ),
+    ChatRoute(
+        method="HEAD",
+        path="/api/chat-stream?id={chat_id}",
+        template="/api/chat-stream",
+        role=Role.VIEW,
+        ok=200,
+    ),
+]
+
+OTHER_ROUTES = {
+    ("GET", "/"),
+    ("POST", "/"),
+    ("POST", "/chats"),
+    ("GET", "/s/{token}"),
+    ("GET", "/api/chats"),
+    ("POST", "/api/chats"),
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/static/{version}/{path}"),
+}
+"""Routes about no particular chat. Whoever adds one here says that it needs no ``may``."""

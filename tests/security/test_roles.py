@@ -1,0 +1,137 @@
+"""Every route, asked by everyone: what a role may do, and that nobody learns of what they cannot see."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import pytest
+
+from tests.security.routes import CHAT_ROUTES, OTHER_ROUTES, ChatRoute
+from tests.support.live_app import Chatter, LiveApp
+from webapp.chat.messages import Role
+
+UNKNOWN = "unknown-chat-000000000"
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """One chat and everybody around it."""
+
+    chat_id: str
+    people: dict[str, Chatter]
+
+
+@pytest.fixture(scope="module")
+def cast(app: LiveApp) -> Cast:
+    owner = Chatter(app)
+    chat = owner.http.post("/api/chats", json={}).json()
+    owner.send(chat["id"], "first", message_id="m-first")
+    elsewhere = Chatter(app).http.post("/api/chats", json={}).json()
+    people = {
+        "owner": owner,
+        "owner's token": Chatter(app, token=chat["token"]),
+        "chat": owner.invited(chat["id"], "chat"),
+        "view": owner.invited(chat["id"], "view"),
+        "stranger": Chatter(app),
+        "another chat's token": Chatter(app, token=elsewhere["token"]),
+    }
+    return Cast(chat["id"], people)
+
+
+ROLES = {
+    "owner": Role.MANAGE,
+    "owner's token": Role.MANAGE,
+    "chat": Role.CHAT,
+    "view": Role.VIEW,
+    "stranger": None,
+    "another chat's token": None,
+}
+
+
+@pytest.mark.parametrize("who", ROLES)
+@pytest.mark.parametrize("route", CHAT_ROUTES, ids=lambda route: route.name)
+def test_a_role_opens_what_it_should_and_nothing_else(cast: Cast, route: ChatRoute, who: str) -> None:
+    reply = route.call(cast.people[who].http, cast.chat_id)
+    held = ROLES[who]
+    if held is None:
+        assert reply.status_code in {403, 404} if route.method == "PUT" else reply.status_code == 404
+    elif held < route.role:
+        assert reply.status_code == 403
+    else:
+        assert reply.status_code == route.ok
+
+
+@pytest.mark.parametrize(
+    "route", [route for route in CHAT_ROUTES if route.method != "PUT"], ids=lambda r: r.name
+)
+def test_missing_and_forbidden_look_the_same(cast: Cast, route: ChatRoute) -> None:
+    stranger = cast.people["stranger"].http
+    hidden, missing = route.call(stranger, cast.chat_id), route.call(stranger, UNKNOWN)
+    assert (hidden.status_code, hidden.content) == (missing.status_code, missing.content)
+    assert {k: v for k, v in hidden.headers.items() if k != "date"} == {
+        k: v for k, v in missing.headers.items() if k != "date"
+    }
+    assert cast.chat_id not in hidden.text
+
+
+@pytest.mark.parametrize(
+    "bad", ["short", "x" * 65, "with.dots.inside", "with%20space", "%2e%2e%2fetc%2fpasswd", "ü" * 10]
+)
+@pytest.mark.parametrize("route", CHAT_ROUTES, ids=lambda route: route.name)
+def test_an_id_that_cannot_be_one_is_unknown(cast: Cast, route: ChatRoute, bad: str) -> None:
+    assert route.call(cast.people["owner"].http, bad).status_code == 404
+
+
+def test_every_route_is_in_the_table(app: LiveApp) -> None:
+    routes = {
+        (method, re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path))
+        for route in app.app.routes
+        for method in route.methods  # type: ignore[union-attr]
+        if method != "OPTIONS"
+    }
+    listed = {(route.method, route.template or route.path) for route in CHAT_ROUTES}
+    assert routes == listed | OTHER_ROUTES
+
+
+def test_a_link_lets_in_and_the_token_is_gone_from_the_address(app: LiveApp) -> None:
+    owner, guest = Chatter(app), app.client()
+    chat_id = owner.create_chat()
+    url = owner.link(chat_id, "chat")
+    token = url.rsplit("/", 1)[1]
+    opened = guest.get(url)
+    assert (opened.status_code, opened.headers["location"]) == (303, f"/chat/{chat_id}")
+    page = guest.get(opened.headers["location"])
+    assert page.status_code == 200
+    for reply in (opened, page):
+        assert token not in reply.text
+        assert token not in str(reply.headers)
+
+
+def test_a_link_never_takes_away(app: LiveApp) -> None:
+    owner = Chatter(app)
+    chat_id = owner.create_chat()
+    guest = owner.invited(chat_id, "chat")
+    assert guest.http.get(owner.link(chat_id, "view")).status_code == 303
+    assert guest.send(chat_id, "still here").status_code == 200
+    assert owner.http.get(owner.link(chat_id, "view")).status_code == 303
+    assert owner.http.post(f"/api/chats/{chat_id}/shares", json={"role": "view"}).status_code == 201
+
+
+@pytest.mark.parametrize("token", ["nonsense", "x" * 1000, "%00", "a'--"])
+def test_a_link_that_opens_nothing(app: LiveApp, token: str) -> None:
+    assert app.client().get(f"/s/{token}").status_code == 404
+
+
+@pytest.mark.parametrize("value", ["", "x", "x.y", "someone.signature", "." * 40])
+def test_a_forged_cookie_is_a_new_guest(app: LiveApp, cast: Cast, value: str) -> None:
+    forger = app.client(cookies={"durable-chat": value})
+    assert forger.get(f"/chat/{cast.chat_id}").status_code == 404
+    assert "set-cookie" in forger.get("/").headers
+
+
+def test_a_stolen_id_without_signature_is_nobody(app: LiveApp, cast: Cast) -> None:
+    genuine = cast.people["owner"].http.cookies["durable-chat"]
+    participant_id, signature = genuine.rsplit(".", 1)
+    for value in (participant_id, f"{participant_id}.{signature[::-1]}", f"x{participant_id}.{signature}"):
+        assert app.client(cookies={"durable-chat": value}).get(f"/chat/{cast.chat_id}").status_code == 404
