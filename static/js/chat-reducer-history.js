@@ -81,5 +81,6 @@ function readMessage(id, given) {
 
 /** @param {Message} message @param {Obj} given */
 function readResult(message, { id, toolCallId, content, error }) {
-  giveResult(message, str(toolCallId), content ?? "", !!str(error), str(id) ? { id } : {});
+  const extra = { ...(str(id) && { id }), ...(str(error) && { error }) };
+  giveResult(message, str(toolCallId), content ?? "", !!str(error), extra);
 }

@@ -99,9 +99,9 @@ export function giveResult(message, toolCallId, content, failed, extra) {
   const state = failed ? "error" : "complete";
   Object.assign(find(message, "tool-call", "id", toolCallId) ?? {}, { output, state });
   /** @type {Part} */
-  const result = { type: "tool-result", toolCallId, content, state, ...extra };
+  const result = { type: "tool-result", toolCallId, content, state };
   if (failed) result.error = str(output) || str(record(output).error) || "Tool execution failed";
-  put(message, find(message, "tool-result", "toolCallId", toolCallId), result);
+  put(message, find(message, "tool-result", "toolCallId", toolCallId), { ...result, ...extra });
 }
 
 /** @param {Message} message */

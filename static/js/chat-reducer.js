@@ -279,9 +279,10 @@ export function createReducer(given) {
     },
 
     TEXT_MESSAGE_START(event) {
-      const { messageId: id, role, name, metadata } = event;
+      const { messageId: id, name, metadata } = event;
       if (!str(id)) return;
-      if (role === "user" || role === "system") {
+      const role = event.role === "user" || event.role === "system" ? event.role : "assistant";
+      if (role !== "assistant") {
         disturb();
         if (!message(id)) create(id, role);
       } else {
@@ -296,6 +297,7 @@ export function createReducer(given) {
         }
       }
       const started = write(id);
+      if (started.role !== role) return; // nobody signs what another has said
       if (str(name)) started.name = name;
       parts.mergeMetadata(started, metadata);
     },
@@ -349,6 +351,7 @@ export function createReducer(given) {
     },
 
     MESSAGES_SNAPSHOT(event) {
+      if (!Array.isArray(event.messages)) return;
       const before = messages;
       messages = readHistory(event.messages, before, newId);
       for (const { id } of [...before, ...messages]) touched.messages.add(id);

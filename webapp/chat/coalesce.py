@@ -1,14 +1,11 @@
-"""Fewer, larger events: what a run emits word by word is appended in batches of merged deltas.
+"""Fewer, larger events: what a run emits word by word is appended in merged deltas. Pure.
 
-``merge`` is pure. ``batches`` gathers what a source yields while its consumer is busy appending, so that load
-makes batches larger and not the queue longer.
+Must not know time or tasks: the run decides when a batch is due (``runs_run``).
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from webapp.agents.base import Event
@@ -16,7 +13,7 @@ from webapp.chat.events import DELTAS
 
 MAX_DELTA_BYTES: Final = 2048
 MAX_BATCH: Final = 512
-"""Events that wait for the consumer at most; then the source waits."""
+"""Events that wait for their append at most; then the agent waits."""
 
 
 def merge(events: Iterable[Event], *, limit: int = MAX_DELTA_BYTES) -> list[Event]:
@@ -51,53 +48,3 @@ def _same_thing(one: Event, other: Event) -> bool:
         {key: value for key, value in one.items() if key not in varying}
         == {key: value for key, value in other.items() if key not in varying}
     )
-
-
-async def batches(
-    source: AsyncIterable[Event], *, window: float = 0.04, max_batch: int = MAX_BATCH
-) -> AsyncIterator[list[Event]]:
-    """Yield lists of what ``source`` yields, in order, never an empty one.
-
-    A list is given out when the consumer asks for it and ``window`` seconds have passed since its first
-    event, or it is full, or the source has ended. What the source raises is raised after everything it had
-    yielded. Close the generator (``contextlib.aclosing``) to cancel and close the source.
-    """
-    loop = asyncio.get_running_loop()
-    pending: list[Event] = []
-    first_at = 0.0
-    arrived = asyncio.Event()
-    room = asyncio.Event()
-
-    async def pump() -> None:
-        nonlocal first_at
-        try:
-            async for event in source:
-                if not pending:
-                    first_at = loop.time()
-                pending.append(event)
-                arrived.set()
-                if len(pending) >= max_batch:
-                    room.clear()
-                    await room.wait()
-        finally:
-            if isinstance(source, AsyncGenerator):
-                await source.aclose()
-
-    pumping = asyncio.create_task(pump())
-    pumping.add_done_callback(lambda _: arrived.set())
-    try:
-        while pending or not pumping.done():
-            if pending and (pumping.done() or len(pending) >= max_batch or loop.time() >= first_at + window):
-                batch = pending.copy()
-                pending.clear()
-                room.set()
-                yield batch
-                continue
-            arrived.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(first_at + window if pending else None):
-                    await arrived.wait()
-        pumping.result()
-    finally:
-        pumping.cancel()
-        await asyncio.gather(pumping, return_exceptions=True)

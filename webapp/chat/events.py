@@ -198,8 +198,8 @@ def claimed(run_id: str, *, epoch: int) -> Event:
 class OpenParts:
     """Which parts a run has opened and not closed, from the events it emitted so far.
 
-    Before a run's terminal event, append ``closing()``: then no reader waits for an end that never comes. An end
-    says whose it is (``runId``) if its start did.
+    Before a run's terminal event, append ``closing()``: then no reader waits for an end that never comes.
+    An end says whose it is (``runId``) if its start did.
     """
 
     _OPENS: Final = {

@@ -191,13 +191,16 @@ class Reducer:
         message_id, role = string(event, "messageId"), string(event, "role")
         if not message_id:
             return
-        if role in ("user", "system"):
+        if role not in ("user", "system"):
+            role = "assistant"
+            self._answer_start(self._owner(event), message_id)
+        else:
             self._lanes.disturb(self._runs.active)
             if message_id not in self._book:
                 self._book.create(message_id, role)
-        else:
-            self._answer_start(self._owner(event), message_id)
         message = self._book.write(message_id)
+        if message["role"] != role:
+            return  # nobody signs what another has said
         if string(event, "name"):
             message["name"] = event["name"]
         parts.merge_metadata(message, event.get("metadata"))
@@ -299,8 +302,10 @@ class Reducer:
     # Everything else
 
     def _history(self, event: Event) -> None:
-        before = self._book.share()
-        self._book.replace(read_history(event.get("messages"), before=before, new_id=self._new_id))
+        given = event.get("messages")
+        if not isinstance(given, list):
+            return
+        self._book.replace(read_history(given, before=self._book.share(), new_id=self._new_id))
         self._lanes.clear()
         self._structured = {}
 

@@ -23,7 +23,7 @@ from webapp.chat.reducer_parts import (
 _ROLES: Final = {"user": "user", "system": "system", "developer": "system"}
 
 
-def read_history(given: Any, *, before: list[Record], new_id: Callable[[], str]) -> list[Record]:
+def read_history(given: list[Any], *, before: list[Record], new_id: Callable[[], str]) -> list[Record]:
     """The messages of the event ``{messages: given}``; ``before`` are the ones it replaces."""
     messages: dict[str, Record] = {}
     callers: dict[str, Record] = {}
@@ -98,12 +98,12 @@ def _read_message(message_id: str, given: Record) -> Record:
 
 def _read_result(message: Record, given: Record) -> None:
     content = given.get("content")
-    extra = {"id": given["id"]} if string(given, "id") else {}
+    extra = {key: given[key] for key in ("id", "error") if string(given, key)}
     give_result(
         message,
         string(given, "toolCallId"),
         "" if content is None else content,
-        failed=bool(string(given, "error")),
+        failed="error" in extra,
         **extra,
     )
 

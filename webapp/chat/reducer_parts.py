@@ -125,11 +125,11 @@ def give_result(message: Record, call: str, content: Any, *, failed: bool, **ext
     part = find(message, "tool-call", "id", call)
     if part is not None:
         part |= {"output": output, "state": state}
-    result = {"type": "tool-result", "toolCallId": call, "content": content, "state": state, **extra}
+    result = {"type": "tool-result", "toolCallId": call, "content": content, "state": state}
     if failed:
         error = output if isinstance(output, str) else string(record(output), "error")
         result["error"] = error or "Tool execution failed"
-    _put(message, find(message, "tool-result", "toolCallId", call), result)
+    _put(message, find(message, "tool-result", "toolCallId", call), result | extra)
 
 
 def append_structured(message: Record, delta: str) -> None:
