@@ -10,7 +10,6 @@ export class Autoscroll {
   #onPin;
   #top = 0;
   #room = 0;
-  #touchY = 0;
   pinned = true;
 
   /**
@@ -22,18 +21,18 @@ export class Autoscroll {
     this.#scroller = scroller;
     this.#onPin = onPin;
     const passive = { passive: true };
-    scroller.addEventListener("wheel", (event) => event.deltaY < 0 && this.#leave(), passive);
-    scroller.addEventListener("touchstart", (event) => (this.#touchY = event.touches[0].clientY), passive);
-    scroller.addEventListener("touchmove", (event) => event.touches[0].clientY > this.#touchY && this.#leave(), passive);
-    scroller.addEventListener("keydown", (event) => {
-      const up = ["ArrowUp", "PageUp", "Home"].includes(event.key) || (event.key === " " && event.shiftKey);
-      if (up && event.target === scroller) this.#leave();
+    let touchY = 0;
+    scroller.addEventListener("wheel", ({ deltaY }) => deltaY < 0 && this.#leave(), passive);
+    scroller.addEventListener("touchstart", ({ touches }) => (touchY = touches[0].clientY), passive);
+    scroller.addEventListener("touchmove", ({ touches }) => touches[0].clientY > touchY && this.#leave(), passive);
+    scroller.addEventListener("keydown", ({ key, shiftKey }) => {
+      if (/^(?:ArrowUp|PageUp|Home)$/.test(key) || (key === " " && shiftKey)) this.#leave();
     });
     scroller.addEventListener("scroll", () => this.#scrolled(), passive);
     const observer = new ResizeObserver(() => this.#follow());
     observer.observe(content);
     observer.observe(scroller);
-    this.toEnd();
+    this.#follow();
   }
 
   toEnd() {
@@ -41,12 +40,13 @@ export class Autoscroll {
     this.#follow();
   }
 
-  /** Runs a change that adds content above, and leaves what is in view where it is. @param {() => void} change */
-  keepPlace(change) {
-    const end = this.#scroller.scrollHeight - this.#scroller.scrollTop;
-    change();
-    this.#scroller.scrollTop = this.#scroller.scrollHeight - end;
-    this.#remember();
+  /** Before content is added above: what brings the view back to what it shows now. */
+  hold() {
+    const toEnd = this.#scroller.scrollHeight - this.#scroller.scrollTop;
+    return () => {
+      this.#scroller.scrollTop = this.#scroller.scrollHeight - toEnd;
+      this.#remember();
+    };
   }
 
   #follow() {
@@ -55,16 +55,16 @@ export class Autoscroll {
   }
 
   #leave() {
-    if (this.#scroller.scrollHeight > this.#scroller.clientHeight + 1) this.#pin(false);
+    if (this.#room > 1) this.#pin(false);
   }
 
   #scrolled() {
-    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-    const room = scrollHeight - clientHeight;
-    // Scrollbar, search in page, screen reader: upwards, though there is not less to scroll.
-    if (scrollTop < this.#top - 1 && room >= this.#room) this.#pin(false);
-    else if (scrollTop > this.#top && room - scrollTop <= NEAR) this.#pin(true);
+    const top = this.#top;
+    const room = this.#room;
     this.#remember();
+    // By scrollbar, search in page or screen reader: upwards, though there is not less to scroll.
+    if (this.#top < top - 1 && this.#room >= room) this.#pin(false);
+    else if (this.#top > top && this.#room - this.#top <= NEAR) this.#pin(true);
   }
 
   #remember() {

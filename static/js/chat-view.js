@@ -6,8 +6,7 @@
 import { finish, MessageView } from "./message-view.js";
 import { rowOf, slots } from "./rows.js";
 
-const FETCHES = 2;
-const ATTEMPTS = 3;
+const PAUSE = 5000;
 
 export class ChatView {
   #root;
@@ -19,9 +18,9 @@ export class ChatView {
   #views = new Map();
   /** Ids of messages and runs that changed since the last frame. @type {Set<string>} */
   #touched = new Set();
-  /** Messages whose server rendering is still to come, with the attempts made. @type {Map<string, number>} */
-  #unsettled = new Map();
-  #fetching = 0;
+  /** Messages whose server rendering is still to come: asked for one after the other. @type {Set<string>} */
+  #unsettled = new Set();
+  #asking = Promise.resolve();
 
   /**
    * @param {object} options
@@ -73,7 +72,7 @@ export class ChatView {
           this.#views.set(key, (view = new MessageView(row)));
           added++;
         }
-        if (view.update(row) && message && !row.delivery) this.#unsettled.set(key, 0);
+        if (view.update(row) && message && !row.delivery) this.#settleSoon(key);
       }
       const { element } = view;
       if (before && element.previousElementSibling !== before) before.after(element);
@@ -85,44 +84,35 @@ export class ChatView {
       this.#views.delete(key);
     }
     this.#touched.clear();
-    this.#settle();
     this.#onUpdate(added);
   }
 
-  #settle() {
-    for (const [key, attempts] of this.#unsettled) {
-      if (this.#fetching >= FETCHES) return;
-      this.#unsettled.delete(key);
-      this.#fetching++;
-      void this.#settleOne(key, attempts);
-    }
+  /** @param {string} key */
+  #settleSoon(key) {
+    if (this.#unsettled.has(key)) return;
+    this.#unsettled.add(key);
+    this.#asking = this.#asking.then(() => this.#settle(key));
   }
 
-  /** @param {string} key @param {number} attempts */
-  async #settleOne(key, attempts) {
+  /** @param {string} key */
+  async #settle(key) {
+    this.#unsettled.delete(key);
     const view = this.#views.get(key);
     const version = view?.version;
     try {
       const response = await fetch(this.#messageUrl.replace("{mid}", encodeURIComponent(key)));
-      if (!response.ok) throw new Error(`status ${response.status}`);
+      if (response.status >= 500) throw new Error(response.statusText);
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
       const rendered = page.querySelector("article");
       const slot = slots(this.#client).find((one) => one.key === key);
-      if (!view || !rendered || !slot) return;
+      if (!response.ok || !rendered || !view || !slot) return;
       const row = rowOf(slot, this.#client, this.#reader);
       if (row.state !== "streaming" && view.version !== version) return;
       view.settle(document.adoptNode(rendered), row);
       this.#onUpdate(0);
     } catch {
-      // The live text stays; the network may come back.
-      if (attempts + 1 === ATTEMPTS) return;
-      setTimeout(() => {
-        if (!this.#unsettled.has(key)) this.#unsettled.set(key, attempts + 1);
-        this.#settle();
-      }, 2000 * 2 ** attempts);
-    } finally {
-      this.#fetching--;
-      this.#settle();
+      // The live text stays until the network is back.
+      setTimeout(() => this.#settleSoon(key), PAUSE);
     }
   }
 }

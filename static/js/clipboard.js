@@ -1,66 +1,61 @@
-/** Copying: a link to this chat, a message, a block of code. */
+/** Copying: a link to this chat, a message, a block of code. Loaded when it is first needed. */
 
 import { byId } from "./dom.js";
-
-/** @param {string | Promise<string>} text */
-async function copy(text) {
-  // Safari allows the clipboard only within the click, so it is given the promise.
-  const item = new ClipboardItem({ "text/plain": Promise.resolve(text).then((value) => new Blob([value], { type: "text/plain" })) });
-  await navigator.clipboard.write([item]);
-}
 
 /** @param {Element} button @param {string} text */
 export async function copyText(button, text) {
   try {
-    await copy(text);
+    await navigator.clipboard.writeText(text);
   } catch {
-    const area = document.createElement("textarea");
-    area.value = text;
-    area.className = "visually-hidden";
-    document.body.append(area);
-    area.select();
+    // No clipboard on plain http: the old way, through a selection.
+    const field = document.createElement("textarea");
+    field.value = text;
+    button.append(field);
+    field.select();
     document.execCommand("copy");
-    area.remove();
+    field.remove();
   }
   said(button);
 }
 
-/** Makes a link and copies it; where there is no clipboard, shows it selected. @param {string} shareUrl */
+/**
+ * Makes a link and copies it; where there is no clipboard, shows it in a field, selected.
+ * @param {string} shareUrl
+ */
 export async function copyLink(shareUrl) {
   const button = byId("copy-link");
-  const text = /** @type {HTMLElement} */ (button.querySelector("span"));
   const { value: role } = /** @type {HTMLSelectElement} */ (byId("share-role"));
   const link = createLink(shareUrl, role);
+  let outcome = "Copied";
   try {
-    await copy(link);
-    text.textContent = "Copied";
+    // Safari opens the clipboard only during the click, so it gets the promise of a link.
+    const blob = link.then((url) => new Blob([url], { type: "text/plain" }));
+    await navigator.clipboard.write([new ClipboardItem({ "text/plain": blob })]);
   } catch {
+    const field = /** @type {HTMLInputElement} */ (byId("share-url"));
     try {
-      const field = /** @type {HTMLInputElement} */ (byId("share-url"));
       field.value = await link;
       byId("share-box").showPopover();
       field.select();
-      text.textContent = document.execCommand("copy") ? "Copied" : "Copy link";
+      if (!document.execCommand("copy")) outcome = "Copy it here";
     } catch {
-      text.textContent = "No link made";
+      outcome = "Not possible";
     }
   }
-  byId("announce-polite").textContent = text.textContent;
-  said(button, () => (text.textContent = "Copy link"));
+  const label = /** @type {Element} */ (button.querySelector("span"));
+  byId("announce-polite").textContent = label.textContent = outcome;
+  said(button, () => (label.textContent = "Copy link"));
 }
 
 /** @param {string} shareUrl @param {string} role @returns {Promise<string>} */
 async function createLink(shareUrl, role) {
-  const response = await fetch(shareUrl, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ role }),
-  });
+  const headers = { "Content-Type": "application/json" };
+  const response = await fetch(shareUrl, { method: "POST", headers, body: JSON.stringify({ role }) });
   if (!response.ok) throw new Error(`status ${response.status}`);
   return new URL((await response.json()).url, location.href).href;
 }
 
-/** @param {Element} button @param {() => void} [after] */
+/** Shows for a while that it worked. @param {Element} button @param {() => void} [after] */
 function said(button, after) {
   button.classList.add("said");
   setTimeout(() => {

@@ -5,66 +5,55 @@ import { byId } from "./dom.js";
 export class Composer {
   #form = /** @type {HTMLFormElement} */ (byId("composer"));
   #input = /** @type {HTMLTextAreaElement} */ (byId("composer-input"));
-  #stop = byId("stop");
-  #label = /** @type {HTMLElement} */ (this.#form.querySelector(".send-label"));
-  #draftKey;
+  #draft;
 
-  /**
-   * @param {object} options
-   * @param {string} options.chatId
-   * @param {(text: string) => void} options.send
-   * @param {() => void} options.stop
-   */
-  constructor({ chatId, send, stop }) {
-    this.#draftKey = `draft:${chatId}`;
-    const coarse = matchMedia("(pointer: coarse)");
+  /** @param {string} chatId @param {(text: string) => void} send */
+  constructor(chatId, send) {
+    this.#draft = `draft:${chatId}`;
+    const { matches: touch } = matchMedia("(pointer: coarse)");
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       const text = this.#input.value;
-      if (text.trim()) {
-        this.#write("");
-        send(text);
-      }
-      this.#input.focus();
+      this.#write("");
+      if (text.trim()) send(text);
     });
     this.#input.addEventListener("keydown", (event) => {
-      const composing = event.isComposing || event.keyCode === 229;
-      if (event.key !== "Enter" || event.shiftKey || composing || coarse.matches) return;
+      const { key, shiftKey, isComposing, keyCode } = event;
+      if (key !== "Enter" || shiftKey || isComposing || keyCode === 229 || touch) return;
       event.preventDefault();
       this.#form.requestSubmit();
     });
     this.#input.addEventListener("input", () => this.#changed());
-    this.#stop.addEventListener("click", () => {
-      stop();
-      this.#input.focus();
-    });
-    if (!coarse.matches) this.#input.focus();
-    this.#write(this.#input.value || sessionStorage.getItem(this.#draftKey) || "");
+    this.#write(this.#input.value || sessionStorage.getItem(this.#draft) || "", !touch);
   }
 
-  /** Puts text back, before what is being written. @param {string} text */
-  restore(text) {
+  /** Puts text back, before what is being written. @param {string} [text] */
+  restore(text = "") {
     this.#write([text, this.#input.value].filter(Boolean).join("\n"));
+  }
+
+  focus() {
     this.#input.focus();
   }
 
-  /** @param {boolean} running */
+  /** @param {boolean} running whether a message would have to wait */
   set running(running) {
-    this.#stop.hidden = !running;
-    this.#label.textContent = running ? "Queue" : "Send";
+    byId("stop").hidden = !running;
+    const label = /** @type {Element} */ (this.#form.querySelector(".send-label"));
+    label.textContent = running ? "Queue" : "Send";
   }
 
-  /** @param {string} text */
-  #write(text) {
+  /** @param {string} text @param {boolean} [focus] */
+  #write(text, focus = true) {
     this.#input.value = text;
     this.#changed();
+    if (focus) this.#input.focus();
   }
 
   #changed() {
-    sessionStorage.setItem(this.#draftKey, this.#input.value);
+    sessionStorage.setItem(this.#draft, this.#input.value);
     if (CSS.supports("field-sizing", "content")) return;
     this.#input.rows = 1;
-    const lines = Math.round(this.#input.scrollHeight / parseFloat(getComputedStyle(this.#input).lineHeight));
-    this.#input.rows = Math.max(1, Math.min(lines, 14));
+    this.#input.rows = Math.min(14, Math.round(this.#input.scrollHeight / parseFloat(getComputedStyle(this.#input).lineHeight)));
   }
 }

@@ -4,52 +4,53 @@ import { Activity } from "./activity.js";
 import { Autoscroll } from "./autoscroll.js";
 import { ChatClient } from "./chat-client.js";
 import { ChatView } from "./chat-view.js";
-import { copyLink, copyText } from "./clipboard.js";
 import { Composer } from "./composer.js";
 import { durableStreamConnection } from "./connection-adapters.js";
 import { ConnectionBar } from "./connection-bar.js";
 import { byId } from "./dom.js";
 import { finish } from "./message-view.js";
 
-const data = JSON.parse(byId("chat-data").textContent ?? "");
-const { urls, me, can, snapshot, offset, live } = data;
-
-const main = byId("chat");
-const scroller = byId("scroller");
+const { urls, me, can, chat, snapshot, offset } = JSON.parse(byId("chat-data").textContent ?? "");
+const page = byId("chat");
 const transcript = byId("transcript");
 const jump = byId("jump");
 
-const connection = durableStreamConnection({
-  sendUrl: urls.send,
-  readUrl: urls.read,
-  initialOffset: offset,
-  ping: live.ping * 1000,
-});
-const client = new ChatClient({ connection, snapshot, offset, me, chatId: data.chat.id, stopUrl: urls.stop });
-
-const scrolling = new Autoscroll(scroller, transcript, showJump);
+const connection = durableStreamConnection({ sendUrl: urls.send, readUrl: urls.read, initialOffset: offset });
+const client = new ChatClient({ connection, snapshot, offset, me, chatId: chat.id, stopUrl: urls.stop });
+const scrolling = new Autoscroll(byId("scroller"), transcript, showJump);
 const bar = new ConnectionBar(byId("connection"), () => client.retryNow());
-const activity = new Activity(client);
-const composer = can.chat ? new Composer({ chatId: data.chat.id, send, stop }) : undefined;
+const activity = new Activity();
+const composer = can.chat ? new Composer(chat.id, send) : undefined;
 let unseen = 0;
 
 new ChatView({ root: transcript, client, reader: { meId: me.id, canChat: can.chat }, messageUrl: urls.message, onUpdate });
 
 /** @param {number} added */
 function onUpdate(added) {
-  unseen = scrolling.pinned ? 0 : unseen + added;
-  main.dataset.offset = client.offset ?? "";
+  unseen += added;
+  page.dataset.offset = client.offset ?? "";
   activity.update(client);
-  if (composer) composer.running = client.activeRuns.length > 0;
+  if (composer) composer.running = client.sessionGenerating;
   showJump();
+  chat.title ??= nameChat();
 }
 
 function showJump() {
   if (scrolling.pinned) unseen = 0;
   jump.hidden = scrolling.pinned;
-  const words = [unseen ? `${unseen} new` : "", activity.summary].filter(Boolean).join(" · ") || "Latest";
-  const label = /** @type {HTMLElement} */ (jump.querySelector("span"));
+  const words = [unseen && `${unseen} new`, activity.summary].filter(Boolean).join(" · ") || "Latest";
+  const label = /** @type {Element} */ (jump.querySelector("span"));
   if (label.textContent !== words) label.textContent = words;
+}
+
+/** The first message names the chat, here as on the server. */
+function nameChat() {
+  const title = client.messages[0]?.parts.find(({ type }) => type === "text")?.content;
+  if (!title) return null;
+  for (const place of document.querySelectorAll(".bar-title, [aria-current] .chat-title, title")) {
+    place.textContent = (place.textContent ?? "").replace("New chat", () => title);
+  }
+  return title;
 }
 
 /** @param {string} text */
@@ -58,61 +59,55 @@ function send(text) {
   scrolling.toEnd();
 }
 
-/** The button stops what was begun last. */
-function stop() {
-  void client.stop(client.activeRuns.at(-1));
-}
-
-/** Escape stops what this person asked for. */
-function stopMine() {
-  const mine = client.messages.filter(({ metadata }) => metadata?.participantId === me.id).map(({ id }) => id);
-  const run = client.activeRuns.findLast((id) => mine.includes(client.runs[id]?.triggerId ?? ""));
-  if (run) void client.stop(run);
-}
-
-/** @type {Record<string, (button: HTMLElement, row: HTMLElement | null) => void>} */
+/** @type {Record<string, (button: HTMLButtonElement, row: DOMStringMap) => unknown>} */
 const actions = {
-  retry: (_, row) => {
-    client.retryRun(row?.dataset.runId ?? "");
-    scrolling.toEnd();
+  retry: (_, { runId = "" }) => client.retryRun(runId),
+  resend: (_, { messageId = "" }) => client.retrySend(messageId),
+  edit: (_, { messageId = "" }) => composer?.restore(client.discard(messageId)),
+  starter: ({ value }) => send(value),
+  // What was begun last; Escape stops what this person asked for.
+  stop: () => client.stop(client.activeRuns.at(-1)),
+  latest: () => scrolling.toEnd(),
+  copy: async (button, { messageId }) => {
+    const parts = client.messages.find(({ id }) => id === messageId)?.parts ?? [];
+    const text = parts.filter(({ type }) => type === "text").map(({ content }) => content);
+    const shown = button.closest("article")?.querySelector(".message-body")?.textContent ?? "";
+    return (await import("./clipboard.js")).copyText(button, text.join("\n\n") || shown);
   },
-  resend: (_, row) => client.retrySend(row?.dataset.messageId ?? ""),
-  edit: (_, row) => composer?.restore(client.discard(row?.dataset.messageId ?? "") ?? ""),
-  copy: (button, row) => {
-    const parts = client.messages.find(({ id }) => id === row?.dataset.messageId)?.parts ?? [];
-    const raw = parts.filter(({ type }) => type === "text").map(({ content }) => content).join("\n\n");
-    void copyText(button, raw || row?.querySelector(".message-body")?.textContent || "");
+  "copy-code": async (button) => {
+    const code = button.closest("figure")?.querySelector("code")?.textContent ?? "";
+    return (await import("./clipboard.js")).copyText(button, code);
   },
-  "copy-code": (button) => void copyText(button, button.closest("figure")?.querySelector("code")?.textContent ?? ""),
-  "copy-link": () => void copyLink(urls.share),
-  starter: (button) => {
-    send(/** @type {HTMLButtonElement} */ (button).value);
-    byId("composer-input").focus();
-  },
+  "copy-link": async () => (await import("./clipboard.js")).copyLink(urls.share),
 };
 
 document.addEventListener("click", (event) => {
-  const button = event.target instanceof Element ? event.target.closest("button") : null;
-  const action = actions[(button?.id === "copy-link" ? "copy-link" : button?.dataset.action) ?? ""];
-  if (!button || !action) return;
+  const target = /** @type {Element} */ (event.target);
+  target.closest(".part-text a")?.setAttribute("target", "_blank");
+  const button = target.closest("button");
+  const act = actions[button?.dataset.action ?? ""];
+  if (!button || !act) return;
   event.preventDefault();
-  action(button, button.closest("article"));
+  void act(button, button.closest("article")?.dataset ?? {});
+  if (!button.isConnected || button.hidden) composer?.focus();
 });
-document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !event.isComposing && !document.querySelector(":popover-open")) stopMine();
+document.addEventListener("keydown", ({ key, isComposing }) => {
+  if (key !== "Escape" || isComposing || document.querySelector(":popover-open")) return;
+  const mine = client.messages.filter(({ metadata }) => metadata?.participantId === me.id).map(({ id }) => id);
+  const run = client.activeRuns.findLast((id) => mine.includes(client.runs[id]?.triggerId ?? ""));
+  if (run) void client.stop(run);
 });
-jump.addEventListener("click", () => scrolling.toEnd());
 
 // htmx puts older messages above those in view.
-let above = { height: 0, top: 0 };
-document.addEventListener("htmx:beforeSwap", () => (above = { height: scroller.scrollHeight, top: scroller.scrollTop }));
+let release = () => {};
+document.addEventListener("htmx:beforeSwap", () => (release = scrolling.hold()));
 document.addEventListener("htmx:afterSwap", () => {
   finish(transcript);
-  scroller.scrollTop = above.top + scroller.scrollHeight - above.height;
+  release();
 });
 
 client.addEventListener("status", () => {
-  main.dataset.live = client.connectionStatus.state;
+  page.dataset.live = client.connectionStatus.state;
   bar.update(client.connectionStatus);
 });
 onUpdate(0);

@@ -15,7 +15,7 @@
  *   | {kind: "a", href: string, children: Inline[]} | {kind: "br"}} Inline
  */
 
-const FENCE = /^( {0,3})(`{3,}|~{3,})[ \t]*([^`]*)$/;
+const FENCE = /^ {0,3}(`{3,}|~{3,})[ \t]*([^`\s]*)[^`]*$/;
 const HEADING = /^ {0,3}(#{1,6})(?:[ \t]+(.*?)(?:[ \t]+#+)?)?[ \t]*$/;
 const RULE = /^ {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$/;
 const ITEM = /^ {0,3}([-*+]|\d{1,9}[.)])(?: {1,4}(?=\S)| |$)/;
@@ -69,7 +69,7 @@ function blockAt(lines, at) {
   };
   if (!line.trim()) return [at];
   let match = FENCE.exec(line);
-  if (match) return fenced(lines, at, match);
+  if (match) return fenced(lines, at, match[1], match[2]);
   if (RULE.test(line)) return [at, { kind: "rule" }];
   if ((match = HEADING.exec(line))) return [at, { kind: "heading", level: match[1].length, text: match[2] ?? "" }];
   if (QUOTE.test(line)) {
@@ -87,14 +87,14 @@ function blockAt(lines, at) {
   return [at, { kind: "paragraph", text }];
 }
 
-/** @param {string[]} lines @param {number} at @param {RegExpExecArray} opening @returns {[number, BlockBody]} */
-function fenced(lines, at, [, indent, fence, info]) {
-  const close = new RegExp(`^ {0,3}${fence[0]}{${fence.length},}[ \\t]*$`);
-  let text = "";
-  for (; at < lines.length && !close.test(lines[at]); at++) {
-    if (lines[at] || at < lines.length - 1) text += lines[at].replace(new RegExp(`^ {0,${indent.length}}`), "") + "\n";
-  }
-  return [at + 1, { kind: "code", lang: info.split(/\s/)[0], text }];
+/** @param {string[]} lines @param {number} at @param {string} fence @param {string} lang @returns {[number, BlockBody]} */
+function fenced(lines, at, fence, lang) {
+  const close = new RegExp(`^ {0,3}${fence}${fence[0]}*[ \\t]*$`);
+  let end = at;
+  while (end < lines.length && !close.test(lines[end])) end++;
+  const inner = lines.slice(at, end);
+  if (end === lines.length && !inner.at(-1)) inner.pop();
+  return [end + 1, { kind: "code", lang, text: inner.map((line) => line + "\n").join("") }];
 }
 
 /** @param {string[]} lines @param {number} at @param {string} marker @returns {[number, BlockBody]} */
@@ -114,8 +114,6 @@ function list(lines, at, marker) {
       continue;
     }
     if (item && indent >= width) {
-      // An empty line before text of this item, not of one nested in it, sets the list wide.
-      loose ||= blank && indent < width + 2 && !ITEM.test(line.slice(width));
       item.push(line.slice(width));
     } else if (sibling && sibling[1].at(-1) === marker.at(-1) && !RULE.test(line)) {
       loose ||= blank;
@@ -146,7 +144,9 @@ function goesOn(line) {
 
 const PLAIN = /[^\\`*_~[\]!\nh]+|h(?!ttps?:\/\/)/y;
 const BARE_LINK = /https?:\/\/[^\s<>`*[\]|"]{1,2000}(?<![.,:;!?'")])/y;
-const TARGET = /\(\s*(?:<([^<>\n]{0,2000})>|((?:[^\s()\\]|\\.|\([^\s()]{0,200}\)){0,2000}))(?:\s+"[^"]{0,500}")?\s*\)/y;
+const TARGET = /\(((?:[^\s()\\]|\\.|\([^\s()]{0,200}\)){0,2000})(?:\s+"[^"]{0,500}")?\)/y;
+const CODE = /(`+)(?!`)([^]{1,500}?)(?<!`)\1(?!`)/y;
+const OPEN_CODE = /(`+)([^`]*)$/y;
 const SPACE = /^\s?$/;
 const PUNCTUATION = /^[\p{P}\p{S}]$/u;
 const MAX_OPEN = 24;
@@ -159,8 +159,6 @@ const MAX_OPEN = 24;
 export function parseInline(source, open = false) {
   /** What has begun and not ended, outermost first. @type {{mark: string, children: Inline[]}[]} */
   const stack = [{ mark: "", children: [] }];
-  /** Lengths of backtick runs known to have no end. @type {Set<number>} */
-  const endless = new Set();
   let at = 0;
 
   /** @param {RegExp} pattern */
@@ -205,8 +203,11 @@ export function parseInline(source, open = false) {
       const next = source[at + 1] ?? "";
       at += next === "\n" ? 1 : 2;
       add(next === "\n" ? { kind: "br" } : /[!-/:-@[-`{-~]/.test(next) || (open && !next) ? next : char + next);
-    } else if (char === "`") {
-      codeSpan();
+    } else if ((match = take(CODE) ?? (open ? take(OPEN_CODE) : null))) {
+      const text = match[2].replaceAll("\n", " ").replace(/^ (.*\S.*) $/, "$1");
+      if (text) add({ kind: "code", children: [text] });
+    } else if ((match = take(/`+/y))) {
+      add(match[0]);
     } else if ((match = take(/\*+|_+|~+/y))) {
       delimiters(match[0]);
     } else if ((match = take(/!?\[/y))) {
@@ -224,22 +225,6 @@ export function parseInline(source, open = false) {
   }
   unwind(1, open);
   return stack[0].children;
-
-  function codeSpan() {
-    const ticks = take(/`+/y)?.[0] ?? "";
-    let end = endless.has(ticks.length) ? -1 : source.indexOf(ticks, at);
-    while (end >= 0 && (source[end + ticks.length] === "`" || source[end - 1] === "`")) {
-      while (source[end] === "`") end++;
-      end = source.indexOf(ticks, end);
-    }
-    if (end < 0 && !open) {
-      endless.add(ticks.length);
-      return add(ticks);
-    }
-    const text = source.slice(at, end < 0 ? undefined : end).replaceAll("\n", " ");
-    at = end < 0 ? source.length : end + ticks.length;
-    if (text) add({ kind: "code", children: [text.replace(/^ (.*\S.*) $/, "$1")] });
-  }
 
   /** @param {string} run */
   function delimiters(run) {
@@ -275,7 +260,7 @@ export function parseInline(source, open = false) {
     }
     unwind(depth + 1);
     const { children } = pop();
-    const href = target ? (target[1] ?? target[2]).replace(/\\(?=[!-/:-@[-`{-~])/g, "") : "";
+    const href = target ? target[1].replace(/\\(?=[!-/:-@[-`{-~])/g, "") : "";
     if (!target) at = source.length;
     if (/^(?:https?:\/\/|mailto:)[^\s\u0000-\u001f]+$/i.test(href)) add({ kind: "a", href, children: children.length ? children : [href] });
     else children.forEach(add);

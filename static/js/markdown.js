@@ -1,6 +1,6 @@
 /** Markdown that is still arriving, as nodes. Text becomes text nodes, never HTML. Knows no messages. */
 
-import { h, morph } from "./dom.js";
+import { copyButton, h, morph } from "./dom.js";
 import { parseBlocks, parseInline, settled } from "./markdown-parse.js";
 
 /** @typedef {import("./markdown-parse.js").Block} Block */
@@ -107,13 +107,13 @@ function blockNode(block, open, depth = 0) {
     case "list": {
       const { items, first, loose, ordered } = block;
       const nodes = items.map((item, index) => itemNode(item, loose, open && index === items.length - 1, depth));
-      return h(ordered ? "ol" : "ul", { start: ordered && first !== 1 ? String(first) : null }, ...nodes);
+      return h(ordered ? "ol" : "ul", { start: ordered && first !== 1 && String(first) }, ...nodes);
     }
     case "table": {
       const rows = block.rows.map((row, index) => {
         const cells = row.map((cell, column) => {
           const align = block.align[column];
-          return h(index ? "td" : "th", { class: align ? `align-${align}` : null }, ...inlineNodes(cell, false));
+          return h(index ? "td" : "th", { class: align !== "" && `align-${align}` }, ...inlineNodes(cell, false));
         });
         return h("tr", {}, ...cells);
       });
@@ -139,14 +139,9 @@ function itemNode(text, loose, open, depth) {
 
 /** The server's frame for code; the colours come with its rendering. @param {string} text @param {string} lang */
 function codeNode(text, lang) {
-  const language = /^[\w+#.-]{0,32}/.exec(lang)?.[0].toLowerCase();
-  const caption = h("figcaption", {}, h("span", { class: "lang" }, language ?? ""), copyButton("Copy code", "copy-code"));
-  return h("figure", { class: "code" }, caption, h("pre", {}, h("code", { class: language ? `language-${language}` : null }, text)));
-}
-
-/** A button that speaks through its label and its picture: it adds no text to what is said. @param {string} label @param {string} action */
-export function copyButton(label, action) {
-  return h("button", { class: "copy", type: "button", "data-action": action, "aria-label": label });
+  const language = (/^[\w+#.-]{1,32}/.exec(lang)?.[0] ?? "").toLowerCase();
+  const caption = h("figcaption", {}, h("span", { class: "lang" }, language), copyButton());
+  return h("figure", { class: "code" }, caption, h("pre", {}, h("code", { class: language !== "" && `language-${language}` }, text)));
 }
 
 /** @param {string} text @param {boolean} open */
@@ -158,6 +153,7 @@ function inlineNodes(text, open) {
 function inlineNode(node) {
   if (typeof node === "string") return node;
   if (node.kind === "br") return h("br");
-  const link = node.kind === "a" ? { href: node.href, rel: "noopener noreferrer nofollow ugc", target: "_blank" } : {};
-  return h(node.kind, link, ...node.children.map(inlineNode));
+  const children = node.children.map(inlineNode);
+  if (node.kind !== "a") return h(node.kind, {}, ...children);
+  return h("a", { href: node.href, rel: "noopener noreferrer nofollow ugc" }, ...children);
 }

@@ -1,12 +1,12 @@
 /**
- * One row of the transcript as nodes: the twin of `templates/partials/message.html`, the same elements with the
- * same attributes in the same order. Adopts what the server rendered, grows while text arrives, and takes over the
- * server's rendering of what is finished.
+ * One row of the transcript as nodes. Adopts what the server rendered, grows while text arrives, and takes over the
+ * server's rendering of what is finished. New rows are copies of the page's `<template id="blank">`, which comes
+ * from the same `message.html` as the server's rows.
  */
 
-import { h, morph, morphAttributes, tidy } from "./dom.js";
+import { byId, copyButton, morph, tidy } from "./dom.js";
 import { hue } from "./hue.js";
-import { MarkdownView, copyButton } from "./markdown.js";
+import { MarkdownView } from "./markdown.js";
 
 /** @typedef {import("./rows.js").Row} Row */
 /** @typedef {import("./rows.js").Part} Part */
@@ -14,7 +14,6 @@ import { MarkdownView, copyButton } from "./markdown.js";
 export class MessageView {
   /** What each part shows. @type {{shown: string, markdown?: MarkdownView}[]} */
   #parts = [];
-  grouped = false;
   /** Counts the changes, so that a rendering asked for before the last one is not believed. */
   version = 0;
 
@@ -29,25 +28,17 @@ export class MessageView {
   update(row) {
     this.version++;
     this.grouped = row.grouped;
-    const fresh = shell(row);
-    morphAttributes(this.element, fresh);
-    for (const name of ["head", "notice", "foot"]) {
-      const now = this.#child(name);
-      const next = fresh.querySelector(`:scope > .message-${name}`);
-      if (now && next) morph(now, next);
-      else if (next) this.element.insertBefore(next, this.#child("foot"));
-      else now?.remove();
-    }
-    const body = this.#child("body");
+    const body = this.#body;
+    morph(this.element, shell(row), body);
     if (!body) return false;
-    const ended = row.parts.map((part, index) => this.#update(body, part, index, isGrowing(row, index)));
+    const further = row.parts.map((part, index) => this.#update(body, part, index, isGrowing(row, index)));
     while (body.children.length > row.parts.length) body.lastElementChild?.remove();
     this.#parts.length = row.parts.length;
-    return row.state !== "streaming" || ended.includes(true);
+    return row.state !== "streaming" || further.includes(true);
   }
 
   /**
-   * Takes over the server's rendering: of the whole row, or, while it is written, of its tools.
+   * Takes over the server's rendering: of the whole row or, while it is being written, of its tools.
    * @param {HTMLElement} rendered
    * @param {Row} row
    */
@@ -65,17 +56,15 @@ export class MessageView {
     }
   }
 
-  /** @param {string} name */
-  #child(name) {
-    return this.element.querySelector(`:scope > .message-${name}`);
+  get #body() {
+    return this.element.querySelector(".message-body");
   }
 
   /** @param {Row} row */
   #adopt(row) {
-    this.grouped = row.grouped;
-    const body = this.#child("body");
+    const children = this.#body?.children;
     this.#parts = row.parts.map((part, index) => {
-      const element = body?.children[index];
+      const element = children?.[index];
       const markdown = part.kind === "text" && element ? new MarkdownView(element, part.text) : undefined;
       return { shown: signature(part, isGrowing(row, index)), markdown };
     });
@@ -86,96 +75,103 @@ export class MessageView {
    * @param {Part} part
    * @param {number} index
    * @param {boolean} growing
-   * @returns {boolean} whether this part is a tool call that got further
+   * @returns {boolean} whether this is a tool call that got further
    */
   #update(body, part, index, growing) {
     const known = this.#parts[index];
     const shown = signature(part, growing);
     if (known?.shown === shown) return false;
-    const present = body.children[index];
-    const call = part.kind === "tool" && present?.getAttribute("data-tool-call-id") === part.id;
-    let markdown = known?.markdown;
-    if (part.kind === "tool" && call) {
-      present.setAttribute("data-state", part.state);
-      morph(/** @type {Element} */ (present.querySelector(".tool-state") ?? present), toolState(part.state));
-    } else if (!markdown || part.kind !== "text") {
-      const node = partNode(part);
+    let node = body.children[index];
+    let { markdown } = known ?? {};
+    const same = node && (part.kind === "text" ? markdown : part.id === node.getAttribute("data-tool-call-id"));
+    if (!same) {
+      const fresh = copyOf(`.part-${part.kind}`);
+      if (node) node.replaceWith(fresh);
+      else body.append(fresh);
+      node = fresh;
       markdown = part.kind === "text" ? new MarkdownView(node) : undefined;
-      if (!present) body.append(node);
-      else if (markdown) present.replaceWith(node);
-      else morph(present, node);
     }
-    markdown?.update(part.text, growing);
+    if (markdown) markdown.update(part.text, growing);
+    else if (part.kind === "tool") fillTool(node, part);
+    else fill(node, "div, code", part.text);
     this.#parts[index] = { shown, markdown };
-    return call;
+    return part.kind === "tool";
   }
 }
 
 /** What the page adds to the server's rendering: the reader's own clock, and ways to copy. @param {HTMLElement} root */
 export function finish(root) {
   tidy(root);
-  for (const time of root.querySelectorAll("time")) time.textContent = clock(new Date(time.dateTime));
-  for (const row of root.matches("article") ? [root] : root.querySelectorAll("article")) {
-    const [name, time] = [".name", "time"].map((selector) => row.querySelector(selector)?.textContent);
-    row.setAttribute("aria-label", label(name, time));
+  for (const time of root.querySelectorAll("time")) {
+    const row = /** @type {Element} */ (time.closest("article"));
+    tell(row, time.dateTime);
   }
-  for (const caption of root.querySelectorAll(".code > figcaption:not(:has(button))")) caption.append(copyButton("Copy code", "copy-code"));
-  for (const link of root.querySelectorAll(".part-text a")) link.setAttribute("target", "_blank");
+  for (const caption of root.querySelectorAll(".code > figcaption:not(:has(button))")) caption.append(copyButton());
 }
 
 /** @param {Row} row @param {number} index */
 const isGrowing = (row, index) => row.state === "streaming" && index === row.parts.length - 1;
 
 /** @param {Part} part @param {boolean} growing */
-const signature = (part, growing) => (part.kind === "tool" ? part.id + part.step : (growing ? "+" : "-") + part.text);
+const signature = (part, growing) => [part.kind, part.id, part.state, part.kind === "text" && growing, part.text].join();
+
+/** @param {string} selector */
+function copyOf(selector) {
+  const { content } = /** @type {HTMLTemplateElement} */ (byId("blank"));
+  return /** @type {HTMLElement} */ (/** @type {Element} */ (content.querySelector(selector)).cloneNode(true));
+}
+
+/** @param {Element} root @param {string} selector @param {string} text */
+function fill(root, selector, text) {
+  const element = root.querySelector(selector);
+  if (element) element.textContent = text;
+}
+
+/** Only its name and state: the arguments and the result come with the server's rendering. @param {Element} node @param {Part} part */
+function fillTool(node, { id, state, text }) {
+  set(node, { "data-tool-call-id": id, "data-state": state });
+  fill(node, ".tool-name", text);
+  fill(node, ".tool-state", state === "error" ? "failed" : state ?? "");
+}
+
+/** @param {Element} element @param {Record<string, string | undefined>} attributes undefined: none */
+function set(element, attributes) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined) element.removeAttribute(name);
+    else element.setAttribute(name, value);
+  }
+}
 
 /** A row without its parts. @param {Row} row */
-function shell(row) {
-  const { id, notice, createdAt } = row;
-  const created = typeof createdAt === "number" ? new Date(createdAt) : undefined;
-  const time = created && clock(created);
-  const attributes = {
-    class: `message ${row.person ? "person" : "agent"}${row.mine ? " mine" : ""}${row.grouped ? " grouped" : ""} hue-${hue(row.speaker)}`,
-    "data-message-id": id,
-    "data-run-id": row.runId,
-    "data-state": row.state,
-    "aria-label": label(row.name, time),
-    "data-delivery": row.delivery,
-  };
-  const head = h("header", { class: "message-head" }, h("span", { class: "dot", "aria-hidden": "true" }), h("span", { class: "name" }, row.name));
-  const article = h("article", attributes, head);
-  if (id) article.append(h("div", { class: "message-body" }));
-  if (notice) {
-    const buttons = notice.actions.map(([text, action]) => h("button", { class: "text-button", type: "button", "data-action": action }, text));
-    article.append(h("div", { class: "message-notice notice", "data-kind": notice.kind }, h("span", {}, notice.text), ...buttons));
-  }
-  if (id) {
-    const foot = h("footer", { class: "message-foot" });
-    if (time) foot.append(h("time", { datetime: `${created?.toISOString().slice(0, 19)}+00:00` }, time));
-    foot.append(copyButton("Copy message", "copy"));
-    article.append(foot);
+function shell({ id, person, mine, grouped, speaker, name, runId, state, delivery, createdAt, notice }) {
+  const article = copyOf("article");
+  article.className = `message ${person ? "person" : "agent"}${mine ? " mine" : ""}${grouped ? " grouped" : ""} hue-${hue(speaker)}`;
+  set(article, { "data-message-id": id, "data-run-id": runId, "data-state": state, "aria-label": name, "data-delivery": delivery });
+  fill(article, ".name", name);
+  article.querySelector(".message-body")?.replaceChildren();
+  if (typeof createdAt === "number") tell(article, new Date(createdAt).toISOString().slice(0, 19) + "+00:00");
+  else article.querySelector("time")?.remove();
+  if (!id) for (const part of article.querySelectorAll(".message-body, .message-foot")) part.remove();
+  const place = /** @type {Element} */ (article.querySelector(".notice"));
+  if (!notice) place.remove();
+  else {
+    const { kind, text, retry } = notice;
+    const node = kind === "unsent" ? copyOf("[data-kind=unsent]") : place;
+    node.setAttribute("data-kind", kind);
+    fill(node, "span", text);
+    if (!retry) node.querySelector("[data-action=retry]")?.remove();
+    place.replaceWith(node);
   }
   return article;
 }
 
-/** @param {Part} part */
-function partNode({ kind, text, ...tool }) {
-  if (kind === "text") return h("div", { class: "part part-text", "hx-disable": "" });
-  if (kind === "thinking") return h("details", { class: "part part-thinking" }, h("summary", {}, "Thoughts"), h("div", { class: "thoughts" }, text));
-  if (kind === "data") return h("pre", { class: "part part-data data" }, h("code", {}, text));
-  const { id, state } = /** @type {{id: string, state: string}} */ (tool);
-  const line = h("summary", {}, h("span", { class: "tool-name" }, text), h("span", { class: "tool-summary" }), toolState(state));
-  return h("details", { class: "part part-tool", "data-tool-call-id": id, "data-state": state }, line);
-}
-
-/** @param {string} state */
-const toolState = (state) => h("span", { class: "tool-state" }, state === "error" ? "failed" : state);
-
-/** @param {string | null} [name] @param {string | null} [time] */
-const label = (name, time) => [name, time].filter(Boolean).join(", ");
-
-/** @param {Date} date */
-function clock(date) {
+/** Puts a time on a row, by the reader's clock. @param {Element} row @param {string} iso */
+function tell(row, iso) {
+  const date = new Date(iso);
   const today = date.toDateString() === new Date().toDateString();
-  return date.toLocaleString([], { ...(!today && { day: "numeric", month: "short" }), hour: "2-digit", minute: "2-digit" });
+  const text = date.toLocaleString([], { ...(!today && { day: "numeric", month: "short" }), hour: "2-digit", minute: "2-digit" });
+  row.setAttribute("aria-label", `${row.querySelector(".name")?.textContent}, ${text}`);
+  const time = row.querySelector("time");
+  time?.setAttribute("datetime", iso);
+  fill(row, "time", text);
 }
