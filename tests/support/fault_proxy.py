@@ -137,11 +137,10 @@ class FaultProxy:
 
     async def _shut(self) -> None:
         await self._close_listener()
-        for link in list(self._links):
-            link.reset()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:  # one may still be connecting to its server
+            self._each(_Link.reset)
+            self._flowing.set()
+            await asyncio.wait(self._tasks, timeout=0.05)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
