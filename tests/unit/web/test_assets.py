@@ -51,8 +51,8 @@ def test_the_products_own_directories_are_found() -> None:
 
 
 def test_browsers_get_scripts_without_comments_on_the_same_lines(tmp_path: Path) -> None:
-    source = '/** What it owns.\n * More. */\n\nexport const a = /** @type {string} */ (b);\n  // why\n  go("//x");\n'
+    source = '/** What it owns.\n * More. */\nlet a = /** @type {string} */ (b);\n  // why\n  go("//x");\n'
     (tmp_path / "main.js").write_text(source)
     script = Assets(tmp_path).get("main.js")
     assert script is not None
-    assert script.body.decode() == '\n\n\nexport const a = (b);\n\ngo("//x");\n'
+    assert script.body.decode() == '\n\nlet a = (b);\n\ngo("//x");\n'
