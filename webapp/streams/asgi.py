@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import replace
 from functools import partial
@@ -200,6 +201,18 @@ _BROWSER_HEADERS: Headers = (
     ("Access-Control-Allow-Origin", "*"),
     ("Access-Control-Expose-Headers", ", ".join(names.EXPOSED_HEADERS)),
 )
+
+
+def drop_stalled(listener: socket.socket, *, seconds: float) -> None:
+    """Let the kernel cut connections whose peer takes no data for ``seconds``; they inherit it from
+    ``listener``.
+
+    A Responder that gives up on a reader can only ask its server to close, and servers first flush what the
+    reader will never take. Does nothing where the system has no such option.
+    """
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is not None:
+        listener.setsockopt(socket.IPPROTO_TCP, option, int(seconds * 1000))
 
 
 async def _watch(receive: Receive) -> None:
