@@ -77,7 +77,8 @@ def test_only_line_breaks_go() -> None:
 @pytest.mark.parametrize(
     "body",
     [b"", b" ", b"NaN", b"[Infinity]", b"-Infinity", b"{", b"[1", b"[1,]", b"[,1]", b"[1 2]", b"1 2",
-     b"[1,,2]", b"[] []", b"[1]]", b"{'a':1}", b"\xff", b"\xef\xbb\xbf1", b'"\x01"', "1".encode("utf-16"), b"01"],
+     b"[1,,2]", b"[] []", b"[1]]", b"{'a':1}", b"\xff", b"\xef\xbb\xbf1", b'"\x01"', b"01",
+     "1".encode("utf-16")],
 )  # fmt: skip
 def test_bad_documents_are_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequest):
