@@ -9,24 +9,11 @@
  */
 
 import { createReducer } from "./chat-reducer.js";
-import { browserEnvironment, resolveHeaders, resolveUrl } from "./durable-stream.js";
-import { httpError } from "./http-error.js";
+import { browserEnvironment } from "./durable-stream.js";
+import { postJson } from "./http.js";
 import { persist } from "./persist.js";
 
-/** @import {Batch, ConnectionStatus, DurableConnection, Environment, Fetch, HeaderSource, Message, RunInfo} from "./types.js" */
-
-/**
- * A message on its way; one per attempt to have it answered.
- *
- * @typedef {object} Delivery
- * @property {string} runId
- * @property {Message} message
- * @property {boolean} again          the message is in the stream already; only the run is new
- * @property {Record<string, any>} [data]
- * @property {"sending" | "sent" | "failed"} state
- * @property {Error} [error]
- * @property {AbortController} controller
- */
+/** @import {Batch, ChatClientOptions, ConnectionStatus, Delivery, Message, RunInfo} from "./types.js" */
 
 /** Works on plain http too, where crypto.randomUUID does not exist. */
 export function createId() {
@@ -35,15 +22,8 @@ export function createId() {
 }
 
 export class ChatClient extends EventTarget {
-  #connection;
+  #options;
   #reducer;
-  #me;
-  #chatId;
-  #stopUrl;
-  #headers;
-  #fetch;
-  #env;
-  #ids;
   #closing = new AbortController();
   #nudges = new EventTarget();
   #caughtUp = false;
@@ -59,44 +39,19 @@ export class ChatClient extends EventTarget {
   /** @type {ConnectionStatus} */
   #connectionStatus;
 
-  /**
-   * @param {object} options
-   * @param {DurableConnection} options.connection
-   * @param {any} [options.snapshot]   of the reducer, as the page carries it
-   * @param {{id: string, name: string}} options.me
-   * @param {string} options.chatId
-   * @param {string} options.stopUrl
-   * @param {string} [options.offset]  of the snapshot, until the connection knows better
-   * @param {HeaderSource} [options.headers]
-   * @param {Fetch} [options.fetchClient]
-   * @param {Environment} [options.env]
-   * @param {() => string} [options.ids]
-   */
-  constructor({
-    connection,
-    snapshot,
-    me,
-    chatId,
-    stopUrl,
-    offset,
-    headers,
-    fetchClient = (input, init) => fetch(input, init),
-    env = browserEnvironment(),
-    ids = createId,
-  }) {
+  /** @param {ChatClientOptions} options */
+  constructor(options) {
     super();
-    this.#connection = connection;
-    this.#reducer = createReducer(snapshot);
-    this.#me = me;
-    this.#chatId = chatId;
-    this.#stopUrl = stopUrl;
-    this.#headers = headers;
-    this.#fetch = fetchClient;
-    this.#env = env;
-    this.#ids = ids;
-    this.#connectionStatus = { state: "connecting", since: env.now() };
+    this.#options = {
+      fetchClient: /** @type {typeof fetch} */ ((input, init) => fetch(input, init)),
+      env: browserEnvironment(),
+      ids: createId,
+      ...options,
+    };
+    this.#reducer = createReducer(options.snapshot);
+    this.#connectionStatus = { state: "connecting", since: this.#options.env.now() };
     /** The offset up to which `messages` tells the stream. @type {string | undefined} */
-    this.offset = connection.offset ?? offset;
+    this.offset = options.connection.offset ?? options.offset;
   }
 
   /** The stream's messages in order, then those still on their way (`metadata.delivery`). @returns {Message[]} */
@@ -138,7 +93,7 @@ export class ChatClient extends EventTarget {
 
   /** Follows the session until close(). */
   start() {
-    const forget = this.#connection.onStatus((status) => this.#connected(status));
+    const forget = this.#options.connection.onStatus((status) => this.#connected(status));
     this.#closing.signal.addEventListener("abort", forget);
     this.#follow();
   }
@@ -150,7 +105,7 @@ export class ChatClient extends EventTarget {
 
   /** Ends the wait for the next attempt. */
   retryNow() {
-    this.#connection.retryNow();
+    this.#options.connection.retryNow();
     this.#nudges.dispatchEvent(new Event("nudge"));
   }
 
@@ -160,23 +115,23 @@ export class ChatClient extends EventTarget {
    * @param {string} text @param {Record<string, any>} [data] for the agent @returns {string} the message's id
    */
   sendMessage(text, data) {
-    const id = this.#ids();
+    const { ids, me, env } = this.#options;
     const message = {
-      id,
+      id: ids(),
       role: "user",
-      name: this.#me.name,
+      name: me.name,
       parts: [{ type: "text", content: text }],
-      metadata: { participantId: this.#me.id, createdAt: this.#env.now() },
+      metadata: { participantId: me.id, createdAt: env.now() },
     };
-    this.#post({ runId: this.#ids(), message, again: false, data, state: "sending", controller: new AbortController() });
-    return id;
+    this.#post({ runId: ids(), message, again: false, data });
+    return message.id;
   }
 
   /** Sends a failed message again, as the same message. @param {string} messageId */
   retrySend(messageId) {
     const delivery = this.#deliveryOf(messageId);
     if (delivery?.state !== "failed") return;
-    this.#post({ ...delivery, state: "sending", error: undefined, controller: new AbortController() });
+    this.#post(delivery);
   }
 
   /** Forgets a message that could not be sent. Its text is returned. @param {string} messageId */
@@ -200,8 +155,8 @@ export class ChatClient extends EventTarget {
     const { triggerId } = this.runs[runId] ?? {};
     const message = this.messages.find(({ id }) => id === triggerId);
     if (!message) return undefined;
-    const next = this.#ids();
-    this.#post({ runId: next, message, again: true, state: "sending", controller: new AbortController() });
+    const next = this.#options.ids();
+    this.#post({ runId: next, message, again: true });
     return next;
   }
 
@@ -213,11 +168,8 @@ export class ChatClient extends EventTarget {
   async stop(runId) {
     try {
       const reply = await this.#persist(async (signal) => {
-        const headers = await resolveHeaders(this.#headers);
-        headers.set("Content-Type", "application/json");
-        const body = JSON.stringify({ id: this.#chatId, runId });
-        const response = await this.#fetch(resolveUrl(this.#stopUrl).href, { method: "POST", headers, body, signal });
-        if (!response.ok) throw await httpError(response);
+        const { stopUrl, chatId, headers, fetchClient } = this.#options;
+        const response = await postJson(stopUrl, { id: chatId, runId }, { headers, fetchClient, signal });
         return response.json();
       }, this.#closing.signal);
       return reply?.stopped === true;
@@ -228,7 +180,7 @@ export class ChatClient extends EventTarget {
   }
 
   async #follow() {
-    for await (const batch of this.#connection.subscribeBatches(this.#closing.signal)) this.#apply(batch);
+    for await (const batch of this.#options.connection.subscribeBatches(this.#closing.signal)) this.#apply(batch);
   }
 
   /** @param {Batch} batch */
@@ -259,30 +211,31 @@ export class ChatClient extends EventTarget {
     if (event.type === "RUN_ERROR") this.#error = new Error(String(event.message ?? "The run failed."));
   }
 
-  /** @param {Delivery} delivery */
-  #post(delivery) {
-    const { id, role, parts } = delivery.message;
-    const { runId, data, controller } = delivery;
+  /** @param {Pick<Delivery, "runId" | "message" | "again" | "data">} wanted */
+  #post({ runId, message, again, data }) {
+    const { id, role, parts } = message;
+    const controller = new AbortController();
+    /** @type {Delivery} */
+    const delivery = { runId, message, again, data, controller, state: "sending" };
     this.#error = undefined;
     this.#deliveries.set(runId, delivery);
     this.#asked.set(runId, "submitted");
     this.#outgoing = this.#outgoing.then(async () => {
       try {
         await this.#persist(
-          (signal) => this.#connection.send([{ id, role, parts }], data, signal, { runId }),
+          (signal) => this.#options.connection.send([{ id, role, parts }], data, signal, { runId }),
           controller.signal,
           () => this.#deliveries.get(runId) !== delivery,
         );
         delivery.state = "sent";
-        if (delivery.again) this.#settle(delivery);
       } catch (error) {
         if (controller.signal.aborted) return;
         delivery.state = "failed";
         delivery.error = this.#error = asError(error);
         this.#asked.delete(runId);
-        if (delivery.again) this.#settle(delivery);
         this.#emit("error", { error, messageId: id, runId });
       }
+      if (again) this.#settle(delivery);
       this.#changed([id]);
     });
     this.#changed([id]);
@@ -294,7 +247,7 @@ export class ChatClient extends EventTarget {
    */
   #persist(request, signal, settled) {
     return persist(request, {
-      env: this.#env,
+      env: this.#options.env,
       signal,
       settled,
       nudges: this.#nudges,

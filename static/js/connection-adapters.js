@@ -4,25 +4,16 @@
  */
 
 import { createReducer } from "./chat-reducer.js";
-import { followStream, resolveHeaders, resolveUrl } from "./durable-stream.js";
-import { httpError } from "./http-error.js";
+import { followStream } from "./durable-stream.js";
+import { postJson } from "./http.js";
 
-/** @import {Batch, Chunk, ConnectionStatus, DurableConnection, Environment, Fetch, HeaderSource} from "./types.js" */
+/** @import {Batch, Chunk, ConnectionStatus, DurableConnection, DurableConnectionOptions} from "./types.js" */
 
 /**
  * A connection to a durable session: reads its stream from an offset, posts messages to its endpoint.
  * It remembers the offset, so that a later subscribe() goes on where the last one stopped.
  *
- * @param {object} options
- * @param {string} options.sendUrl
- * @param {string} [options.readUrl]           the same as sendUrl unless given
- * @param {string} [options.initialOffset]     of the snapshot the page was rendered from
- * @param {boolean} [options.emitSnapshotOnSubscribe]   without an initial offset: fold all that is there
- *   into one MESSAGES_SNAPSHOT, in place of its chunks (default true)
- * @param {HeaderSource} [options.headers]     asked for at every request
- * @param {Fetch} [options.fetchClient]        for reads and writes
- * @param {number} [options.ping]              ms between two pings of the server
- * @param {Environment} [options.env]
+ * @param {DurableConnectionOptions} options
  * @returns {DurableConnection}
  */
 export function durableStreamConnection({
@@ -93,23 +84,15 @@ export function durableStreamConnection({
     subscribeBatches,
 
     async send(messages, data, signal, run) {
-      const all = await resolveHeaders(headers);
-      for (const [name, value] of Object.entries(run?.headers ?? {})) all.set(name, value);
-      all.set("Content-Type", "application/json");
-      const response = await fetchClient(resolveUrl(sendUrl).href, {
-        method: "POST",
-        headers: all,
-        body: JSON.stringify({
-          messages,
-          data,
-          runId: run?.runId,
-          parentRunId: run?.parentRunId,
-          resume: run?.resume,
-          tools: run?.clientTools?.length ? run.clientTools : undefined,
-        }),
-        signal,
-      });
-      if (!response.ok) throw await httpError(response);
+      const body = {
+        messages,
+        data,
+        runId: run?.runId,
+        parentRunId: run?.parentRunId,
+        resume: run?.resume,
+        tools: run?.clientTools?.length ? run.clientTools : undefined,
+      };
+      await postJson(sendUrl, body, { headers, extraHeaders: run?.headers, fetchClient, signal });
     },
 
     get offset() {

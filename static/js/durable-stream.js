@@ -3,7 +3,7 @@
  * Owns requests, timers and wake-ups; stream-state.js decides what they mean.
  */
 
-import { httpError } from "./http-error.js";
+import { httpError, resolveHeaders, resolveUrl } from "./http.js";
 import { createSseParser } from "./sse-parser.js";
 import {
   advance,
@@ -15,9 +15,8 @@ import {
   plan,
 } from "./stream-state.js";
 
-/** @import {Batch, ConnectionStatus, Environment, Fetch, HeaderSource} from "./types.js" */
-/** @import {Page, Plan, StreamEvent, StreamState} from "./stream-state.js" */
-/** @typedef {"stopped" | "silent" | "stalled" | "woken" | "doubted"} Reason   why we let go of a request */
+/** @import {Batch, ConnectionStatus, Environment, FollowOptions, Page, Plan, StreamEvent, StreamState} from "./types.js" */
+/** @typedef {"stopped" | "silent" | "failed" | "dropped"} Reason   why we let go of a request */
 
 const WATCH_EVERY = 1_000;
 const WAKE_EVENTS = ["online", "offline", "pageshow", "visibilitychange", "retry"];
@@ -32,28 +31,11 @@ export const browserEnvironment = () => ({
   events: globalThis.window,
 });
 
-/** @param {HeaderSource} [source] static, a function, or an async function @returns {Promise<Headers>} */
-export async function resolveHeaders(source) {
-  return new Headers(typeof source === "function" ? await source() : source);
-}
-
-/** Relative addresses belong to the page. @param {string | URL} url */
-export const resolveUrl = (url) => new URL(url, globalThis.document?.baseURI);
-
 /**
  * Yields batches from `offset` on. Ends when the stream is closed or gone (see onStatus) or `signal` is
  * aborted; never throws because of the network.
  *
- * @param {object} options
- * @param {string | URL} options.url
- * @param {string} [options.offset]      the beginning unless given
- * @param {HeaderSource} [options.headers]
- * @param {Fetch} [options.fetchClient]
- * @param {AbortSignal} [options.signal]
- * @param {(status: ConnectionStatus) => void} [options.onStatus]
- * @param {EventTarget} [options.nudges]   "retry" on it means: try now
- * @param {number} [options.ping]        ms between two pings of the server
- * @param {Environment} [options.env]
+ * @param {FollowOptions} options
  * @returns {AsyncGenerator<Batch, void, void>}
  */
 export async function* followStream({
@@ -70,8 +52,13 @@ export async function* followStream({
   let state = initialState(offset);
   const report = createReporter(env, onStatus);
 
-  /** Lets go of the pause or the request under way. @type {(reason: Reason) => void} */
-  let letGo = () => {};
+  /** Lets go of the pause or the request under way; in doubt only of one that is too quiet. */
+  let letGo = (/** @type {Reason} */ _reason, _doubt = false) => {};
+  /** @param {Event} event */
+  const wake = (event) => {
+    const glance = event.type === "pageshow" && !(/** @type {PageTransitionEvent} */ (event).persisted);
+    letGo("dropped", glance || event.type === "visibilitychange");
+  };
   const stop = () => {
     letGo("stopped");
     signal?.removeEventListener("abort", stop);
@@ -79,12 +66,6 @@ export async function* followStream({
       env.events?.removeEventListener(type, wake);
       nudges?.removeEventListener(type, wake);
     }
-  };
-  /** @param {Event} event */
-  const wake = (event) => {
-    const { type } = event;
-    const sure = type === "pageshow" ? /** @type {PageTransitionEvent} */ (event).persisted : type !== "visibilitychange";
-    letGo(sure ? "woken" : "doubted");
   };
   signal?.addEventListener("abort", stop);
   for (const type of WAKE_EVENTS) {
@@ -104,35 +85,34 @@ export async function* followStream({
 
   /** One request and its reply, as events. @param {Plan} asked @returns {AsyncGenerator<StreamEvent, void, void>} */
   async function* exchange({ query }) {
-    const startedAt = env.now();
     const { phase } = state;
     const controller = new AbortController();
-    /** @type {Reason | undefined} */
-    let reason;
-    /** @type {number | undefined} */
-    let openedAt;
+    const startedAt = env.now();
     let heardAt = startedAt;
     const heard = () => (heardAt = env.now());
+    /** @type {number | undefined} */
+    let openedAt;
+    /** @type {Reason | undefined} */
+    let reason;
 
-    letGo = (why) => {
-      const quiet = env.now() - heardAt;
-      if (why === "doubted" && quiet < (phase === "sse" ? 1.2 * ping : 5_000)) return;
+    letGo = (why, doubt) => {
+      if (doubt && env.now() - heardAt < (phase === "sse" ? 1.2 * ping : 5_000)) return;
       reason ??= why;
       env.clearTimeout(timer);
       controller.abort();
     };
     // Looks at the clock rather than trusting one long timer: timers stop while a machine sleeps.
     const watch = () => {
+      timer = env.setTimeout(watch, WATCH_EVERY);
       const now = env.now();
-      if (phase === "sse" && state.controls === 0 && now - startedAt >= CONTROL_DEADLINE) letGo("silent");
-      else if (now - heardAt >= patience(state, ping)) letGo("stalled");
-      else timer = env.setTimeout(watch, WATCH_EVERY);
+      if (phase === "sse" && !state.controls && now - startedAt >= CONTROL_DEADLINE) letGo("silent");
+      if (now - heardAt >= patience(state, ping)) letGo("failed");
     };
     let timer = env.setTimeout(watch, WATCH_EVERY);
 
     try {
       const target = resolveUrl(url);
-      for (const [name, value] of Object.entries(query)) target.searchParams.set(name, value);
+      for (const name in query) target.searchParams.set(name, query[name]);
       const response = await fetchClient(target.href, {
         headers: await resolveHeaders(headers),
         cache: "no-store",
@@ -153,20 +133,15 @@ export async function* followStream({
         for await (const bytes of chunks(response, heard)) {
           for (const { type, data } of parse(bytes)) {
             if (type === "data") yield { type, items: readItems(data) };
-            else if (type === "control") yield { type, at: env.now(), ...readControl(data) };
+            if (type === "control") yield { type, at: env.now(), ...readControl(data) };
           }
         }
         yield { type: "ended", at: env.now(), lived: env.now() - openedAt };
       }
     } catch {
       const at = env.now();
-      const lived = openedAt === undefined ? undefined : at - openedAt;
-      if (reason === "silent") yield { type: "silent", at };
-      else if (reason === "woken" || reason === "doubted") yield { type: "dropped", at };
-      else if (reason === "stalled" && phase === "sse") {
-        report.trouble();
-        yield { type: "dropped", at };
-      } else if (reason !== "stopped") yield { type: "failed", at, lived };
+      const lived = openedAt && at - openedAt;
+      if (reason !== "stopped") yield { type: reason ?? "failed", at, lived };
     } finally {
       env.clearTimeout(timer);
       letGo = () => {};
@@ -178,16 +153,16 @@ export async function* followStream({
     while (!signal?.aborted && !isOver(state)) {
       const next = plan(state, env.now(), env.random);
       if (next.at > env.now()) {
-        report.waiting(next.at);
+        report.attempt(state, next.at);
         if (!(await pause(next.at))) {
           state = advance(state, { type: "dropped", at: env.now() });
           continue;
         }
       }
+      report.attempt(state);
       state = advance(state, { type: "asked", at: env.now(), plan: next });
       for await (const event of exchange(next)) {
         state = advance(state, event);
-        if (event.type === "failed") report.trouble();
         report.state(state);
         if (state.batch) yield state.batch;
         if (signal?.aborted || isOver(state)) break;
@@ -199,41 +174,42 @@ export async function* followStream({
 }
 
 /**
- * Turns what happens into connection statuses: silent while all is well, one `since` per trouble.
+ * Tells the connection's status when it changes. One trouble has one `since`, however often it is tried.
  *
  * @param {Environment} env @param {(status: ConnectionStatus) => void} onStatus
  */
 function createReporter(env, onStatus) {
-  /** @type {ConnectionStatus} */
-  let status = { state: "connecting", since: env.now() };
+  /** @type {number | undefined} */
+  let troubleSince;
   let missed = 0;
-  const inTrouble = () => status.state === "reconnecting" || status.state === "offline";
+  /** @type {Omit<ConnectionStatus, "since"> | undefined} */
+  let told;
 
-  /** @param {Omit<ConnectionStatus, "since">} next @param {number} [since] */
-  const set = (next, since = env.now()) => {
-    status = { ...next, since };
-    onStatus(status);
+  /** @param {Omit<ConnectionStatus, "since">} status */
+  const tell = (status) => {
+    if (status.state === told?.state && status.retryAt === told.retryAt) return;
+    told = status;
+    onStatus({ ...status, since: troubleSince ?? env.now() });
   };
-  set(status);
+  tell({ state: "connecting" });
 
   return {
-    trouble() {
-      const began = inTrouble() ? status.since : env.now();
-      if (!inTrouble()) missed = 0;
-      set({ state: env.online() ? "reconnecting" : "offline" }, began);
-    },
-    /** @param {number} retryAt */
-    waiting(retryAt) {
-      if (inTrouble()) set({ state: status.state, retryAt }, status.since);
+    /** @param {StreamState} state @param {number} [retryAt] */
+    attempt({ resting }, retryAt) {
+      if (resting) troubleSince ??= env.now();
+      if (troubleSince !== undefined) tell({ state: env.online() ? "reconnecting" : "offline", retryAt });
     },
     /** @param {StreamState} state */
     state(state) {
-      missed += state.batch?.items.length ?? 0;
-      if (state.phase === "gone") set({ state: "gone", ...state.refusal });
-      else if (state.phase === "closed") set({ state: "closed" });
-      else if (isLive(state) && status.state !== "live") {
-        set(inTrouble() ? { state: "live", caughtUp: missed } : { state: "live" });
-      }
+      const { phase, refusal, batch } = state;
+      if (troubleSince !== undefined) missed += batch?.items.length ?? 0;
+      if (phase === "gone") tell({ state: "gone", ...refusal });
+      if (phase === "closed") tell({ state: "closed" });
+      if (!isLive(state)) return;
+      const caughtUp = troubleSince === undefined ? undefined : missed;
+      troubleSince = undefined;
+      missed = 0;
+      tell({ state: "live", caughtUp });
     },
   };
 }

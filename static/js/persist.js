@@ -1,7 +1,9 @@
 /** Repeats an idempotent request until it is answered: the request, not its reply, is what must not be lost. */
 
 import { backoff } from "./backoff.js";
-import { HttpError } from "./http-error.js";
+import { HttpError } from "./http.js";
+
+/** @import {PersistOptions} from "./types.js" */
 
 const ANSWER_WITHIN = 15_000;
 const STRIKES = 5;
@@ -12,12 +14,7 @@ const STRIKES = 5;
  *
  * @template T
  * @param {(signal: AbortSignal) => Promise<T>} request
- * @param {object} options
- * @param {import("./types.js").Environment} options.env
- * @param {AbortSignal} options.signal
- * @param {EventTarget} options.nudges        "nudge" on it ends a pause, save one the server asked for
- * @param {() => boolean} options.connected   whether a failure here is this request's own
- * @param {() => boolean} [options.settled]   whether the answer has come another way
+ * @param {PersistOptions} options
  * @returns {Promise<T | undefined>}          undefined if settled
  */
 export async function persist(request, { env, signal, nudges, connected, settled = () => false }) {
@@ -44,7 +41,7 @@ export async function persist(request, { env, signal, nudges, connected, settled
   return undefined;
 }
 
-/** @param {number} ms @param {{env: import("./types.js").Environment, signal: AbortSignal, nudges?: EventTarget}} ends */
+/** @param {number} ms @param {Pick<PersistOptions, "env" | "signal"> & Partial<PersistOptions>} ends */
 function pause(ms, { env, signal, nudges }) {
   return /** @type {Promise<void>} */ (
     new Promise((resolve) => {

@@ -8,48 +8,12 @@
  * Three rules carry it: events count only once the control event (or the page) that names the next
  * offset is there; an offset never goes back, so a batch that comes twice counts once; and after any
  * failure the next request is a plain read, which tells at once whether the server is there.
- *
- * @typedef {"catch-up" | "sse" | "long-poll" | "closed" | "gone"} Phase
- *
- * @typedef {object} StreamState
- * @property {Phase} phase
- * @property {string} offset            the last committed one
- * @property {string} [cursor]          echoed to the server
- * @property {boolean} upToDate
- * @property {any[]} pending            SSE data whose control event has not arrived
- * @property {number} controls          control events of this SSE response
- * @property {boolean} drained          its last word was a control event alone: the server let go of us
- * @property {number} failures          in a row
- * @property {boolean} resting          the last thing that happened was a failure
- * @property {number} shortLives        SSE responses in a row that ended under a second
- * @property {number} sseAfter          no SSE before (ms since the epoch)
- * @property {number} notBefore         no request before: the server's Retry-After
- * @property {string} askedKey          the last request,
- * @property {number} askedAt           when it began,
- * @property {number} repeats           and how often it was answered at once and had to be asked again
- * @property {import("./types.js").Batch} [batch]   what the last event committed
- * @property {{status: number, code?: string, error?: string}} [refusal]
- *
- * @typedef {{items: any[], offset?: string, cursor?: string, upToDate: boolean, closed: boolean}} Page
- * @typedef {{key: string, at: number, repeats: number, query: Record<string, string>}} Plan
- *
- * What can happen: a request went out ("asked"); a whole reply came ("page"); SSE brought "data" and
- * "control", brought no control event in time ("silent") or "ended", having lived so many ms since its
- * headers; there was no reply, an error or a cut ("failed", with Retry-After as floor); we let go of a
- * connection that may be dead ("dropped"); the server will not have us ("refused").
- *
- * @typedef {{type: "asked", at: number, plan: Plan}
- *   | {type: "page", at: number} & Page
- *   | {type: "data", items: any[]}
- *   | {type: "control", at: number} & Omit<Page, "items">
- *   | {type: "silent", at: number}
- *   | {type: "ended", at: number, lived: number}
- *   | {type: "failed", at: number, floor?: number, lived?: number}
- *   | {type: "dropped", at: number}
- *   | {type: "refused", status: number, code?: string, error?: string}} StreamEvent
  */
 
 import { backoff } from "./backoff.js";
+
+/** @import {Page, Phase, Plan, StreamEvent, StreamState} from "./types.js" */
+/** @template {StreamEvent["type"]} T @typedef {import("./types.js").Move<T>} Move */
 
 export const BEGINNING = "-1";
 export const CONTROL_DEADLINE = 3_000;
@@ -154,8 +118,6 @@ function countLife(state, at, lived) {
   const shortLives = short ? state.shortLives + 1 : 0;
   return shortLives < SHORT_LIVES ? { ...state, shortLives } : withoutSse(state, at);
 }
-
-/** @template {StreamEvent["type"]} T @typedef {(state: StreamState, event: Extract<StreamEvent, {type: T}>) => StreamState} Move */
 
 /** @type {Move<"asked">} */
 const asked = (state, { at, plan: { key, repeats } }) => ({

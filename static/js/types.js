@@ -1,6 +1,9 @@
 /**
- * The shapes the browser modules pass to each other. Types only: no page ever loads this file.
- *
+ * The shapes the browser modules pass to each other. Types only: no page ever loads this file, so they may be
+ * told at length here.
+ */
+
+/**
  * @typedef {Record<string, any>} Chunk   one AG-UI event
  *
  * @typedef {object} Batch                events that count together
@@ -69,6 +72,107 @@
  * @property {string} [code]
  * @property {string} [error]
  * @property {{participantId: string, name: string}} [stoppedBy]
+ */
+
+/**
+ * What a reader of one stream knows (stream-state.js).
+ *
+ * @typedef {"catch-up" | "sse" | "long-poll" | "closed" | "gone"} Phase
+ *
+ * @typedef {object} StreamState
+ * @property {Phase} phase
+ * @property {string} offset            the last committed one
+ * @property {string} [cursor]          echoed to the server
+ * @property {boolean} upToDate
+ * @property {any[]} pending            SSE data whose control event has not arrived
+ * @property {number} controls          control events of this SSE response
+ * @property {boolean} drained          its last word was a control event alone: the server let go of us
+ * @property {number} failures          in a row
+ * @property {boolean} resting          the last thing that happened was a failure
+ * @property {number} shortLives        SSE responses in a row that ended under a second
+ * @property {number} sseAfter          no SSE before (ms since the epoch)
+ * @property {number} notBefore         no request before: the server's Retry-After
+ * @property {string} askedKey          the last request,
+ * @property {number} askedAt           when it began,
+ * @property {number} repeats           and how often it was answered at once and had to be asked again
+ * @property {Batch} [batch]            what the last event committed
+ * @property {{status: number, code?: string, error?: string}} [refusal]
+ *
+ * @typedef {{items: any[], offset?: string, cursor?: string, upToDate: boolean, closed: boolean}} Page
+ * @typedef {{key: string, at: number, repeats: number, query: Record<string, string>}} Plan
+ *
+ * What can happen: a request went out ("asked"); a whole reply came ("page"); SSE brought "data" and
+ * "control", brought no control event in time ("silent") or "ended", having lived so many ms since its
+ * headers; there was no reply, an error or a cut ("failed", with Retry-After as floor); we let go of a
+ * connection that may be dead ("dropped"); the server will not have us ("refused").
+ *
+ * @typedef {{type: "asked", at: number, plan: Plan}
+ *   | {type: "page", at: number} & Page
+ *   | {type: "data", items: any[]}
+ *   | {type: "control", at: number} & Omit<Page, "items">
+ *   | {type: "silent", at: number}
+ *   | {type: "ended", at: number, lived: number}
+ *   | {type: "failed", at: number, floor?: number, lived?: number}
+ *   | {type: "dropped", at: number}
+ *   | {type: "refused", status: number, code?: string, error?: string}} StreamEvent
+ */
+
+/** @template {StreamEvent["type"]} T @typedef {(state: StreamState, event: Extract<StreamEvent, {type: T}>) => StreamState} Move */
+
+/**
+ * @typedef {object} FollowOptions
+ * @property {string | URL} url
+ * @property {string} [offset]           the beginning unless given
+ * @property {HeaderSource} [headers]
+ * @property {Fetch} [fetchClient]
+ * @property {AbortSignal} [signal]
+ * @property {(status: ConnectionStatus) => void} [onStatus]
+ * @property {EventTarget} [nudges]      "retry" on it means: try now
+ * @property {number} [ping]             ms between two pings of the server
+ * @property {Environment} [env]
+ *
+ * @typedef {object} DurableConnectionOptions
+ * @property {string} sendUrl
+ * @property {string} [readUrl]          the same as sendUrl unless given
+ * @property {string} [initialOffset]    of the snapshot the page was rendered from
+ * @property {boolean} [emitSnapshotOnSubscribe]   without an initial offset: fold all that is there into one
+ *   MESSAGES_SNAPSHOT, in place of its chunks (default true)
+ * @property {HeaderSource} [headers]    asked for at every request
+ * @property {Fetch} [fetchClient]       for reads and writes
+ * @property {number} [ping]             ms between two pings of the server
+ * @property {Environment} [env]
+ *
+ * @typedef {object} PersistOptions
+ * @property {Environment} env
+ * @property {AbortSignal} signal
+ * @property {EventTarget} nudges        "nudge" on it ends a pause, save one the server asked for
+ * @property {() => boolean} connected   whether a failure now is this request's own
+ * @property {() => boolean} [settled]   whether the answer has come another way
+ */
+
+/**
+ * A message on its way; one per attempt to have it answered (chat-client.js).
+ *
+ * @typedef {object} Delivery
+ * @property {string} runId
+ * @property {Message} message
+ * @property {boolean} again             the message is in the stream already; only the run is new
+ * @property {Record<string, any>} [data]
+ * @property {"sending" | "sent" | "failed"} state
+ * @property {Error} [error]
+ * @property {AbortController} controller
+ *
+ * @typedef {object} ChatClientOptions
+ * @property {DurableConnection} connection
+ * @property {any} [snapshot]            of the reducer, as the page carries it
+ * @property {{id: string, name: string}} me
+ * @property {string} chatId
+ * @property {string} stopUrl
+ * @property {string} [offset]           of the snapshot, until the connection knows better
+ * @property {HeaderSource} [headers]
+ * @property {Fetch} [fetchClient]
+ * @property {Environment} [env]
+ * @property {() => string} [ids]
  */
 
 export {};

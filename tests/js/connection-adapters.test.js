@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { durableStreamConnection } from "../../static/js/connection-adapters.js";
-import { HttpError } from "../../static/js/http-error.js";
+import { HttpError } from "../../static/js/http.js";
 import { createStreamServer, offsetOf } from "./support/stream-server.js";
 import { createWorld } from "./support/world.js";
 

@@ -26,7 +26,7 @@ const connection = durableStreamConnection({
   },
 });
 const follow = connection.subscribeBatches;
-connection.subscribeBatches = async function* (signal) {
+connection.subscribeBatches = async function* (/** @type {AbortSignal | undefined} */ signal) {
   for await (const batch of follow(signal)) {
     items.push(...batch.items);
     yield batch;

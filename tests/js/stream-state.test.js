@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { advance, initialState, isLive, patience, plan, SSE_BLOCKED_FOR, TRANSITIONS } from "../../static/js/stream-state.js";
 
-/** @import {StreamEvent, StreamState} from "../../static/js/stream-state.js" */
+/** @import {StreamEvent, StreamState} from "../../static/js/types.js" */
 
 const AT = 1_000_000;
 const page = { items: ["x"], offset: "5", cursor: "c1", upToDate: true, closed: false };
