@@ -69,35 +69,31 @@ def streams_command(host: str | None, port: int | None, data_dir: Path | None) -
 
 
 async def _serve(settings: Settings) -> None:
-    listen = bind(settings.server.host, settings.server.port)
     names = lan_addresses() if settings.server.host in EVERYWHERE else (settings.server.host,)
     server = replace(settings.server, allowed_hosts=(*settings.server.allowed_hosts, *names))
-    app = create_app(replace(settings, server=server), agents=load_agents(settings))
-    await serve(
-        app,
-        listen=listen,
-        lifespan=app.lifespan(),
-        on_ready=lambda: _print_addresses("Durable Chat", listen, names),
-        on_signal=app.state["drain"].set,
-        grace=server.shutdown_grace,
-        concurrency=server.concurrency,
-        forwarded_allow_ips=server.forwarded_allow_ips,
-    )
+    with bind(server.host, server.port) as listen:
+        app = create_app(replace(settings, server=server), agents=load_agents(settings))
+        await serve(
+            app,
+            listen=listen,
+            lifespan=app.lifespan(),
+            on_ready=lambda: _print_addresses("Durable Chat", listen, names),
+            on_signal=app.state["drain"].set,
+            settings=server,
+        )
 
 
 async def _streams(settings: Settings) -> None:
-    listen = bind(settings.server.host, settings.server.port)
-    app = StandaloneStreams(settings)
-    await serve(
-        app,
-        listen=listen,
-        lifespan=app.lifespan(),
-        on_ready=lambda: _print_addresses("Durable Streams", listen, ()),
-        on_signal=app.drain.set,
-        grace=settings.server.shutdown_grace,
-        concurrency=settings.server.concurrency,
-        forwarded_allow_ips=settings.server.forwarded_allow_ips,
-    )
+    with bind(settings.server.host, settings.server.port) as listen:
+        app = StandaloneStreams(settings)
+        await serve(
+            app,
+            listen=listen,
+            lifespan=app.lifespan(),
+            on_ready=lambda: _print_addresses("Durable Streams", listen, ()),
+            on_signal=app.drain.set,
+            settings=settings.server,
+        )
 
 
 def load_agents(settings: Settings) -> dict[str, Agent]:
@@ -133,10 +129,20 @@ def _run(main_coroutine: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
         with asyncio.Runner(loop_factory=_event_loop()) as runner:
             runner.run(main_coroutine())
-    except START_ERRORS as error:
-        _fail(str(error))
-    except OSError as error:
-        _fail(f"{error.filename or 'The data directory'}: {error.strerror or error}")
+    except Exception as error:
+        cause = _innermost(error)
+        if isinstance(cause, START_ERRORS):
+            _fail(str(cause))
+        if isinstance(cause, OSError) and cause.filename:
+            _fail(f"{cause.filename}: {cause.strerror}")
+        raise
+
+
+def _innermost(error: Exception) -> Exception:
+    """What went wrong in a lifespan: Litestar runs it in a task group, which wraps it."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def _event_loop() -> Callable[[], asyncio.AbstractEventLoop]:

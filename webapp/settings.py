@@ -123,6 +123,12 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _database_url(value: str) -> str:
+    if not value.startswith(("sqlite:///", "postgresql://", "postgresql+asyncpg://")):
+        raise ValueError("must begin with sqlite:/// or postgresql://")
+    return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """Where the web server listens and to which names it answers."""
@@ -151,7 +157,7 @@ class StorageSettings:
 
     data_dir: Path = field(default=Path("data"), metadata=_env("DATA_DIR", _path))
     """Directory of the embedded stores and the generated secret key. One process at a time."""
-    database_url: str = field(default="", metadata=_env("DATABASE_URL", _text))
+    database_url: str = field(default="", metadata=_env("DATABASE_URL", _database_url))
     """SQLAlchemy URL of the catalog; empty = an SQLite file in the data directory."""
 
 

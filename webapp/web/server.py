@@ -17,6 +17,8 @@ from typing import Any
 
 import uvicorn
 
+from webapp.settings import ServerSettings
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -82,13 +84,11 @@ async def serve(
     lifespan: AbstractAsyncContextManager[None],
     on_ready: Callable[[], None],
     on_signal: Callable[[], None],
-    grace: float,
-    concurrency: int,
-    forwarded_allow_ips: str,
+    settings: ServerSettings,
 ) -> None:
     """Serve until SIGINT or SIGTERM. Errors of the lifespan come out as they are, before anything is served.
 
-    ``grace`` seconds are given to open requests; the lifespan then closes in its own time.
+    Open requests get ``settings.shutdown_grace``; then the lifespan closes in its own time.
     """
     config = uvicorn.Config(
         app,
@@ -98,9 +98,9 @@ async def serve(
         log_config=None,
         access_log=False,
         server_header=False,
-        forwarded_allow_ips=forwarded_allow_ips,
-        limit_concurrency=concurrency,
-        timeout_graceful_shutdown=max(1, round(grace)),
+        forwarded_allow_ips=settings.forwarded_allow_ips,
+        limit_concurrency=settings.concurrency,
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_grace)),
     )
     server = _Server(config, on_ready=on_ready, on_signal=on_signal)
     async with lifespan:

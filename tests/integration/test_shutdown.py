@@ -1,0 +1,103 @@
+"""Stopping a real server: on time, with streams open and answers running, and nothing lost (F28, G12)."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.server import ServerProcess
+from tests.support.waiting import aeventually
+
+READERS = 100
+RUNS = 5
+
+
+async def _read_to_the_end(http: httpx.AsyncClient, chat_id: str, opened: list[str]) -> bytes:
+    query = {"id": chat_id, "offset": "-1", "live": "sse"}
+    tail = b""
+    async with http.stream("GET", "/api/chat-stream", params=query) as reply:
+        assert reply.status_code == 200
+        async for chunk in reply.aiter_raw():
+            if not tail:
+                opened.append(chat_id)
+            tail = (tail + chunk)[-4096:]
+    return tail
+
+
+def _send(chat_id: str, text: str) -> dict[str, Any]:
+    message = {"id": f"m-{text.replace('/', '').replace(' ', '-')}", "role": "user", "content": text}
+    return {"url": f"/api/chat?id={chat_id}", "json": {"messages": [message]}}
+
+
+async def test_sigterm_with_open_streams_and_running_answers(
+    start_server: Callable[..., ServerProcess],
+) -> None:
+    server = start_server(env={"DURABLE_CHAT_SLOTS_PER_PRINCIPAL": "500", "DURABLE_CHAT_RUN_GRACE": "3"})
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=server.url, timeout=25, limits=limits, trust_env=False) as http:
+        chats = [(await http.post("/api/chats", json={})).json()["id"] for _ in range(RUNS)]
+        opened: list[str] = []
+        readers = [
+            asyncio.create_task(_read_to_the_end(http, chats[number % RUNS], opened))
+            for number in range(READERS)
+        ]
+        await aeventually(lambda: len(opened) == READERS, what="all readers are connected")
+        for number, chat_id in enumerate(chats):
+            # Two of them end within the grace, three cannot.
+            text = "/long 20" if number < 2 else "/long 2000"
+            assert (await http.post(**_send(chat_id, text))).status_code == 202
+
+        started = time.monotonic()
+        code = await asyncio.to_thread(server.sigterm)
+        took = time.monotonic() - started
+        tails = await asyncio.gather(*readers)
+    assert code == 0, server.log
+    assert took <= 10
+    # Each reply ended as replies end: after a whole control event, which says where to read on.
+    assert all(b"event: control\ndata:{" in tail and tail.endswith(b"}\n\n") for tail in tails)
+
+    server.restart()
+    async with httpx.AsyncClient(base_url=server.url, timeout=25, cookies=http.cookies) as again:
+        for number, chat_id in enumerate(chats):
+            reply = await again.get("/api/chat-stream", params={"id": chat_id, "offset": "-1"})
+            events = reply.json()
+            ends = [event for event in events if event["type"] in {"RUN_FINISHED", "RUN_ERROR"}]
+            assert len(ends) == 1
+            expected = {"RUN_FINISHED"} if number < 2 else {"RUN_ERROR"}
+            assert {event["type"] for event in ends} == expected
+            assert ends[0].get("code") == (None if number < 2 else "interrupted")
+            snapshot = (await again.get(f"/api/chats/{chat_id}/snapshot")).json()
+            assert snapshot["activeRuns"] == []
+            assert snapshot["messages"][0]["role"] == "user"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_idle_server_stops_at_once(
+    start_server: Callable[..., ServerProcess], number: signal.Signals
+) -> None:
+    server = start_server()
+    server._signal(number)
+    assert server.wait(timeout=10) == 0
+    assert "Traceback" not in server.log
+
+
+def test_a_second_signal_does_not_wait(start_server: Callable[..., ServerProcess]) -> None:
+    server = start_server(env={"DURABLE_CHAT_SHUTDOWN_GRACE": "20", "DURABLE_CHAT_RUN_GRACE": "1"})
+    with httpx.Client(base_url=server.url, timeout=25) as http:
+        chat_id = http.post("/api/chats", json={}).json()["id"]
+        body = _send(chat_id, "/long 2000")
+        waiting = httpx.Client(base_url=server.url, timeout=25, cookies=http.cookies)
+        with waiting.stream(
+            "GET", "/api/chat-stream", params={"id": chat_id, "offset": "now", "live": "sse"}
+        ):
+            assert http.post(**body).status_code == 202
+            server._signal(signal.SIGTERM)
+            server._signal(signal.SIGTERM)
+            assert server.wait(timeout=10) == 0
+        waiting.close()

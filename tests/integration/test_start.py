@@ -1,0 +1,85 @@
+"""Starting: an address is printed, and whatever stops a start is one line that says what to do."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from tests.support.server import ServerProcess
+from tests.support.waiting import eventually
+from webapp.cli import main
+
+
+def start_and_fail(tmp_path: Path, *args: str, env: Mapping[str, str] | None = None) -> str:
+    """Run the command, expect exit code 1 and one line on stderr; return the line."""
+    arguments = [*args, "--data-dir", str(tmp_path / "data")]
+    done = CliRunner().invoke(main, arguments, env=dict(env or {}))
+    assert done.exit_code == 1, done.output
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("durable-chat: ")
+    return done.stderr.strip()
+
+
+@pytest.mark.parametrize("command", ["serve", "streams"])
+def test_the_address_is_printed(start_server: Callable[..., ServerProcess], command: str) -> None:
+    server = start_server(command=command)
+    eventually(lambda: f"is ready: {server.url}" in server.log)
+    assert httpx.get(f"{server.url}/healthz").json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize("command", ["serve", "streams"])
+def test_a_port_in_use(tmp_path: Path, command: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert f"Port {port} on 127.0.0.1 is in use." in start_and_fail(tmp_path, command, "--port", port)
+
+
+@pytest.mark.parametrize("command", ["serve", "streams"])
+def test_a_data_directory_in_use(
+    start_server: Callable[..., ServerProcess], tmp_path: Path, command: str
+) -> None:
+    server = start_server("data")
+    line = start_and_fail(tmp_path, command, "--port", "0")
+    assert str(tmp_path / "data") in line
+    assert str(server.pid) in line
+    assert httpx.get(f"{server.url}/readyz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({"DURABLE_CHAT_AGENT": "nobody"}, "'nobody'"),
+        ({"DURABLE_CHAT_AGENT": "tests.no_such_module:agent"}, "tests.no_such_module"),
+        ({"DURABLE_CHAT_ACCESS": "public"}, "DURABLE_CHAT_ACCESS: must be private or open"),
+        ({"DURABLE_CHAT_PORT": "http"}, "DURABLE_CHAT_PORT: "),
+        ({"DURABLE_CHAT_DATABASE_URL": "mysql://nowhere/x"}, "DURABLE_CHAT_DATABASE_URL: "),
+    ],
+    ids=str,
+)
+def test_a_bad_setting(tmp_path: Path, env: dict[str, str], said: str) -> None:
+    given = {"DURABLE_CHAT_PORT": "0"} | env
+    assert said in start_and_fail(tmp_path, "serve", env=given)
+
+
+def test_a_data_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    assert str(tmp_path / "data") in start_and_fail(tmp_path, "serve", "--port", "0")
+
+
+def test_the_stream_server_alone(start_server: Callable[..., ServerProcess]) -> None:
+    server = start_server(command="streams")
+    with httpx.Client(base_url=server.url) as http:
+        headers = {"Content-Type": "application/json"}
+        assert http.put("/v1/stream/a", headers=headers).status_code == 201
+        assert http.post("/v1/stream/a", headers=headers, content=b"[1,2]").status_code == 204
+        assert http.get("/v1/stream/a?offset=-1").json() == [1, 2]
+        assert http.get("/nowhere").status_code == 404
+    assert server.sigterm() == 0
