@@ -59,18 +59,15 @@ export async function* followStream({
     const glance = event.type === "pageshow" && !(/** @type {PageTransitionEvent} */ (event).persisted);
     letGo("dropped", glance || event.type === "visibilitychange");
   };
+  const listening = new AbortController();
   const stop = () => {
     letGo("stopped");
-    signal?.removeEventListener("abort", stop);
-    for (const type of WAKE_EVENTS) {
-      env.events?.removeEventListener(type, wake);
-      nudges?.removeEventListener(type, wake);
-    }
+    listening.abort();
   };
-  signal?.addEventListener("abort", stop);
+  signal?.addEventListener("abort", stop, { signal: listening.signal });
   for (const type of WAKE_EVENTS) {
-    env.events?.addEventListener(type, wake);
-    nudges?.addEventListener(type, wake);
+    env.events?.addEventListener(type, wake, { signal: listening.signal });
+    nudges?.addEventListener(type, wake, { signal: listening.signal });
   }
 
   /** True if the time came by itself. @param {number} until @returns {Promise<boolean>} */
