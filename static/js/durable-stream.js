@@ -59,16 +59,19 @@ export async function* followStream({
     const glance = event.type === "pageshow" && !(/** @type {PageTransitionEvent} */ (event).persisted);
     letGo("dropped", glance || event.type === "visibilitychange");
   };
-  const listening = new AbortController();
   const stop = () => {
     letGo("stopped");
-    listening.abort();
+    listen("removeEventListener");
   };
-  signal?.addEventListener("abort", stop, { signal: listening.signal });
-  for (const type of WAKE_EVENTS) {
-    env.events?.addEventListener(type, wake, { signal: listening.signal });
-    nudges?.addEventListener(type, wake, { signal: listening.signal });
-  }
+  /** @param {"addEventListener" | "removeEventListener"} change */
+  const listen = (change) => {
+    signal?.[change]("abort", stop);
+    for (const type of WAKE_EVENTS) {
+      env.events?.[change](type, wake);
+      nudges?.[change](type, wake);
+    }
+  };
+  listen("addEventListener");
 
   /** True if the time came by itself. @param {number} until @returns {Promise<boolean>} */
   const pause = (until) =>

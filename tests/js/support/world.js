@@ -21,10 +21,7 @@ export function createWorld({ random = () => 0.5, start = 1_800_000_000_000 } = 
   class Window extends EventTarget {
     /** @override @param {Parameters<EventTarget["addEventListener"]>} args */
     addEventListener(...args) {
-      const options = args[2];
-      const signal = typeof options === "object" ? options.signal : undefined;
-      if (!signal?.aborted) listening.add(nameOf(args));
-      signal?.addEventListener("abort", () => listening.delete(nameOf(args)));
+      listening.add(nameOf(args));
       super.addEventListener(...args);
     }
     /** @override @param {Parameters<EventTarget["removeEventListener"]>} args */
