@@ -92,9 +92,8 @@ function fenced(lines, at, fence, lang) {
   const close = new RegExp(`^ {0,3}${fence}${fence[0]}*[ \\t]*$`);
   let end = at;
   while (end < lines.length && !close.test(lines[end])) end++;
-  const inner = lines.slice(at, end);
-  if (end === lines.length && !inner.at(-1)) inner.pop();
-  return [end + 1, { kind: "code", lang, text: inner.map((line) => line + "\n").join("") }];
+  const text = lines.slice(at, end).join("\n");
+  return [end + 1, { kind: "code", lang, text: text && end < lines.length ? text + "\n" : text }];
 }
 
 /** @param {string[]} lines @param {number} at @param {string} marker @returns {[number, BlockBody]} */
