@@ -114,7 +114,7 @@ class World:
         while tasks := asyncio.all_tasks() - self._before - {asyncio.current_task()}:
             for task in tasks:
                 # The database driver gives its connections back in tasks of its own.
-                if "sqlalchemy" not in str(task.get_coro()):
+                if "sqlalchemy" not in task.get_coro().cr_code.co_filename:
                     task.cancel()
             await asyncio.wait(tasks)
 

@@ -25,10 +25,10 @@ from webapp.chat.prompt import prompt
 from webapp.chat.runs_acceptance import Acceptance, Request
 from webapp.chat.runs_lanes import Lanes
 from webapp.chat.runs_limits import RunLimits
-from webapp.chat.runs_recovery import Recovery, Startable
+from webapp.chat.runs_recovery import STREAM_IS_GONE, Recovery, Startable
 from webapp.chat.runs_run import INTERRUPTED, MissingAgent, Run
 from webapp.chat.sessions import Sessions
-from webapp.streams.clients.base import StaleEpoch, StreamClient, StreamError, StreamGone, StreamNotFound
+from webapp.streams.clients.base import StaleEpoch, StreamClient, StreamError
 
 __all__ = ["Accepted", "RunLimits", "Supervisor"]
 
@@ -204,7 +204,7 @@ class Supervisor:
         self._lanes.drop(self._lanes.all())
         await self._lanes.idle()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace)
+            await asyncio.wait(self._tasks, timeout=_LAST_WORDS)
         if left:
             await self._inbox.release([run.row.run_id for run in left], owner=self._owner)
 
@@ -233,10 +233,10 @@ class Supervisor:
             if await self._inbox.mark_running(row, now=self._clock()):
                 outcome = await run.perform(lambda: self._turn(row))
                 await self._inbox.mark_done(row, outcome=outcome, now=self._clock())
-                await self._sessions.save(row.chat_id)
+                self._spawn(self._sessions.save(row.chat_id))
         except StaleEpoch:
             logger.info("run %s has another owner", row.run_id)
-        except (StreamNotFound, StreamGone):
+        except STREAM_IS_GONE:
             await self._inbox.mark_done(row, outcome="lost", now=self._clock())
         except Exception:
             # Its lease runs out, and whoever takes it over finds out from the stream how far it came.

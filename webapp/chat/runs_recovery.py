@@ -19,7 +19,18 @@ from webapp.chat.runs_acceptance import Acceptance
 from webapp.chat.runs_run import INTERRUPTED
 from webapp.chat.runs_writer import RunWriter
 from webapp.chat.sessions import Sessions
-from webapp.streams.clients.base import BEGINNING, StaleEpoch, StreamClient, StreamGone, StreamNotFound
+from webapp.streams.clients.base import (
+    BEGINNING,
+    StaleEpoch,
+    StreamClient,
+    StreamClosed,
+    StreamConflict,
+    StreamGone,
+    StreamNotFound,
+)
+
+STREAM_IS_GONE = (StreamNotFound, StreamGone, StreamClosed, StreamConflict)
+"""Nothing can ever be appended there again: a run in it is over without a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +74,7 @@ class Recovery:
             return await self._settle_begun(row)
         except StaleEpoch:
             return None
-        except (StreamNotFound, StreamGone):
+        except STREAM_IS_GONE:
             await self._inbox.mark_done(row, outcome="lost", now=self._clock())
             return None
 

@@ -214,7 +214,7 @@ async def test_a_lease_that_expires_is_taken_over(world: World) -> None:
 
 
 async def test_a_living_run_keeps_its_lease(world: World) -> None:
-    limits = RunLimits(lease=0.3, window=0.005)
+    limits = RunLimits(lease=3.0, window=0.005)
     finish = asyncio.Event()
 
     async def slow(turn: AgentTurn) -> AsyncIterator[Piece]:
@@ -229,7 +229,7 @@ async def test_a_living_run_keeps_its_lease(world: World) -> None:
 
     async def renewed() -> bool:
         row = await world.catalog.runs.get("r1")
-        return row is not None and row.lease_until > first.lease_until + 3 * limits.lease
+        return row is not None and row.lease_until > first.lease_until + limits.lease
 
     await aeventually(renewed)
     finish.set()

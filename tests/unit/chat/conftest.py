@@ -1,4 +1,4 @@
-"""A chat to test in, over both stores."""
+"""A chat to test in."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import pytest
 
 from tests.support.chats import World
 from webapp.streams.store.memory import MemoryStore
-from webapp.streams.store.sqlite import SqliteStore
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    """Streams and a catalog; supervisors are booted by the test and closed here."""
-    store = MemoryStore() if request.param == "memory" else SqliteStore.open(tmp_path / "streams")
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """Streams in memory and a catalog; supervisors are booted by the test and closed here.
+
+    ``tests/faults/chat`` has the same over SQLite too.
+    """
+    store = MemoryStore()
     world = World(store, tmp_path)
     yield world
     await world.aclose()

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tests.support.chats import CHAT, World, say
+from tests.support.waiting import aeventually
 from webapp.agents.scripted import DemoAgent
 from webapp.chat.catalog import Catalog
 from webapp.chat.catalog_snapshots import CachedSnapshot
@@ -41,6 +42,13 @@ async def converse(world: World) -> Catalog:
     supervisor = await world.boot(DemoAgent(word_delay=0, long_word_delay=0))
     for number, text in enumerate(COMMANDS):
         await say(supervisor, text, id=f"m{number}")
+    tail = await world.client.ensure(PATH)
+
+    async def cached() -> bool:
+        found = await world.catalog.snapshots.get(PATH, reducer_version=REDUCER_VERSION)
+        return found is not None and found.offset == tail
+
+    await aeventually(cached, what="the snapshot after the last run")
     return world.catalog
 
 
@@ -80,9 +88,8 @@ async def test_callers_at_the_same_time_share_one_fold(world: World) -> None:
 
 
 async def test_a_run_leaves_its_snapshot_for_the_next_process(world: World) -> None:
-    streams = Reads(world.client)
     catalog = await converse(world)
-
+    streams = Reads(world.client)
     fresh = await Sessions(streams=streams, cache=catalog.snapshots).snapshot(CHAT)
 
     assert streams.messages == 0
