@@ -82,9 +82,10 @@ class RunInbox:
         found = await self._select(runs.c.run_id == run_id)
         return found[0] if found else None
 
-    async def attempts(self, chat_id: str, message_id: str) -> list[RunRow]:
-        """Every attempt at a message, of all agents, in order."""
-        return await self._select((runs.c.chat_id == chat_id) & (runs.c.message_id == message_id))
+    async def attempts(self, chat_id: str, message_id: str, *, or_run_id: str | None = None) -> list[RunRow]:
+        """Every attempt at a message, of all agents, in order; and the row with a run id, whosever it is."""
+        wanted = (runs.c.chat_id == chat_id) & (runs.c.message_id == message_id)
+        return await self._select(wanted if or_run_id is None else wanted | (runs.c.run_id == or_run_id))
 
     async def unfinished(self, *, leases_before: float | None = None) -> list[RunRow]:
         """Rows that are not done, in order of acceptance; only those whose lease ended earlier, if given."""
@@ -93,13 +94,16 @@ class RunInbox:
             wanted &= runs.c.lease_until < leases_before
         return await self._select(wanted)
 
-    async def unfinished_of(self, participant_id: str) -> int:
-        """How many of a participant's runs are not done."""
-        return await self._count(runs.c.participant_id == participant_id)
-
-    async def unfinished_in(self, chat_id: str) -> int:
-        """How many of a chat's runs are not done."""
-        return await self._count(runs.c.chat_id == chat_id)
+    async def load(self, *, participant_id: str, chat_id: str) -> tuple[int, int]:
+        """How many runs are not done: of the participant in all chats, of everybody in the chat."""
+        theirs, here = runs.c.participant_id == participant_id, runs.c.chat_id == chat_id
+        count = func.count()
+        query = select(count.filter(theirs), count.filter(here)).where(
+            theirs | here, runs.c.status != RunStatus.DONE
+        )
+        async with self._database.read() as connection:
+            of_participant, in_chat = (await connection.execute(query)).one()
+        return of_participant, in_chat
 
     async def mark_appended(self, row: RunRow, *, offset: str) -> RunRow | None:
         """The message is in the stream, which has it from now on; the row as it is now.
@@ -156,11 +160,6 @@ class RunInbox:
         async with self._database.read() as connection:
             found = await connection.execute(select(runs).where(condition).order_by(runs.c.seq))
             return [_run_row(row) for row in found]
-
-    async def _count(self, condition: ColumnElement[bool]) -> int:
-        query = select(func.count()).select_from(runs).where(condition, runs.c.status != RunStatus.DONE)
-        async with self._database.read() as connection:
-            return (await connection.execute(query)).scalar_one()
 
 
 def _still(row: RunRow) -> ColumnElement[bool]:

@@ -123,11 +123,9 @@ class Acceptance:
 
     async def _attempts(self, request: Request) -> list[RunRow]:
         """Earlier attempts of the agent at this message, if the request contradicts none of them."""
-        if request.run_id is not None:
-            used = await self._inbox.get(request.run_id)
-            if used is not None and not _same_errand(used, request):
-                raise Conflict("That run id was used for another message.", code="run-id-used")
-        rows = await self._inbox.attempts(request.chat_id, request.message.id)
+        rows = await self._inbox.attempts(request.chat_id, request.message.id, or_run_id=request.run_id)
+        if any(row.run_id == request.run_id and not _same_errand(row, request) for row in rows):
+            raise Conflict("That run id was used for another message.", code="run-id-used")
         said = content_hash(request.message.text, request.message.parts)
         if any(row.content_hash != said for row in rows):
             raise _other_content()
@@ -147,9 +145,10 @@ class Acceptance:
         return latest if recent else None
 
     async def _check_limits(self, request: Request) -> None:
-        if await self._inbox.unfinished_of(request.participant.id) >= self._limits.max_active_per_participant:
+        own, here = await self._inbox.load(participant_id=request.participant.id, chat_id=request.chat_id)
+        if own >= self._limits.max_active_per_participant:
             raise LimitReached("You have too many answers running. Wait for one of them.", retry_after=5.0)
-        if await self._inbox.unfinished_in(request.chat_id) >= self._limits.max_queued_per_chat:
+        if here >= self._limits.max_queued_per_chat:
             raise LimitReached("Too many messages are waiting in this chat.", retry_after=5.0)
 
     async def _new_row(self, request: Request, *, attempt: int) -> RunRow:

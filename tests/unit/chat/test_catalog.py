@@ -143,6 +143,8 @@ async def test_a_row_comes_back_as_it_was(catalog: Catalog) -> None:
     assert await catalog.runs.get("r1") == row()
     assert await catalog.runs.get("r2") is None
     assert await catalog.runs.attempts("c1234567", "m1") == [row()]
+    assert await catalog.runs.attempts("c1234567", "m2") == []
+    assert await catalog.runs.attempts("c1234567", "m2", or_run_id="r1") == [row()]
     for same in (row(), row(run_id="r2"), row(attempt=2), row(chat_id="no such chat", run_id="r3")):
         with pytest.raises(RunExists):
             await catalog.runs.add(same)
@@ -186,9 +188,8 @@ async def test_what_is_unfinished(catalog: Catalog) -> None:
 
     assert [each.run_id for each in await catalog.runs.unfinished()] == ["r1", "r2"]
     assert [each.run_id for each in await catalog.runs.unfinished(leases_before=101.5)] == ["r1"]
-    assert await catalog.runs.unfinished_of("ana") == 2
-    assert await catalog.runs.unfinished_of("ben") == 0
-    assert await catalog.runs.unfinished_in("c1234567") == 2
+    assert await catalog.runs.load(participant_id="ana", chat_id="elsewhere") == (2, 0)
+    assert await catalog.runs.load(participant_id="ben", chat_id="c1234567") == (0, 2)
     await catalog.runs.release(["r2"], owner="me")
     assert [each.run_id for each in await catalog.runs.unfinished(leases_before=1.0)] == ["r2"]
 
