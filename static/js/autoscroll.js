@@ -7,6 +7,7 @@ const NEAR = 80;
 
 export class Autoscroll {
   #scroller;
+  #content;
   #onPin;
   #top = 0;
   #room = 0;
@@ -19,6 +20,7 @@ export class Autoscroll {
    */
   constructor(scroller, content, onPin) {
     this.#scroller = scroller;
+    this.#content = content;
     this.#onPin = onPin;
     const passive = { passive: true };
     let touchY = 0;
@@ -50,7 +52,7 @@ export class Autoscroll {
   }
 
   #follow() {
-    if (this.pinned) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    if (this.pinned && this.#content.firstChild) this.#scroller.scrollTop = this.#scroller.scrollHeight;
     this.#remember();
   }
 

@@ -71,7 +71,11 @@ export function createReducer(given) {
   /** @param {string} id */
   const isAnswer = (id) => message(id)?.role === "assistant";
 
-  const newId = () => `auto~${++made}`;
+  /** @returns {string} */
+  function newId() {
+    const id = `auto~${++made}`;
+    return message(id) ? newId() : id;
+  }
 
   /** Change a message's id everywhere, or drop the message. @param {string} old @param {string} [id] */
   function rename(old, id) {
@@ -209,7 +213,8 @@ export function createReducer(given) {
 
   /** The message with a tool call, the run's own if possible. @param {any} call @param {any} [run] */
   function caller(call, run) {
-    const has = (/** @type {Message | undefined} */ each) => !!each && !!find(each, "tool-call", "id", str(call) || null);
+    if (!str(call)) return;
+    const has = (/** @type {Message | undefined} */ each) => !!each && !!find(each, "tool-call", "id", call);
     return peek(run).open.findLast((id) => has(message(id))) ?? messages.findLast(has)?.id;
   }
 

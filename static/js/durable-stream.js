@@ -232,7 +232,7 @@ async function* chunks({ body }, heard) {
 
 /** @param {string} json @returns {any[]} */
 function readItems(json) {
-  const value = json.trim() === "" ? [] : JSON.parse(json);
+  const value = JSON.parse(json);
   return Array.isArray(value) ? value : [value];
 }
 
@@ -253,8 +253,9 @@ async function readPage(response, heard) {
   let text = "";
   for await (const bytes of chunks(response, heard)) text += decoder.decode(bytes, { stream: true });
   const closed = header("stream-closed")?.toLowerCase() === "true";
+  // Browsers take headers that were cut off for whole ones with nothing after them; a page is never empty.
   return {
-    items: readItems(text + decoder.decode()),
+    items: response.status === 204 ? [] : readItems(text + decoder.decode()),
     offset,
     cursor: header("stream-cursor"),
     upToDate: closed || response.status === 204 || header("stream-up-to-date")?.toLowerCase() === "true",

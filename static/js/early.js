@@ -17,7 +17,7 @@
 
   document.addEventListener("readystatechange", () => {
     const scroller = document.getElementById("scroller");
-    if (scroller && document.readyState === "interactive") scroller.scrollTop = scroller.scrollHeight;
+    if (scroller?.querySelector("article") && document.readyState === "interactive") scroller.scrollTop = scroller.scrollHeight;
   });
   document.addEventListener("click", (event) => {
     const button = event.target instanceof Element ? event.target.closest("button") : null;
