@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
-from urllib.parse import urlsplit
 
 PREFIX = "DURABLE_CHAT_"
 SECRET_KEY_FILE = "secret-key"  # noqa: S105 - a file name
@@ -116,13 +115,6 @@ def _access(value: str) -> str:
     return value
 
 
-def _http_url(value: str) -> str:
-    url = urlsplit(value)
-    if url.scheme not in {"http", "https"} or not url.hostname or url.username or url.query or url.fragment:
-        raise ValueError("must be an http or https address without credentials or query")
-    return value.rstrip("/")
-
-
 def _database_url(value: str) -> str:
     if not value.startswith(("sqlite:///", "postgresql://", "postgresql+asyncpg://")):
         raise ValueError("must begin with sqlite:/// or postgresql://")
@@ -173,14 +165,8 @@ class SecuritySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamSettings:
-    """The stream server: embedded or elsewhere, and how its live replies behave."""
+    """The embedded stream server: who else may use it, and how its live replies behave."""
 
-    url: str = field(default="", metadata=_env("STREAMS_URL", _http_url))
-    """Base address of a Durable Streams server; empty = the embedded one."""
-    read_token: Secret = field(default=Secret(""), metadata=_env("STREAMS_READ_TOKEN", _secret))
-    """Bearer token for reading from ``url``."""
-    write_token: Secret = field(default=Secret(""), metadata=_env("STREAMS_WRITE_TOKEN", _secret))
-    """Bearer token for writing to ``url``."""
     server_read_token: Secret = field(default=Secret(""), metadata=_env("STREAMS_SERVER_READ_TOKEN", _secret))
     """Token that lets others read our own ``/v1/stream``."""
     server_write_token: Secret = field(

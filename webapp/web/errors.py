@@ -30,7 +30,6 @@ from litestar.exceptions import HTTPException
 
 from webapp.chat import errors as chat
 from webapp.streams.clients.base import InvalidRequest, PayloadTooLarge, StreamError, StreamsUnavailable
-from webapp.streams.limits import Scope, SlotsExhausted
 
 log = structlog.get_logger(__name__)
 
@@ -128,10 +127,6 @@ def describe(error: Exception) -> Problem:  # noqa: PLR0911 - one line per kind 
             return Problem(401, error.code, error.sentence, {"WWW-Authenticate": "Bearer"})
         case chat.ChatError():
             return Problem(_chat_status(error), error.code, error.sentence)
-        case SlotsExhausted():
-            status = 429 if error.scope is Scope.PRINCIPAL else 503
-            sentence = "Too many live connections are open. Close a tab or try again soon."
-            return Problem(status, "too-many-connections", sentence, _retry_after(error.retry_after))
         case StreamsUnavailable():
             sentence = "The conversation cannot be reached right now. Try again in a moment."
             return Problem(503, "unavailable", sentence, _retry_after(error.retry_after))

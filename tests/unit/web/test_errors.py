@@ -8,7 +8,6 @@ from structlog.testing import capture_logs
 
 from webapp.chat import errors as chat
 from webapp.streams.clients.base import InvalidRequest, StreamGone, StreamsUnavailable
-from webapp.streams.limits import Scope, SlotsExhausted
 from webapp.web.errors import (
     BadHost,
     BodyTooSlow,
@@ -33,8 +32,6 @@ from webapp.web.errors import (
         (chat.TooLarge("No."), 413, "too-large"),
         (chat.LimitReached("No.", retry_after=2.2), 429, "limit-reached"),
         (chat.Unavailable("No."), 503, "unavailable"),
-        (SlotsExhausted(Scope.PRINCIPAL), 429, "too-many-connections"),
-        (SlotsExhausted(Scope.STREAM), 503, "too-many-connections"),
         (StreamsUnavailable("x", retry_after=3), 503, "unavailable"),
         (InvalidRequest("x"), 400, "bad-request"),
         (BadHost(), 400, "bad-host"),

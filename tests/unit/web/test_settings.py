@@ -29,7 +29,6 @@ def test_values_are_read_by_area() -> None:
             "DURABLE_CHAT_ALLOWED_HOSTS": "Chat.example.org, *.example.net",
             "DURABLE_CHAT_SECRET_KEY": "a-new-key-of-length-24, an-old-key-of-length-24",
             "DURABLE_CHAT_PING_INTERVAL": "0.5",
-            "DURABLE_CHAT_STREAMS_URL": "https://streams.example.org/v1/stream/",
             "DURABLE_CHAT_DEMO_WORD_DELAY": "0",
         }
     )
@@ -39,7 +38,6 @@ def test_values_are_read_by_area() -> None:
     assert settings.server.allowed_hosts == ("chat.example.org", "*.example.net")
     assert [key.reveal()[:5] for key in settings.security.secret_key] == ["a-new", "an-ol"]
     assert settings.streams.ping_interval == 0.5
-    assert settings.streams.url == "https://streams.example.org/v1/stream"
     assert settings.agents.demo_word_delay == 0
 
 
@@ -55,9 +53,7 @@ def test_values_are_read_by_area() -> None:
         ("LEASE", "-1"),
         ("SLOTS_TOTAL", "1.5"),
         ("SECRET_KEY", "short"),
-        ("STREAMS_URL", "ftp://example.org"),
-        ("STREAMS_URL", "http://user:pass@example.org"),
-        ("STREAMS_URL", "http://example.org/?a=b"),
+        ("DATABASE_URL", "mysql://localhost/chat"),
         ("PROT", "8000"),
     ],
 )
@@ -70,13 +66,16 @@ def test_a_bad_value_is_one_line_that_names_the_key(key: str, value: str) -> Non
 
 def test_a_secret_does_not_show_itself() -> None:
     settings = Settings.from_environ(
-        {"DURABLE_CHAT_SECRET_KEY": "canary-canary-canary", "DURABLE_CHAT_STREAMS_WRITE_TOKEN": "canary"}
+        {
+            "DURABLE_CHAT_SECRET_KEY": "canary-canary-canary",
+            "DURABLE_CHAT_STREAMS_SERVER_WRITE_TOKEN": "canary",
+        }
     )
     for area in fields(settings):
         shown = f"{getattr(settings, area.name)!r} {getattr(settings, area.name)}"
         assert "canary" not in shown
-    assert settings.streams.write_token.reveal() == "canary"
-    assert settings.streams.write_token == Secret("canary") != Secret("other")
+    assert settings.streams.server_write_token.reveal() == "canary"
+    assert settings.streams.server_write_token == Secret("canary") != Secret("other")
     assert not Secret("")
 
 
