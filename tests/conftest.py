@@ -7,10 +7,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.fault_proxy import FaultProxy
 from tests.support.live_app import Chatter, LiveApp
 from tests.support.server import ServerProcess
+
+# How fast a machine is decides no test.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture

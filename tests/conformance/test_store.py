@@ -94,6 +94,19 @@ async def test_offsets_grow_and_any_chain_of_reads_gives_the_log(store: StreamSt
         assert [int(m) for m in json_mode.unpack(page.chunks)] == list(range(2 * index + 2, 20))
 
 
+async def test_a_long_log_reads_the_same_from_every_offset(store: StreamStore) -> None:
+    """The newest part is served from memory and the rest from disk; nobody can tell where one ends."""
+    await store.create("s", Create(content_type=JSON))
+    start = (await store.head("s")).tail
+    tails = [start]
+    for n in range(150):
+        chunk = b'"%b"\n%d' % (b"x" * 1000, n)
+        tails.append((await store.append("s", Append(chunk=chunk, content_type=JSON))).record.tail)
+    for index, tail in enumerate(tails):
+        page = await store.read("s", tail, limit=LIMIT)
+        assert [int(m) for m in json_mode.unpack(page.chunks)[1::2]] == list(range(index, 150))
+
+
 async def test_a_page_never_cuts_an_append(store: StreamStore) -> None:
     await store.create("s", Create(content_type=JSON))
     for size in (3, 1, 5):
@@ -323,8 +336,11 @@ async def test_a_fork_may_cut_an_append(store: StreamStore) -> None:
     await store.append("b", messages(9))
     assert await numbers(store, "b") == [0, 1, 2, 9]
     assert await numbers(store, "c") == [0, 1, 7]
-    with pytest.raises(InvalidRequest):
-        await store.create("d", Create(fork=ForkPoint("a", START, 5)))
+    await store.append("a", messages(4, 5))
+    for anchor, too_far in ((START, 5), (Tail.NOW, 1)):  # not into the next append, not beyond the tail
+        offset = anchor if isinstance(anchor, Offset) else None
+        with pytest.raises(InvalidRequest):
+            await store.create("d", Create(fork=ForkPoint("a", offset, too_far)))
 
 
 async def test_a_fork_takes_no_producer_state_along(store: StreamStore) -> None:

@@ -38,6 +38,10 @@ SLICE = 64 * 1024
 """The most that is handed to the transport at once; the next slice waits until this one is on its way."""
 
 
+ANYONE = 1000
+"""Live reads of one address, and of one stream: readers of a stream server are mostly other servers."""
+
+
 class _Gone(Exception):
     """The client has gone, or reads too slowly to be waited for."""
 
@@ -121,7 +125,7 @@ class StreamsApp:
     def __init__(self, engine: Engine, *, base_path: str = "/v1/stream", slots: Slots | None = None) -> None:
         self._engine = engine
         self._base_path = base_path
-        self._slots = slots or Slots()
+        self._slots = slots or Slots(per_principal=ANYONE, per_stream=ANYONE)
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -7,6 +7,7 @@ closed, content type, producer, writer sequence, body.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from webapp.streams.protocol import content, names, producers
@@ -140,12 +141,19 @@ def found(record: StreamRecord, create: Create) -> StreamRecord:
 
 
 def created(
-    path: str, create: Create, *, generation: int, source: StreamRecord | None, now: float
+    path: str,
+    create: Create,
+    *,
+    generation: int,
+    source: StreamRecord | None,
+    boundary: Callable[[StreamRecord, int], int],
+    now: float,
 ) -> StreamRecord:
     """The record of a new stream; ``source`` is the stream to fork, if it is there.
 
-    Raises StreamNotFound or StreamConflict for a source that cannot be forked, and InvalidRequest for a fork
-    point outside it.
+    ``boundary(source, position)`` is where the append that holds the unit after ``position`` ends. Raises
+    StreamNotFound or StreamConflict for a source that cannot be forked, and InvalidRequest for a fork point
+    outside it.
     """
     content_type = create.content_type or names.OCTET_STREAM
     lifetime = create.lifetime
@@ -156,7 +164,7 @@ def created(
         content_type = create.content_type or source.content_type
         if content.media_type(content_type) != content.media_type(source.content_type):
             raise StreamConflict(f"The source holds {source.content_type}.")
-        position = _fork_position(fork, source)
+        position = _fork_position(fork, source, boundary)
         lineage = source.lineage.branch(position, generation=generation)
         lifetime = source.lifetime if lifetime == FOREVER else lifetime
         fork = ForkPoint(fork.source, source.lineage.offset(position - fork.sub_offset), fork.sub_offset)
@@ -180,15 +188,17 @@ def _forkable(source: StreamRecord | None, now: float) -> StreamRecord:
         raise StreamConflict("The source stream has been deleted.") from None
 
 
-def _fork_position(fork: ForkPoint, source: StreamRecord) -> int:
+def _fork_position(
+    fork: ForkPoint, source: StreamRecord, boundary: Callable[[StreamRecord, int], int]
+) -> int:
     position = source.position
     if fork.offset is not None:
         try:
             position = source.lineage.position(fork.offset, tail=source.position)
         except StreamGone:
             raise InvalidRequest("The fork offset is not one of the source stream.") from None
-    if position + fork.sub_offset > source.position:
-        raise InvalidRequest("The fork point lies beyond the end of the source stream.")
+    if fork.sub_offset and position + fork.sub_offset > boundary(source, position):
+        raise InvalidRequest("The fork sub-offset reaches beyond the append that it begins in.")
     return position + fork.sub_offset
 
 

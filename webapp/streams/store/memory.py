@@ -10,6 +10,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from operator import itemgetter
 
 from webapp.streams.protocol import records
@@ -55,6 +56,7 @@ class MemoryStore:
             command,
             generation=self._generation + 1,
             source=None if source is None else source.record,
+            boundary=partial(pages.boundary, rows_of=self._rows),
             now=now,
         )
         self._generation += 1

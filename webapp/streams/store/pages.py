@@ -14,6 +14,8 @@ from webapp.streams.store.base import Page, PageLimit
 
 Row = tuple[int, bytes]
 
+_ONE_APPEND = PageLimit(size=1, units=1)
+
 
 def page(
     record: StreamRecord, start: int, limit: PageLimit, rows_of: Callable[[Segment], Iterable[Row]]
@@ -34,6 +36,11 @@ def page(
         start=record.lineage.offset(start),
         next=record.lineage.offset(at),
     )
+
+
+def boundary(record: StreamRecord, position: int, rows_of: Callable[[Segment], Iterable[Row]]) -> int:
+    """Where the append that holds the unit after ``position`` ends; at the tail, the tail."""
+    return page(record, position, _ONE_APPEND, rows_of).next.position
 
 
 def _pieces(

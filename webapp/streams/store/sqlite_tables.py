@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -69,7 +70,7 @@ def read(connection: sqlite3.Connection, path: str, where: Where, *, limit: Page
     try:
         record = records.usable(find(connection, path), now)
         start = record.lineage.position(where, tail=record.position)
-        return pages.page(record, start, limit, lambda segment: _rows(connection, segment))
+        return pages.page(record, start, limit, partial(_rows, connection))
     finally:
         connection.execute("COMMIT")
 
@@ -80,7 +81,14 @@ def create(tx: Transaction, path: str, command: Create, *, now: float) -> Create
     if existing is not None:
         return Created(records.found(existing, command), new=False)
     source = None if command.fork is None else find(tx.connection, command.fork.source)
-    record = records.created(path, command, generation=_next_id(tx.connection), source=source, now=now)
+    record = records.created(
+        path,
+        command,
+        generation=_next_id(tx.connection),
+        source=source,
+        boundary=partial(pages.boundary, rows_of=partial(_rows, tx.connection)),
+        now=now,
+    )
     source_id = None if source is None else source.generation
     tx.connection.execute(_INSERT, (*_columns(record), source_id))
     _add(tx, record, start=record.lineage.start, chunk=command.chunk)

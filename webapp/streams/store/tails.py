@@ -23,8 +23,8 @@ from webapp.streams.store import pages
 from webapp.streams.store.base import Page, PageLimit
 from webapp.streams.store.pages import Row
 
-MAX_STREAMS = 1024
-MAX_BYTES = 128 * 1024
+MAX_STREAMS = 512
+MAX_BYTES = 64 * 1024
 """Kept per stream. An append larger than this is read from disk."""
 
 
