@@ -23,6 +23,7 @@ from webapp.agents.base import Agent
 from webapp.agents.scripted import EchoAgent
 from webapp.app import create_app
 from webapp.settings import Settings
+from webapp.streams.clients.base import StreamClient
 from webapp.web.server import bind
 from webapp.web.services import Services, provide_services
 
@@ -33,10 +34,17 @@ class LiveApp:
     """``with LiveApp(tmp_path, env={"DURABLE_CHAT_ACCESS": "open"}) as app: app.client().get("/")``."""
 
     def __init__(
-        self, data_dir: Path, *, env: Mapping[str, str] | None = None, agent: Agent | None = None
+        self,
+        data_dir: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        agent: Agent | None = None,
+        streams: Callable[[], StreamClient] | None = None,
     ) -> None:
+        """``streams`` makes a stream client to use instead of the embedded server."""
         self.settings = Settings.from_environ({"DURABLE_CHAT_DATA_DIR": str(data_dir)} | dict(env or {}))
         self._agent = agent or EchoAgent(word_delay=0)
+        self._streams = streams
         self._started: Future[None] = Future()
         self._clients: list[httpx.Client] = []
         self.app: Litestar
@@ -83,7 +91,8 @@ class LiveApp:
     async def _main(self) -> None:
         try:
             self.loop = asyncio.get_running_loop()
-            self.app = create_app(self.settings, agents={self._agent.id: self._agent})
+            streams = self._streams() if self._streams else None
+            self.app = create_app(self.settings, agents={self._agent.id: self._agent}, streams=streams)
             listen = bind("127.0.0.1", 0)
             self.url = f"http://127.0.0.1:{listen.getsockname()[1]}"
             config = uvicorn.Config(

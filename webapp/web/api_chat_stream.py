@@ -22,6 +22,8 @@ from webapp.web.identity import Caller
 from webapp.web.proxy_headers import allowed_query, allowed_request_headers, allowed_response_headers
 from webapp.web.services import AppServices
 
+_ANSWERS = frozenset({200, 204, 304})
+
 
 @route("/api/chat-stream", http_method=["GET", "HEAD"], opt={SAME_ORIGIN_READ: True})
 async def read_chat(
@@ -57,14 +59,16 @@ async def read_chat(
 
 
 def _checked(reply: WireResponse) -> WireResponse:
-    """Turn the stream server's refusals into ours; its own words may name what a browser must not see."""
-    if reply.status < 400:
+    """The reply, if it is one to a read; anything else, a redirect too, becomes an error in our own words."""
+    if reply.status in _ANSWERS:
         return reply
     if reply.status == 400:
         raise InvalidRequest("the stream server refused the read")
     if reply.status in {404, 410}:
         raise StreamRefused(reply.status)
-    raise StreamsUnavailable(f"the stream server answered {reply.status}")
+    wait = reply.header("Retry-After") or ""
+    seconds = int(wait) if wait.isascii() and wait.isdigit() and len(wait) < 5 else 1
+    raise StreamsUnavailable(f"the stream server answered {reply.status}", retry_after=seconds)
 
 
 def _refusal(error: Exception) -> WireResponse:

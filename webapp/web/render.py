@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -25,7 +26,7 @@ from webapp.web.rows import Message, Person, Row, RowBuilder, person
 
 PRODUCT = "Durable Chat"
 VISIBLE_MESSAGES = 60
-VISIBLE_CHARS = 60_000
+VISIBLE_CHARS = 48_000
 """A page shows the latest messages up to both limits, and always one."""
 
 
@@ -220,7 +221,7 @@ def is_scripted(agent: Agent) -> bool:
 def _older_url(chat_id: str, shown: Window) -> str | None:
     if shown.above is None or not shown.messages:
         return None
-    return f"/chat/{chat_id}/messages?before={shown.messages[0].get('id', '')}"
+    return f"/chat/{chat_id}/messages?before={quote(str(shown.messages[0].get('id')), safe='')}"
 
 
 def _can(role: Role) -> dict[str, bool]:

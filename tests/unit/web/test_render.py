@@ -1,0 +1,52 @@
+"""Which messages a page shows: the latest that fit, and always one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from webapp.web.render import VISIBLE_CHARS, VISIBLE_MESSAGES, Window, window
+
+
+def messages(count: int, *, size: int = 10) -> list[dict[str, Any]]:
+    return [{"id": f"m{n}", "parts": [{"type": "text", "content": "x" * size}]} for n in range(count)]
+
+
+def ids(shown: Window | None) -> list[str]:
+    assert shown is not None
+    return [message["id"] for message in shown.messages]
+
+
+def test_the_latest_are_shown() -> None:
+    everything = messages(VISIBLE_MESSAGES + 2)
+    shown = window(everything)
+    assert ids(shown) == [message["id"] for message in everything[2:]]
+    assert shown is not None
+    assert shown.above is everything[1]
+
+
+def test_windows_cover_everything_once() -> None:
+    everything = messages(VISIBLE_MESSAGES * 2 + 7)
+    seen: list[str] = []
+    shown = window(everything)
+    while shown is not None and shown.above is not None:
+        seen = ids(shown) + seen
+        shown = window(everything, before=seen[0])
+    assert ids(shown) + seen == [message["id"] for message in everything]
+
+
+def test_long_messages_make_a_short_page() -> None:
+    assert len(ids(window(messages(50, size=VISIBLE_CHARS // 10)))) <= 10
+    assert len(ids(window(messages(50, size=VISIBLE_CHARS * 2)))) == 1
+
+
+def test_a_short_chat_is_shown_whole() -> None:
+    shown = window(messages(3))
+    assert ids(shown) == ["m0", "m1", "m2"]
+    assert shown is not None
+    assert shown.above is None
+    assert ids(window([])) == []
+
+
+def test_a_message_that_is_not_there() -> None:
+    assert window(messages(3), before="m9") is None
+    assert ids(window(messages(3), before="m0")) == []
