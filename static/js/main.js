@@ -10,12 +10,17 @@ import { ConnectionBar } from "./connection-bar.js";
 import { byId } from "./dom.js";
 import { finish } from "./message-view.js";
 
-const { urls, me, can, chat, snapshot, offset } = JSON.parse(byId("chat-data").textContent ?? "");
+const { urls, me, can, chat, snapshot, offset, live } = JSON.parse(byId("chat-data").textContent ?? "");
 const page = byId("chat");
 const transcript = byId("transcript");
 const jump = byId("jump");
 
-const connection = durableStreamConnection({ sendUrl: urls.send, readUrl: urls.read, initialOffset: offset });
+const connection = durableStreamConnection({
+  sendUrl: urls.send,
+  readUrl: urls.read,
+  initialOffset: offset,
+  ping: live.ping * 1000,
+});
 const client = new ChatClient({ connection, snapshot, offset, me, chatId: chat.id, stopUrl: urls.stop });
 const scrolling = new Autoscroll(byId("scroller"), transcript, showJump);
 const bar = new ConnectionBar(byId("connection"), () => client.retryNow());
