@@ -29,8 +29,10 @@ DANGERS = """
         if (attribute === 'hx-disable') continue;
         if (/^(on|hx-|data-hx-|style$|srcset$|formaction$|action$|srcdoc$)/i.test(attribute))
           found.push(`${name} ${attribute}=${value}`);
-        if (/^(href|src)$/i.test(attribute) && !/^(https?:|mailto:|\\/|#)/i.test(value))
-          found.push(`${name} ${attribute}=${value}`);
+        if (/^(href|src)$/i.test(attribute)) {
+          const {protocol} = new URL(value, document.baseURI);
+          if (!['http:', 'https:', 'mailto:'].includes(protocol)) found.push(`${name} ${attribute}=${value}`);
+        }
       }
     }
   }

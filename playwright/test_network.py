@@ -78,7 +78,9 @@ def test_cuts_between_data_and_control_repeat_nothing(people_behind: People, pro
         proxy.cut_after(count)
         proxy.cut()
         accepted = proxy.accepted
+        chat.retry_now()
         eventually(lambda accepted=accepted: proxy.accepted > accepted, what="reconnection")
+    chat.retry_now()
     completes(chat)
 
 

@@ -198,6 +198,10 @@ class ChatPage:
         read = "() => navigator.clipboard.readText()"
         return str(eventually(lambda: self.page.evaluate(read), timeout=PATIENCE, what="something copied"))
 
+    def retry_now(self) -> None:
+        """Do not wait for the next attempt: what a device says when it has a network again."""
+        self.page.evaluate("() => { window.dispatchEvent(new Event('online')) }")
+
     def assert_steady(self, rows: int) -> None:
         """In no frame since this document was loaded were there fewer rows, or did a text fall back."""
         seen = self.page.evaluate("window.__watch")

@@ -482,3 +482,17 @@ test("a network that fails at random while batches flow: the concatenation equal
     assert.deepEqual([world.timers, world.listening], [0, 0]);
   }
 });
+
+test("a reply whose headers were cut off is no page: nothing is skipped", async () => {
+  const server = createStreamServer();
+  for (const item of ["a", "b"]) server.append(item);
+  const cut = new Response("", { headers: { "Stream-Next-Offset": offsetOf(2), "Content-Type": "application/json" } });
+  server.hook = () => {
+    server.hook = () => undefined;
+    return cut;
+  };
+  const reader = start(server);
+  await reader.live();
+  assert.deepEqual(reader.items, ["a", "b"]);
+  reader.stop();
+});
