@@ -71,10 +71,9 @@ export function createReducer(given) {
   /** @param {string} id */
   const isAnswer = (id) => message(id)?.role === "assistant";
 
-  /** @returns {string} */
   function newId() {
-    const id = `auto~${++made}`;
-    return message(id) ? newId() : id;
+    while (message(`auto~${++made}`));
+    return `auto~${made}`;
   }
 
   /** Change a message's id everywhere, or drop the message. @param {string} old @param {string} [id] */
@@ -84,7 +83,11 @@ export function createReducer(given) {
     if (id) write(old).id = id;
     else messages = messages.filter((each) => each.id !== old);
     if (structured.delete(old) && id) structured.add(id);
-    for (const info of runs.values()) info.messageIds = info.messageIds.flatMap(change);
+    for (const info of runs.values()) {
+      if (!info.messageIds.includes(old)) continue;
+      info.messageIds = info.messageIds.flatMap(change);
+      touched.runs.add(info.runId);
+    }
     for (const lane of lanes.values()) {
       lane.open = lane.open.flatMap(change);
       if (lane.current === old) lane.current = id ?? "";
@@ -128,10 +131,14 @@ export function createReducer(given) {
     let id = isAnswer(wanted) ? wanted : lane.current;
     if (!id) {
       id = lane.adopt = str(wanted) && !message(wanted) ? wanted : newId();
-      const { agentId, agentName, startedAt } = record(runs.get(run));
+      const { agentId, agentName, startedAt, triggerId } = record(runs.get(run));
       const answer = create(id, "assistant");
       if (agentName) answer.name = agentName;
-      if (agentId) answer.metadata = { agentId, runId: run, ...(startedAt !== undefined && { createdAt: startedAt }) };
+      if (agentId) {
+        answer.metadata = { agentId, runId: run };
+        if (startedAt !== undefined) answer.metadata.createdAt = startedAt;
+        if (triggerId) answer.metadata.parentId = triggerId;
+      }
       join(run, id);
     }
     enter(lane, id);

@@ -36,8 +36,8 @@ def merge(events: Iterable[Event], *, limit: int = MAX_DELTA_BYTES) -> list[Even
 
 
 def _delta_size(event: Event) -> int | None:
-    delta = event.get("delta")
-    if event.get("type") not in DELTAS or not isinstance(delta, str):
+    kind, delta = event.get("type"), event.get("delta")
+    if not isinstance(kind, str) or kind not in DELTAS or not isinstance(delta, str):
         return None
     return len(delta.encode(errors="replace"))
 

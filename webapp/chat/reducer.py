@@ -104,9 +104,11 @@ class Reducer:
         return message_id in self._book and self._book.read(message_id)["role"] == "assistant"
 
     def _new_id(self) -> str:
-        """An id nobody else makes (``~`` is in no client's id), and the same one in every reader."""
-        self._made += 1
-        return f"auto~{self._made}"
+        """An id for what has none: the same in every reader, and no client's, which have no ``~``."""
+        while True:
+            self._made += 1
+            if f"auto~{self._made}" not in self._book:
+                return f"auto~{self._made}"
 
     def _adopt(self, adopted: str, message_id: str) -> None:
         """A message we began unasked turns out to be this one."""
@@ -258,6 +260,8 @@ class Reducer:
     def _caller(self, event: Event) -> str:
         """The message with the tool call an event is about, its run's if possible; empty if none has it."""
         call = string(event, "toolCallId")
+        if not call:
+            return ""
         for message_id in reversed(self._lanes.peek(string(event, "runId")).open):
             if parts.find(self._book.read(message_id), "tool-call", "id", call):
                 return message_id

@@ -77,8 +77,9 @@ class Runs:
         info = self._infos.get(run, {})
         signed: dict[str, Any] = {"name": info["agentName"]} if "agentName" in info else {}
         if "agentId" in info:
-            created = {"createdAt": info["startedAt"]} if "startedAt" in info else {}
-            signed["metadata"] = {"agentId": info["agentId"], "runId": run, **created}
+            known = {"createdAt": info.get("startedAt"), "parentId": info.get("triggerId")}
+            told = {key: value for key, value in known.items() if value is not None}
+            signed["metadata"] = {"agentId": info["agentId"], "runId": run, **told}
         return signed
 
     def add_message(self, run: str, message_id: str) -> None:
