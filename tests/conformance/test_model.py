@@ -172,12 +172,15 @@ class StoresAgree(RuleBasedStateMachine):
 
 
 QUICK = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
 THOROUGH = settings(QUICK, max_examples=600, stateful_step_count=60)
 
-TestStoresAgree = StoresAgree.TestCase
-TestStoresAgree.settings = QUICK
+
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+class TestStoresAgree(StoresAgree.TestCase):
+    settings = QUICK
 
 
 @pytest.mark.long

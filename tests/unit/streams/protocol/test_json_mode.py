@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webapp.streams.protocol import json_mode
@@ -16,7 +16,7 @@ scalars = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 )
 values = st.recursive(
-    scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
+    scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8
 )
 
 
@@ -35,7 +35,8 @@ def test_one_level_is_flattened_and_every_value_survives(value: Any, indent: Any
     assert [json.loads(message) for message in messages] == (value if isinstance(value, list) else [value])
 
 
-@given(st.lists(values, min_size=1), st.sampled_from([None, 2]))
+@settings(max_examples=40)
+@given(st.lists(values, min_size=1, max_size=5), st.sampled_from([None, 2]))
 def test_a_chunk_gives_its_messages_back_and_is_one_array(items: list[Any], indent: int | None) -> None:
     raw = [json.dumps(item, indent=indent).encode() for item in items]
     chunk = json_mode.pack(raw)
