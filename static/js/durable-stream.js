@@ -126,7 +126,7 @@ export async function* followStream({
           : { type: "refused", status, code, error: message };
       } else if (phase !== "sse") {
         yield { type: "page", at: env.now(), ...(await readPage(response, heard)) };
-      } else if (!response.headers.get("content-type")?.startsWith("text/event-stream")) {
+      } else if (!isEventStream(response)) {
         yield { type: "silent", at: env.now() };
       } else {
         const parse = createSseParser();
@@ -228,6 +228,13 @@ async function* chunks({ body }, heard) {
   } finally {
     reader.cancel().catch(() => {});
   }
+}
+
+/** @param {Response} response */
+function isEventStream({ headers }) {
+  const type = headers.get("content-type");
+  if (type === null) throw new Error("A reply whose headers were cut off.");
+  return type.startsWith("text/event-stream");
 }
 
 /** @param {string} json @returns {any[]} */

@@ -159,7 +159,7 @@ const silent = (state, { at }) => withoutSse(state, at);
 
 /** @type {Move<"ended">} */
 function ended(state, { at, lived }) {
-  if (state.controls === 0) return withoutSse(state, at);
+  if (state.controls === 0 && lived >= SHORT_LIFE) return withoutSse(state, at);
   const failures = lived < SHORT_LIFE ? state.failures : 0;
   return countLife({ ...state, pending: [], failures }, at, lived);
 }

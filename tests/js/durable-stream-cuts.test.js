@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { answer, start } from "./support/reader.js";
-import { createStreamServer } from "./support/stream-server.js";
+import { createStreamServer, offsetOf } from "./support/stream-server.js";
 import { createWorld, seeded } from "./support/world.js";
 
 /** A log that has every trap: line ends in all styles, two data events for one control, wide characters. */
@@ -85,6 +85,19 @@ test("a network that fails at random while batches flow: the concatenation equal
     assert.deepEqual(reader.items, server.items, `seed ${seed}, round ${round}`);
     assert.deepEqual([world.timers, world.listening], [0, 0]);
   }
+});
+
+test("an SSE reply whose headers were cut off is a failure, and SSE is tried again", async () => {
+  const server = createStreamServer();
+  server.hook = ({ live }) => {
+    if (!live) return undefined;
+    server.hook = () => undefined;
+    return new Response(null, { status: 200 });
+  };
+  const reader = start(server);
+  await reader.live();
+  assert.deepEqual(reader.asked, ["read -1", "sse 0", "read 0", "sse 0"]);
+  reader.stop();
 });
 
 test("a reply whose headers were cut off is no page: nothing is skipped", async () => {

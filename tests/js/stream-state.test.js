@@ -124,6 +124,13 @@ test("three SSE replies in a row that ended under a second: long-poll", () => {
   assert.equal(after(sse(), ...life(999), ...life(999), ...life(1000), ...life(999)).phase, "sse");
 });
 
+test("an SSE reply that ends before it said anything is no reason to give SSE up, unless it took its time", () => {
+  const nothing = /** @type {StreamEvent} */ ({ type: "ended", at: AT, lived: 0 });
+  assert.equal(after(sse(), asked, nothing, asked, nothing).phase, "sse");
+  assert.equal(after(sse(), asked, nothing, asked, nothing, asked, nothing).phase, "long-poll");
+  assert.equal(after(sse(), asked, { type: "ended", at: AT, lived: 1000 }).phase, "long-poll");
+});
+
 test("cut replies count as short ones, refused connections do not, drained ones do not", () => {
   const spoken = /** @type {StreamEvent} */ ({ type: "control", at: AT, ...control });
   const caughtUp = /** @type {StreamEvent} */ ({ type: "page", at: AT, ...page });
