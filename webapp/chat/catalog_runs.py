@@ -116,8 +116,9 @@ class RunInbox:
         return replace(row, **changes)  # type: ignore[arg-type]
 
     async def mark_running(self, row: RunRow, *, now: float) -> bool:
-        """RUN_STARTED is about to be appended. False if the row is no longer the caller's."""
-        return await self._change(row, {"status": RunStatus.RUNNING, "started_at": now})
+        """RUN_STARTED is about to be appended. False if the row is no longer the caller's or has moved on."""
+        unmoved = runs.c.status == row.status
+        return await self._change(row, {"status": RunStatus.RUNNING, "started_at": now}, unmoved)
 
     async def mark_done(self, row: RunRow, *, outcome: str, now: float) -> bool:
         """The run has ended. False if the row is no longer the caller's."""
@@ -151,8 +152,10 @@ class RunInbox:
         async with self._database.write() as connection:
             await connection.execute(update(runs).where(held).values(lease_until=0.0))
 
-    async def _change(self, row: RunRow, changes: Mapping[str, object]) -> bool:
-        query = update(runs).where(_still(row), runs.c.status != RunStatus.DONE).values(changes)
+    async def _change(
+        self, row: RunRow, changes: Mapping[str, object], *conditions: ColumnElement[bool]
+    ) -> bool:
+        query = update(runs).where(_still(row), runs.c.status != RunStatus.DONE, *conditions).values(changes)
         async with self._database.write() as connection:
             return (await connection.execute(query)).rowcount == 1
 

@@ -204,7 +204,9 @@ class Supervisor:
         self._lanes.drop(self._lanes.all())
         await self._lanes.idle()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_LAST_WORDS)
+            _, late = await asyncio.wait(self._tasks, timeout=_LAST_WORDS)
+            for task in late:
+                task.cancel()
         if left:
             await self._inbox.release([run.row.run_id for run in left], owner=self._owner)
 

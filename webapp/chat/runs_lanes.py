@@ -55,12 +55,12 @@ class Lanes:
             self._begin(run)
 
     def drop(self, runs: Iterable[Run]) -> None:
-        """Abandon runs that are no longer ours, without a word."""
+        """Abandon runs that are no longer ours, without a word. Those that have ended do not matter."""
         for run in runs:
             task = self._tasks.get(run.row.run_id)
             if task is not None:
                 task.cancel()
-            else:
+            elif run.row.run_id in self._runs:
                 self._lanes[_key(run)].queue.remove(run)
                 self._forget(run)
 

@@ -87,10 +87,6 @@ class Sessions:
             if fold.unsaved:
                 await self._save(chat_id, fold)
 
-    def forget(self, chat_id: str) -> None:
-        """Drop the fold in memory."""
-        self._folds.pop(chat_id, None)
-
     def _fold(self, chat_id: str) -> _Fold:
         fold = self._folds.setdefault(chat_id, _Fold())
         self._folds.move_to_end(chat_id)

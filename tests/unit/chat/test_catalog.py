@@ -158,7 +158,9 @@ async def test_only_the_owner_changes_a_row(catalog: Catalog) -> None:
     appended = await catalog.runs.mark_appended(mine, offset="o1")
     assert appended == row(status=RunStatus.APPENDED, events=None, offset="o1")
     assert await catalog.runs.get("r1") == appended
-    assert await catalog.runs.mark_running(mine, now=95.0)
+    assert not await catalog.runs.mark_running(mine, now=95.0)
+    assert await catalog.runs.mark_running(appended, now=95.0)
+    assert not await catalog.runs.mark_running(appended, now=95.0)
 
     claims = await asyncio.gather(
         *(catalog.runs.claim(mine, owner=f"other {n}", lease_until=200.0) for n in range(5))
