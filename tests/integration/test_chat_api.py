@@ -170,6 +170,7 @@ def test_a_bearer_token_speaks_for_its_owner_in_one_chat(app: LiveApp, ana: Chat
     assert "set-cookie" not in program.http.get("/api/chats").headers
     assert [chat["id"] for chat in program.http.get("/api/chats").json()["chats"]] == [created["id"]]
     assert program.send(other, "beep").status_code == 404
+    assert other not in program.http.get("/").text + program.http.get(f"/chat/{created['id']}").text
     assert program.http.post("/api/chats", json={}).status_code == 403
     assert ana.messages(created["id"])[0]["metadata"] == program.messages(created["id"])[0]["metadata"]
 

@@ -11,7 +11,7 @@ from webapp.chat.catalog import Chat
 from webapp.chat.errors import ChatNotFound
 from webapp.chat.messages import Role
 from webapp.web.bodies import ChatRequest, read_struct
-from webapp.web.guards import CHAT_ID, enter
+from webapp.web.guards import CHAT_ID, chats_of, enter
 from webapp.web.identity import Caller, Visitor, forbid_scoped, remember
 from webapp.web.render import chat_url
 from webapp.web.schemas import NewChat, NewShare
@@ -39,9 +39,7 @@ async def put_chat(
 
 @get("/api/chats")
 async def list_chats(services: AppServices, visitor: Caller) -> Response[Any]:
-    chats = await services.catalog.list_chats(visitor.participant.id)
-    seen = [chat for chat in chats if visitor.only_chat in (None, chat.id)]
-    return Response({"chats": [_summary(chat) for chat in seen]})
+    return Response({"chats": [_summary(chat) for chat in await chats_of(services, visitor)]})
 
 
 @get("/api/chats/{chat_id:str}/snapshot")

@@ -79,3 +79,9 @@ async def enter(services: Services, visitor: Visitor, chat_id: str, role: Role) 
     if chat is None:
         raise ChatNotFound
     return Admission(chat, held)
+
+
+async def chats_of(services: Services, visitor: Visitor) -> list[Chat]:
+    """The chats the visitor is in, the latest first; for a bearer token only its own."""
+    chats = await services.catalog.list_chats(visitor.participant.id)
+    return [chat for chat in chats if visitor.only_chat in (None, chat.id)]

@@ -13,7 +13,7 @@ from litestar.response import Redirect
 from webapp.chat.errors import ChatNotFound
 from webapp.chat.messages import NewMessage, Role, newest_user_message
 from webapp.web.bodies import ChatRequest, read_form
-from webapp.web.guards import enter
+from webapp.web.guards import chats_of, enter
 from webapp.web.identity import Caller, Visitor, forbid_scoped, remember
 from webapp.web.render import ChatView, chat_url
 from webapp.web.services import AppServices, Services
@@ -21,7 +21,7 @@ from webapp.web.services import AppServices, Services
 
 @get("/")
 async def start_page(services: AppServices, visitor: Caller) -> Response[str]:
-    chats = await services.catalog.list_chats(visitor.participant.id)
+    chats = await chats_of(services, visitor)
     return _html(services.pages.chats(me=visitor.participant, chats=chats, now=services.clock()))
 
 
@@ -42,7 +42,7 @@ async def start_chat(request: ChatRequest, services: AppServices, visitor: Calle
 @get("/chat/{chat_id:str}")
 async def chat_page(chat_id: FromPath[str], services: AppServices, visitor: Caller) -> Response[str]:
     view = await _view(services, visitor, chat_id)
-    chats = await services.catalog.list_chats(visitor.participant.id)
+    chats = await chats_of(services, visitor)
     ping = services.settings.streams.ping_interval
     # Markdown of sixty long messages takes a while the first time; the loop has live readers to serve.
     return _html(
