@@ -74,4 +74,4 @@ audit: ## look the locked versions up in the advisory databases
 	scripts/uv tool run pip-audit --disable-pip --require-hashes -r requirements/runtime.lock
 
 clean: ## remove what make has fetched; ./data stays
-	rm -rf $(VENV) .tools node_modules dist test-results
+	rm -rf $(VENV) .tools node_modules build dist test-results

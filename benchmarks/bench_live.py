@@ -45,13 +45,13 @@ OBSERVE = """
 
 
 @contextmanager
-def plain_readers(count: int, url: str, offset: str, headers: dict[str, str]) -> Iterator[None]:
+def plain_readers(count: int, url: str, query: dict[str, str], headers: dict[str, str]) -> Iterator[None]:
     """Keep ``count`` HTTP readers on a stream, from a thread of their own."""
     loop = asyncio.new_event_loop()
     ready = threading.Semaphore(0)
 
     async def read(client: httpx.AsyncClient) -> None:
-        async for event in afollow(client, url, offset=offset, live="sse"):
+        async for event in afollow(client, url, **query, live="sse"):
             if event.event == "control":
                 ready.release()
 
@@ -79,9 +79,9 @@ def measure(page: Page, server: ServerProcess, readers: int) -> list[object]:
     page.evaluate(OBSERVE)
     acks: list[float] = []
     sent: dict[str, float] = {}
-    offset = main.get_attribute("data-offset") or "-1"
-    stream = f"{server.url}/api/chat-stream?id={chat['id']}"
-    with plain_readers(readers - 1, stream, offset, headers), httpx.Client(headers=headers) as client:
+    query = {"id": chat["id"], "offset": main.get_attribute("data-offset") or "-1"}
+    stream = f"{server.url}/api/chat-stream"
+    with plain_readers(readers - 1, stream, query, headers), httpx.Client(headers=headers) as client:
         for number in range(MESSAGES):
             message_id = secrets.token_hex(8)
             text = {"type": "text", "content": f"/silent {number}"}

@@ -1,7 +1,7 @@
 """The five-minute tour in one: two browsers, one session, and everything that may go wrong.
 
 With a display the windows are visible and slow enough to follow. Without one every step is kept as a pair of
-pictures in ``test-results/demo``.
+pictures in ``build/demo``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from support.chat_page import ChatPage
 from support.chromium import launch_options
 from support.people import People
 
-PICTURES = ROOT / "test-results" / "demo"
+PICTURES = ROOT / "build" / "demo"
 
 
 @dataclass
