@@ -141,14 +141,27 @@ function goesOn(line) {
   return line.trim() && !item && ![FENCE, HEADING, RULE, QUOTE].some((pattern) => pattern.test(line));
 }
 
-const PLAIN = /[^\\`*_~[\]!\nh]+|h(?!ttps?:\/\/)/y;
-const BARE_LINK = /https?:\/\/[^\s<>`*[\]|"]{1,2000}(?<![.,:;!?'")])/y;
-const TARGET = /\(((?:[^\s()\\]|\\.|\([^\s()]{0,200}\)){0,2000})(?:\s+"[^"]{0,500}")?\)/y;
-const CODE = /(`+)(?!`)([^]{1,500}?)(?<!`)\1(?!`)/y;
-const OPEN_CODE = /(`+)([^`]*)$/y;
-const SPACE = /^\s?$/;
-const PUNCTUATION = /^[\p{P}\p{S}]$/u;
-const MAX_OPEN = 24;
+const PLAIN = /(?:[^\\`*_~[!\n h]|[h!](?!ttps?:\/\/|\[)| (?! ?\n))+/y;
+const ADDRESS = /https?:\/\/[^\s<>`*[\]|"]{1,2000}(?<![.,:;!?'")])/y;
+const SAFE = /^(?:https?:\/\/|mailto:)[^\s\u0000-\u001f]+$/i;
+
+/**
+ * What a span looks like when it is whole, and when its end has not come yet. The text is in group 2.
+ * @type {["code" | "strong" | "em" | "s" | "a", whole: RegExp, begun: RegExp][]}
+ */
+const SPANS = [
+  ["code", /(`+)(?!`)([^]{1,500}?)(?<!`)\1(?!`)/y, /(`+)([^`]*)$/y],
+  ["strong", /(\*\*)(?=\S)([^]{1,2000}?)(?<!\s)\*\*(?!\*)/y, /(\*\*)(?=\S)([^]{1,2000})$/y],
+  ["em", /(\*)(?![\s*])([^]{1,2000}?)(?<![\s*])\*(?!\*)/y, /(?<![\p{L}\p{N}])(\*)(?![\s*])([^]{1,2000})$/uy],
+  ["strong", /(?<![\p{L}\p{N}])(__)(?=\S)([^]{1,2000}?)(?<!\s)__(?![\p{L}\p{N}])/uy, /(?<![\p{L}\p{N}])(__)(?=\S)([^]{1,2000})$/uy],
+  ["em", /(?<![\p{L}\p{N}])(_)(?![\s_])([^]{1,2000}?)(?<![\s_])_(?![\p{L}\p{N}_])/uy, /(?<![\p{L}\p{N}])(_)(?![\s_])([^]{1,2000})$/uy],
+  ["s", /(~~)(?=\S)([^]{1,2000}?)(?<!\s)~~/y, /(~~)(?=\S)([^]{1,2000})$/y],
+  [
+    "a",
+    /(!?\[)((?:[^[\]\\]|\\.|\[[^[\]]{0,200}\]){0,1000})\]\(((?:[^\s()\\]|\\.|\([^\s()]{0,200}\)){0,2000})(?:\s+"[^"]{0,500}")?\)/y,
+    /(!?\[)([^\]]{0,1000})(?:\](?:\([^)\n]{0,2000})?)?$/y,
+  ],
+];
 
 /**
  * @param {string} source
@@ -156,10 +169,9 @@ const MAX_OPEN = 24;
  * @returns {Inline[]}
  */
 export function parseInline(source, open = false) {
-  /** What has begun and not ended, outermost first. @type {{mark: string, children: Inline[]}[]} */
-  const stack = [{ mark: "", children: [] }];
+  /** @type {Inline[]} */
+  const nodes = [];
   let at = 0;
-
   /** @param {RegExp} pattern */
   const take = (pattern) => {
     pattern.lastIndex = at;
@@ -169,104 +181,36 @@ export function parseInline(source, open = false) {
   };
   /** @param {Inline} node */
   const add = (node) => {
-    const { children } = stack[stack.length - 1];
-    const last = children.length - 1;
-    if (typeof node === "string" && typeof children[last] === "string") children[last] += node;
-    else if (node) children.push(node);
+    const last = nodes.length - 1;
+    if (typeof node === "string" && typeof nodes[last] === "string") nodes[last] += node;
+    else if (node) nodes.push(node);
   };
-  const pop = () => /** @type {{mark: string, children: Inline[]}} */ (stack.pop());
-  /** @param {string} mark */
-  const find = (mark) => stack.findLastIndex((frame) => frame.mark === mark);
-  /** What began at `depth` or above turns out to be text or, if it was meant, what it seemed. @param {number} depth @param {boolean} [meant] */
-  const unwind = (depth, meant = false) => {
-    while (stack.length > depth) {
-      const { mark, children } = pop();
-      if (meant && mark !== "[" && children.length) add(styled(mark, children));
-      else [meant ? "" : mark, ...children].forEach(add);
+  /** @returns {boolean} whether a span begins here, which is then taken */
+  const span = () => {
+    for (const [kind, whole, begun] of SPANS) {
+      const match = take(whole) ?? (open ? take(begun) : null);
+      if (!match) continue;
+      const [, , text, target] = match;
+      const href = target?.replace(/\\(?=[!-/:-@[-`{-~])/g, "") ?? "";
+      const growing = open && at === source.length && target === undefined;
+      const children = kind === "code" ? [text.replaceAll("\n", " ").replace(/^ (.*\S.*) $/, "$1")] : parseInline(text, growing);
+      if (kind !== "a") add(children.join() && { kind, children });
+      else if (SAFE.test(href)) add({ kind, href, children: children.length ? children : [href] });
+      else children.forEach(add);
+      return true;
     }
+    return false;
   };
 
   while (at < source.length) {
-    let match = take(PLAIN);
-    const char = source[at];
-    if (match) {
-      add(match[0]);
-    } else if (char === "\n") {
-      at++;
-      const { children } = stack[stack.length - 1];
-      const text = children.pop() ?? "";
-      add(typeof text === "string" ? text.trimEnd() : text);
-      if (typeof text === "string" && text.endsWith("  ")) add({ kind: "br" });
-      add("\n");
-    } else if (char === "\\") {
-      const next = source[at + 1] ?? "";
-      at += next === "\n" ? 1 : 2;
-      add(next === "\n" ? { kind: "br" } : /[!-/:-@[-`{-~]/.test(next) || (open && !next) ? next : char + next);
-    } else if ((match = take(CODE) ?? (open ? take(OPEN_CODE) : null))) {
-      const text = match[2].replaceAll("\n", " ").replace(/^ (.*\S.*) $/, "$1");
-      if (text) add({ kind: "code", children: [text] });
-    } else if ((match = take(/`+/y))) {
-      add(match[0]);
-    } else if ((match = take(/\*+|_+|~+/y))) {
-      delimiters(match[0]);
-    } else if ((match = take(/!?\[/y))) {
-      if (stack.length > MAX_OPEN) add(match[0]);
-      else stack.push({ mark: "[", children: [] });
-    } else if (char === "]") {
-      at++;
-      closeLink();
-    } else if ((match = take(BARE_LINK))) {
-      add({ kind: "a", href: match[0], children: [match[0]] });
-    } else {
-      at++;
-      add(char);
-    }
+    let match = take(PLAIN) ?? take(/\\([!-/:-@[-`{-~])/y);
+    if (match) add(match[1] ?? match[0]);
+    else if (take(/ {2,}\n|\\\n/y)) [{ kind: /** @type {const} */ ("br") }, "\n"].forEach(add);
+    else if (span()) continue;
+    else if ((match = take(ADDRESS))) add({ kind: "a", href: match[0], children: [match[0]] });
+    // At the very end of growing text a mark is half of something.
+    else if (open && take(/[\\`*_~[]+$/y)) break;
+    else add(take(/[*_~`]+|[^]/y)?.[0] ?? "");
   }
-  unwind(1, open);
-  return stack[0].children;
-
-  /** @param {string} run */
-  function delimiters(run) {
-    const before = source[at - run.length - 1] ?? "";
-    const after = source[at] ?? "";
-    const edge = [before, after].map((one) => SPACE.test(one) || PUNCTUATION.test(one));
-    const left = !SPACE.test(after) && (!PUNCTUATION.test(after) || edge[0]);
-    const right = !SPACE.test(before) && (!PUNCTUATION.test(before) || edge[1]);
-    const [char] = run;
-    let { length } = run;
-    if (length > 3 || (char === "~" && length !== 2)) return add(run);
-    while (right && (char !== "_" || edge[1]) && length) {
-      const depth = Math.max(find(char), length > 1 ? find(char + char) : -1);
-      if (depth < 0) break;
-      unwind(depth + 1);
-      const { mark, children } = pop();
-      add(styled(mark, children));
-      length -= mark.length;
-    }
-    // At the very end of growing text this is half of something; within a word it is rarely more than a sign.
-    if (!length || (open && !after)) return;
-    if (!left || stack.length > MAX_OPEN || (!edge[0] && (char === "_" || open))) return add(char.repeat(length));
-    for (const size of [length % 2, length & 2]) if (size) stack.push({ mark: char.repeat(size), children: [] });
-  }
-
-  function closeLink() {
-    const depth = find("[");
-    const target = depth > 0 && source[at] === "(" ? take(TARGET) : null;
-    const growing = open && depth > 0 && /^(?:\([^)\n]*)?$/.test(source.slice(at));
-    if (!target && !growing) {
-      if (depth > 0) unwind(depth);
-      return add("]");
-    }
-    unwind(depth + 1);
-    const { children } = pop();
-    const href = target ? target[1].replace(/\\(?=[!-/:-@[-`{-~])/g, "") : "";
-    if (!target) at = source.length;
-    if (/^(?:https?:\/\/|mailto:)[^\s\u0000-\u001f]+$/i.test(href)) add({ kind: "a", href, children: children.length ? children : [href] });
-    else children.forEach(add);
-  }
-}
-
-/** @param {string} mark @param {Inline[]} children @returns {Inline} */
-function styled(mark, children) {
-  return { kind: mark === "~~" ? "s" : mark.length > 1 ? "strong" : "em", children };
+  return nodes;
 }

@@ -52,7 +52,7 @@ test("a fence holds everything until it closes, also when it never does", () => 
 
 test("inline text", () => {
   const cases = {
-    "a **b** *c* ***d*** ~~e~~ `f*g*`": "a <strong>b</strong> <em>c</em> <em><strong>d</strong></em> <s>e</s> <code>f*g*</code>",
+    "a **b** *c* ***d*** ~~e~~ `f*g*`": "a <strong>b</strong> <em>c</em> <strong><em>d</em></strong> <s>e</s> <code>f*g*</code>",
     "2 * 3 * 4, snake_case_name, 5*3": "2 * 3 * 4, snake_case_name, 5*3",
     "**open and *open": "**open and *open",
     "[a *b*](https://x.de/(1) \"t\") [n] ![p](https://x.de/i.png)":
