@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+import rjsmin
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -30,22 +31,6 @@ MIME_TYPES = {
     ".webmanifest": "application/manifest+json",
 }
 _COMPRESSIBLE = {".css", ".js", ".json", ".svg", ".txt", ".map", ".webmanifest"}
-
-
-# A comment that has its lines to itself, or a cast for the type checker.
-_COMMENT = re.compile(
-    rb"^[ \t]*/\*(?:[^*]|\*(?!/))*\*/[ \t]*$|^[ \t]*//.*$|/\*\* @type [^*]*\*/ ?", re.MULTILINE
-)
-_INDENT = re.compile(rb"^[ \t]+", re.MULTILINE)
-
-
-def without_comments(script: bytes) -> bytes:
-    """One of our modules as browsers get it: comments are for readers of the source. Lines keep numbers.
-
-    Only for scripts whose strings never span lines, as all of ours.
-    """
-    bare = _COMMENT.sub(lambda comment: b"\n" * comment[0].count(b"\n"), script)
-    return _INDENT.sub(b"", bare)
 
 
 def locate(name: str) -> Path:
@@ -94,7 +79,7 @@ def _load(root: Path) -> dict[str, Asset]:
             continue
         body = file.read_bytes()
         if file.suffix == ".js" and "vendor" not in file.parts:
-            body = without_comments(body)
+            body = rjsmin.jsmin(body)  # comments are for readers of the source
         # mtime=0: the same file gives the same bytes on every start.
         packed = gzip.compress(body, 9, mtime=0) if file.suffix in _COMPRESSIBLE else body
         path = str(PurePosixPath(file.relative_to(root)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
 from pathlib import Path
 
 from webapp.assets import Assets, locate
@@ -50,9 +51,20 @@ def test_the_products_own_directories_are_found() -> None:
     assert locate("static").is_dir()
 
 
-def test_browsers_get_scripts_without_comments_on_the_same_lines(tmp_path: Path) -> None:
+def test_browsers_get_scripts_without_comments(tmp_path: Path) -> None:
     source = '/** What it owns.\n * More. */\nlet a = /** @type {string} */ (b);\n  // why\n  go("//x");\n'
     (tmp_path / "main.js").write_text(source)
     script = Assets(tmp_path).get("main.js")
     assert script is not None
-    assert script.body.decode() == '\n\nlet a = (b);\n\ngo("//x");\n'
+    assert script.body.decode() == 'let a=(b);go("//x");'
+
+
+def test_every_script_is_still_a_module_as_served(tmp_path: Path) -> None:
+    for path, asset in Assets(locate("static")).files.items():
+        if path.startswith("js/"):
+            (tmp_path / f"{Path(path).stem}.mjs").write_bytes(asset.body)
+    modules = sorted(tmp_path.glob("*.mjs"))
+    assert modules
+    for module in modules:
+        done = subprocess.run(["node", "--check", module], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
