@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
@@ -88,7 +90,7 @@ class World:
         limits: RunLimits | None = None,
         streams: Streams | None = None,
         take_all: bool = True,
-        clock: Callable[[], float] | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> Supervisor:
         """A new process, as it were; it has recovered what the last one left."""
         catalog = await Catalog.open(self.url)
@@ -102,7 +104,7 @@ class World:
             catalog=catalog,
             agents={each.id: each for each in chosen},
             limits=limits or RunLimits(window=0.005),
-            **({"clock": clock} if clock else {}),
+            clock=clock,
         )
         self._supervisors.append(supervisor)
         await supervisor.start(take_all=take_all)
@@ -114,7 +116,8 @@ class World:
         while tasks := asyncio.all_tasks() - self._before - {asyncio.current_task()}:
             for task in tasks:
                 # The database driver gives its connections back in tasks of its own.
-                if "sqlalchemy" not in task.get_coro().cr_code.co_filename:
+                work = task.get_coro()
+                if not inspect.iscoroutine(work) or "sqlalchemy" not in work.cr_code.co_filename:
                     task.cancel()
             await asyncio.wait(tasks)
 
@@ -206,5 +209,6 @@ def _run_of(event: Event, events: Sequence[Event]) -> str | None:
     """The run that owns the text message an event is about."""
     for start in of(events, "TEXT_MESSAGE_START"):
         if start["messageId"] == event.get("messageId"):
-            return start.get("metadata", {}).get("runId")
+            run_id: str | None = start.get("metadata", {}).get("runId")
+            return run_id
     return None
