@@ -71,7 +71,7 @@ def streams_command(host: str | None, port: int | None, data_dir: Path | None) -
 async def _serve(settings: Settings) -> None:
     names = lan_addresses() if settings.server.host in EVERYWHERE else (settings.server.host,)
     server = replace(settings.server, allowed_hosts=(*settings.server.allowed_hosts, *names))
-    with bind(server.host, server.port) as listen:
+    with bind(server.host, server.port, stall_timeout=settings.streams.write_timeout) as listen:
         app = create_app(replace(settings, server=server), agents=load_agents(settings))
         await serve(
             app,
@@ -84,7 +84,8 @@ async def _serve(settings: Settings) -> None:
 
 
 async def _streams(settings: Settings) -> None:
-    with bind(settings.server.host, settings.server.port) as listen:
+    server = settings.server
+    with bind(server.host, server.port, stall_timeout=settings.streams.write_timeout) as listen:
         app = StandaloneStreams(settings)
         await serve(
             app,
@@ -92,7 +93,7 @@ async def _streams(settings: Settings) -> None:
             lifespan=app.lifespan(),
             on_ready=lambda: _print_addresses("Durable Streams", listen, ()),
             on_signal=app.drain.set,
-            settings=settings.server,
+            settings=server,
         )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import uvicorn
 
 from webapp.settings import ServerSettings
+from webapp.streams.asgi import drop_stalled
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -26,11 +27,15 @@ class CannotListen(Exception):
     """The address cannot be bound. The text is one line for whoever chose it."""
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0 lets the system choose. Raises CannotListen."""
+def bind(host: str, port: int, *, stall_timeout: float) -> socket.socket:
+    """A bound socket; port 0 lets the system choose. Raises CannotListen.
+
+    A connection whose peer takes no data for ``stall_timeout`` seconds is cut.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    drop_stalled(bound, seconds=stall_timeout)
     try:
         bound.bind((host, port))
     except OSError as error:
