@@ -21,7 +21,6 @@ FLOORS = {
     "webapp.streams.signals": 1,
     "webapp.streams.live": 2,
     "webapp.streams.engine": 2,
-    "webapp.streams.live": 2,
     "webapp.streams": 3,
     "webapp.chat": 4,
     "webapp.agents": 4,
