@@ -1,10 +1,11 @@
 /**
- * The parts of one message: what each kind of event does to them, as in `webapp/chat/reducer_parts.py`, which says
- * more. Functions change the message they are given.
+ * What events do to the parts of one message and what they tell of one run, as in `webapp/chat/reducer_parts.py` and
+ * `reducer_runs.py`, which say more. Functions change the message they are given.
  *
  * @typedef {Record<string, any>} Obj   any JSON object
  * @typedef {{type: string} & Obj} Part
  * @typedef {{id: string, role: string, parts: Part[], name?: string, metadata?: Obj}} Message
+ * @typedef {{runId: string, status: string, messageIds: string[]} & Obj} RunInfo
  */
 
 import { parsePartial, parseWhole } from "./partial-json.js";
@@ -17,6 +18,9 @@ export const isRecord = (value) => typeof value === "object" && value !== null &
 
 /** The JSON object `value`; empty if it is none. @param {any} value @returns {Obj} */
 export const record = (value) => (isRecord(value) ? value : {});
+
+/** What TanStack servers say beyond AG-UI. @param {Obj} event @returns {Obj} */
+export const tanstack = (event) => record(record(event.metadata).tanstack);
 
 /** The part of this kind whose `key` is `value`. @param {Message} message @param {string} kind @param {string} key @param {any} value */
 export const find = ({ parts }, kind, key, value) => parts.findLast((part) => part.type === kind && part[key] === value);
@@ -80,9 +84,9 @@ export const awaitsArguments = ({ type, state }) =>
 
 /** `given` is the producer's own reading and outranks ours. @param {Part} part @param {any} [given] */
 export function endArguments(part, given) {
-  if (given !== undefined) part.arguments = str(part.arguments) || JSON.stringify(given);
+  if (given != null) part.arguments = str(part.arguments) || JSON.stringify(given);
   if (awaitsArguments(part)) part.state = "input-complete";
-  const value = given === undefined ? parseWhole(str(part.arguments)) : given;
+  const value = given ?? parseWhole(str(part.arguments));
   if (value !== undefined) part.input = value;
 }
 
@@ -139,4 +143,41 @@ export function completeStructured(message, { object: data, raw, reasoning }) {
 export function failStructured(message, errorMessage) {
   const part = beginStructured(message);
   if (part.status !== "complete") Object.assign(part, { status: "error", errorMessage });
+}
+
+/** @param {Obj} event a RUN_STARTED @returns {RunInfo} */
+export function begun({ runId, metadata, timestamp: startedAt }) {
+  const { agentId, agentName, triggerId, attempt } = record(metadata);
+  /** @type {RunInfo} */
+  const info = { runId, status: "running", messageIds: [] };
+  for (const [key, value] of Object.entries({ agentId, agentName, triggerId })) if (str(value)) info[key] = value;
+  for (const [key, value] of Object.entries({ attempt, startedAt })) if (typeof value === "number") info[key] = value;
+  return info;
+}
+
+/** Whether `old` has ended and is now history. @param {RunInfo} newer @param {RunInfo} old */
+export const supersedes = ({ triggerId, agentId }, old) =>
+  triggerId && old.triggerId === triggerId && old.agentId === agentId && old.status !== "running";
+
+/** How a run ended if not by answering. @param {RunInfo | undefined} info @param {any} outcome the type of its outcome */
+export function endOf(info, outcome) {
+  if (outcome === "interrupt") return "awaiting-approval";
+  if (outcome === "cancelled") return "stopped";
+  return info?.messageIds.length ? "" : "silent";
+}
+
+/** @param {RunInfo | undefined} info @param {Obj} event a RUN_ERROR @param {string} messageId where it is shown @returns {RunInfo} */
+export function failed(info, { runId, code, message }, messageId) {
+  const status = code === "interrupted" ? code : "failed";
+  return { messageIds: [messageId], ...info, runId, status, error: sentence(message), ...(str(code) && { code }) };
+}
+
+/** @param {any} message */
+export const sentence = (message) => str(message) || "An error occurred";
+
+/** `name` and `metadata` of a message by this run. @param {RunInfo | undefined} info */
+export function signature(info) {
+  const { runId, agentId, agentName, startedAt, triggerId } = record(info);
+  const told = { ...(startedAt !== undefined && { createdAt: startedAt }), ...(triggerId && { parentId: triggerId }) };
+  return { ...(agentName && { name: agentName }), ...(agentId && { metadata: { agentId, runId, ...told } }) };
 }

@@ -6,7 +6,7 @@
  * @typedef {import("./chat-reducer-parts.js").Part} Part
  * @typedef {import("./chat-reducer-parts.js").Message} Message
  * @typedef {{open: string[], current: string, adopt: string, step: string}} Lane
- * @typedef {{runId: string, status: string, messageIds: string[]} & Obj} RunInfo
+ * @typedef {import("./chat-reducer-parts.js").RunInfo} RunInfo
  * @typedef {{messages: Message[], activeRuns: string[], runs: Record<string, RunInfo>, state: Obj, version: number}} Snapshot
  * @typedef {{messages: Set<string>, runs: Set<string>}} Touched   ids of what appeared, changed or went
  */
@@ -14,10 +14,13 @@
 import { readHistory } from "./chat-reducer-history.js";
 import * as parts from "./chat-reducer-parts.js";
 
-const { find, isRecord, record, str } = parts;
+const { find, isRecord, record, str, tanstack } = parts;
 
 const VERSION = 1;
 const MEDIA = ["image", "audio", "video", "document"];
+
+/** @returns {Touched} */
+const untouched = () => ({ messages: new Set(), runs: new Set() });
 
 /**
  * The conversation that `events` tell. `final`: no more will come, so settle what is open.
@@ -48,12 +51,9 @@ export function createReducer(given) {
   /** @type {Set<string>} */
   const structured = new Set(start.state?.structured);
   let made = start.state?.made ?? 0;
-  /** @type {Touched} */
-  let touched;
+  let touched = untouched();
 
-  // Messages. The one an event is about is nearly always among the last.
-
-  /** @param {string} id */
+  /** The one an event is about is nearly always among the last. @param {string} id */
   const message = (id) => messages.findLast((each) => each.id === id);
 
   /** The message, to change; it exists. @param {string} id */
@@ -94,21 +94,15 @@ export function createReducer(given) {
     }
   }
 
-  // Lanes
-
   /** The run an event belongs to, by what it says or else by when it comes. @param {Obj} event */
   function owner(event) {
     const run = str(event.runId) || str(record(event.metadata).runId);
-    if (run && (active.has(run) || lanes.has(run))) return run;
-    return [...(active.size ? active : lanes.keys())].at(-1) ?? "";
+    return run ? (active.has(run) ? run : "") : ([...active].at(-1) ?? "");
   }
 
   /** @param {string} run @returns {Lane} */
-  const peek = (run) => lanes.get(run) ?? { open: [], current: "", adopt: "", step: "" };
-
-  /** @param {string} run */
   function laneOf(run) {
-    const lane = peek(run);
+    const lane = lanes.get(run) ?? { open: [], current: "", adopt: "", step: "" };
     lanes.set(run, lane);
     return lane;
   }
@@ -120,33 +114,23 @@ export function createReducer(given) {
     lane.current = id;
   }
 
-  /** End the rest of lanes whose run has ended. */
-  function disturb() {
-    for (const [run, { open }] of lanes) if (!open.length && !active.has(run)) lanes.delete(run);
-  }
-
   /** Where events of a run go: the answer they want, the current one, a new one. @param {string} run @param {any} [wanted] */
   function target(run, wanted) {
     const lane = laneOf(run);
     let id = isAnswer(wanted) ? wanted : lane.current;
     if (!id) {
       id = lane.adopt = str(wanted) && !message(wanted) ? wanted : newId();
-      const { agentId, agentName, startedAt, triggerId } = record(runs.get(run));
-      const answer = create(id, "assistant");
-      if (agentName) answer.name = agentName;
-      if (agentId) {
-        answer.metadata = { agentId, runId: run };
-        if (startedAt !== undefined) answer.metadata.createdAt = startedAt;
-        if (triggerId) answer.metadata.parentId = triggerId;
-      }
+      Object.assign(create(id, "assistant"), parts.signature(runs.get(run)));
       join(run, id);
     }
     enter(lane, id);
     return id;
   }
 
-  /** Nothing more will be written to the lane's open messages. @param {Lane} lane @param {string} [error] */
-  function settle(lane, error) {
+  /** Nothing more will be written to the run's open messages. @param {string} run @param {string} [error] */
+  function settle(run, error) {
+    const lane = lanes.get(run);
+    if (!lane) return;
     for (const id of lane.open) {
       const open = /** @type {Message} */ (message(id));
       for (const part of open.parts.filter(parts.awaitsArguments)) {
@@ -167,9 +151,8 @@ export function createReducer(given) {
     lane.open = [];
   }
 
-  const finalize = () => lanes.forEach((lane) => settle(lane));
-
-  // Runs
+  /** No more events will come: settle whatever is open. Runs that have not ended stay active. */
+  const finalize = () => lanes.forEach((_, run) => settle(run));
 
   /** @param {string} run @param {string} id */
   function join(run, id) {
@@ -187,45 +170,58 @@ export function createReducer(given) {
     touched.runs.add(run);
   }
 
-  /** The run has ended. The last of all lanes stays, to rest. @param {string} run */
+  /** The run has ended and settled; with the last one everything has. @param {string} run */
   function leave(run) {
     active.delete(run);
-    if (active.size) {
-      lanes.delete(run);
-      return;
-    }
+    lanes.delete(run);
+    if (active.size) return;
     finalize();
-    const rests = lanes.has(run) ? run : [...lanes.keys()].at(-1);
-    for (const each of lanes.keys()) if (each !== rests) lanes.delete(each);
+    lanes.clear();
   }
 
   /** @param {string} runId @param {Obj} event */
   function fail(runId, event) {
     const unknown = !active.has(runId);
-    if (unknown && runId && (runs.has(runId) || lanes.has(runId))) return; // the first end counts
+    if (unknown && runs.has(runId)) return; // the first end counts
     const run = unknown && lanes.has("") ? "" : runId;
-    const error = str(event.message) || "An error occurred";
     const id = target(run);
-    settle(laneOf(run), error);
+    settle(run, parts.sentence(event.message));
     if (runId) {
-      const code = str(event.code);
-      const status = code === "interrupted" ? code : "failed";
-      runs.set(runId, { messageIds: [id], ...runs.get(runId), runId, status, error, ...(code && { code }) });
+      runs.set(runId, parts.failed(runs.get(runId), { ...event, runId }, id));
       touched.runs.add(runId);
     }
     leave(runId);
   }
 
-  // Tools
+  /** @param {string} runId @param {Obj[]} interrupts */
+  function interrupt(runId, interrupts) {
+    note(runId, { interrupts });
+    for (const { id, toolCallId, reason, metadata } of interrupts) {
+      const kind = str(record(metadata).kind);
+      if (kind && kind !== "approval") continue;
+      if (reason !== "client_tool_input") withCall({ toolCallId, runId }, parts.requestApproval, str(id));
+    }
+  }
+
+  /** @param {string} run @param {string} id */
+  function startAnswer(run, id) {
+    const lane = laneOf(run);
+    const { adopt } = lane;
+    lane.adopt = "";
+    if (!message(id)) adopt ? rename(adopt, id) : create(id, "assistant");
+    if (!isAnswer(id)) return;
+    enter(lane, id);
+    join(run, id);
+  }
 
   /** The message with a tool call, the run's own if possible. @param {any} call @param {any} [run] */
   function caller(call, run) {
     if (!str(call)) return;
     const has = (/** @type {Message | undefined} */ each) => !!each && !!find(each, "tool-call", "id", call);
-    return peek(run).open.findLast((id) => has(message(id))) ?? messages.findLast(has)?.id;
+    return lanes.get(run)?.open.findLast((id) => has(message(id))) ?? messages.findLast(has)?.id;
   }
 
-  /** @param {Obj} event @param {(part: Part, argument: any) => void} change @param {any} argument */
+  /** @param {Obj} event @param {(part: Part, argument?: any) => void} change @param {any} [argument] */
   function withCall({ toolCallId, runId }, change, argument) {
     const id = caller(toolCallId, runId);
     if (id) change(/** @type {Part} */ (find(write(id), "tool-call", "id", toolCallId)), argument);
@@ -237,23 +233,13 @@ export function createReducer(given) {
     parts.think(write(target(run)), laneOf(run).step || str(step), str(delta), signature);
   }
 
-  /** @type {Record<string, (event: Obj) => void>} */
+  /** @type {Record<string, (event: Obj) => unknown>} */
   const handlers = {
-    RUN_STARTED({ runId, metadata, timestamp }) {
+    RUN_STARTED(event) {
+      const { runId } = event;
       if (!str(runId) || active.has(runId)) return;
-      const rested = peek(runId);
-      disturb();
-      lanes.delete(runId);
-      lanes.set(runId, rested);
-      /** @type {RunInfo} */
-      const info = { runId, status: "running", messageIds: [] };
-      const { agentId, agentName, triggerId, attempt } = record(metadata);
-      for (const [key, value] of Object.entries({ agentId, agentName, triggerId })) if (str(value)) info[key] = value;
-      if (typeof attempt === "number") info.attempt = attempt;
-      if (typeof timestamp === "number") info.startedAt = timestamp;
-      for (const old of runs.values()) {
-        if (!info.triggerId || old.triggerId !== info.triggerId || old.agentId !== info.agentId) continue;
-        if (old.status === "running") continue;
+      const info = parts.begun(event);
+      for (const old of [...runs.values()].filter((each) => parts.supersedes(info, each))) {
         old.supersededBy = runId;
         touched.runs.add(old.runId);
       }
@@ -266,22 +252,11 @@ export function createReducer(given) {
     RUN_FINISHED(event) {
       const runId = str(event.runId);
       const { type, interrupts } = record(event.outcome);
-      if (type === "interrupt") {
-        const waiting = Array.isArray(interrupts) ? interrupts.filter(isRecord) : [];
-        note(runId, { interrupts: waiting });
-        for (const { id, toolCallId, reason, metadata } of waiting) {
-          const kind = str(record(metadata).kind);
-          if ((!kind || kind === "approval") && reason !== "client_tool_input") {
-            withCall({ toolCallId, runId }, parts.requestApproval, str(id));
-          }
-        }
-      }
-      settle(peek(runId));
-      if (active.has(runId)) {
-        const ended = { interrupt: "awaiting-approval", cancelled: "stopped" }[str(type)];
-        note(runId, { status: ended ?? "silent" });
-        if (!ended && runs.get(runId)?.messageIds.length) runs.delete(runId);
-      }
+      if (type === "interrupt") interrupt(runId, Array.isArray(interrupts) ? interrupts.filter(isRecord) : []);
+      settle(runId);
+      const status = parts.endOf(runs.get(runId), type);
+      note(runId, { status });
+      if (active.has(runId) && !status) runs.delete(runId);
       leave(runId);
     },
 
@@ -291,25 +266,13 @@ export function createReducer(given) {
     },
 
     TEXT_MESSAGE_START(event) {
-      const { messageId: id, name, metadata } = event;
+      const { messageId: id, role, name, metadata } = event;
       if (!str(id)) return;
-      const role = event.role === "user" || event.role === "system" ? event.role : "assistant";
-      if (role !== "assistant") {
-        disturb();
-        if (!message(id)) create(id, role);
-      } else {
-        const run = owner(event);
-        const lane = laneOf(run);
-        const { adopt } = lane;
-        lane.adopt = "";
-        if (!message(id)) adopt ? rename(adopt, id) : create(id, "assistant");
-        if (isAnswer(id)) {
-          enter(lane, id);
-          join(run, id);
-        }
-      }
+      const answer = role !== "user" && role !== "system";
+      if (answer) startAnswer(owner(event), id);
+      else if (!message(id)) create(id, role);
       const started = write(id);
-      if (started.role !== role) return; // nobody signs what another has said
+      if (started.role !== (answer ? "assistant" : role)) return; // nobody signs what another has said
       if (str(name)) started.name = name;
       parts.mergeMetadata(started, metadata);
     },
@@ -321,44 +284,34 @@ export function createReducer(given) {
       if (str(delta)) (structured.has(id) ? parts.appendStructured : parts.appendText)(write(id), delta);
     },
 
-    TEXT_MESSAGE_END({ messageId: id, metadata }) {
-      if (message(id)) parts.mergeMetadata(write(id), metadata);
-    },
+    TEXT_MESSAGE_END: ({ messageId: id, metadata }) => message(id) && parts.mergeMetadata(write(id), metadata),
 
-    STEP_STARTED(event) {
-      laneOf(owner(event)).step = str(event.stepName);
-    },
+    STEP_STARTED: (event) => (laneOf(owner(event)).step = str(event.stepName)),
 
-    REASONING_MESSAGE_CONTENT(event) {
-      think(event, event.messageId, event.delta);
-    },
+    REASONING_MESSAGE_CONTENT: (event) => think(event, event.messageId, event.delta),
 
     REASONING_ENCRYPTED_VALUE(event) {
       const { encryptedValue: thoughtSignature, entityId: toolCallId, subtype, runId } = event;
       if (!str(thoughtSignature)) return;
       if (subtype !== "tool-call") think(event, toolCallId, "", thoughtSignature);
-      else withCall({ toolCallId, runId }, (part) => (part.metadata = { ...record(part.metadata), thoughtSignature }), 0);
+      else withCall({ toolCallId, runId }, (part) => (part.metadata = { ...record(part.metadata), thoughtSignature }));
     },
 
     TOOL_CALL_START(event) {
       const { toolCallId, toolCallName, parentMessageId, metadata } = event;
       if (!str(toolCallId)) return;
-      const id = target(owner(event), parentMessageId);
-      if (!find(write(id), "tool-call", "id", toolCallId)) parts.callTool(write(id), toolCallId, str(toolCallName), metadata);
+      const caller = write(target(owner(event), parentMessageId));
+      if (!find(caller, "tool-call", "id", toolCallId)) parts.callTool(caller, toolCallId, str(toolCallName), metadata);
     },
 
-    TOOL_CALL_ARGS(event) {
-      withCall(event, parts.addArguments, str(event.delta));
-    },
+    TOOL_CALL_ARGS: (event) => withCall(event, parts.addArguments, str(event.delta)),
 
-    TOOL_CALL_END(event) {
-      const { input } = event.input === undefined ? record(record(event.metadata).tanstack) : event;
-      withCall(event, parts.endArguments, input);
-    },
+    TOOL_CALL_END: (event) => withCall(event, parts.endArguments, event.input ?? tanstack(event).input),
 
-    TOOL_CALL_RESULT({ toolCallId, runId, content, state, metadata }) {
+    TOOL_CALL_RESULT(event) {
+      const { toolCallId, runId, content, state } = event;
       const id = caller(toolCallId, runId);
-      const failed = [state, record(record(metadata).tanstack).state].includes("output-error");
+      const failed = [state, tanstack(event).state].includes("output-error");
       if (id) parts.giveResult(write(id), toolCallId, content ?? "", failed);
     },
 
@@ -377,19 +330,16 @@ export function createReducer(given) {
     },
   };
 
-  /** @type {Record<string, (value: Obj, event: Obj) => void>} */
+  /** @type {Record<string, (value: Obj, event: Obj) => unknown>} */
   const signals = {
-    "run.stopped-by"({ runId, participantId, name }) {
-      note(runId, { stoppedBy: { participantId: str(participantId), name: str(name) } });
-    },
+    "run.stopped-by": ({ runId, participantId, name }) =>
+      note(runId, { stoppedBy: { participantId: str(participantId), name: str(name) } }),
 
     "message.part"({ messageId: id, part }) {
       if (message(id) && MEDIA.includes(record(part).type)) write(id).parts.push(part);
     },
 
-    "structured-output.start"({ messageId }, event) {
-      structured.add(target(owner(event), messageId));
-    },
+    "structured-output.start": ({ messageId }, event) => structured.add(target(owner(event), messageId)),
 
     "structured-output.complete"(value, event) {
       const id = target(owner(event), value.messageId);
@@ -397,12 +347,11 @@ export function createReducer(given) {
       parts.completeStructured(write(id), value);
     },
 
-    "approval-requested"({ toolCallId, approval }, { runId }) {
-      withCall({ toolCallId, runId }, parts.requestApproval, str(record(approval).id));
-    },
+    "approval-requested": ({ toolCallId, approval }, { runId }) =>
+      withCall({ toolCallId, runId }, parts.requestApproval, str(record(approval).id)),
 
     "ui-resource"({ resource, toolCallId, toolName, serverId, meta }, event) {
-      const id = caller(toolCallId) ?? peek(owner(event)).current;
+      const id = caller(toolCallId) ?? lanes.get(owner(event))?.current;
       const given = Object.entries({ resource, toolCallId, toolName, serverId, meta });
       const part = Object.fromEntries(given.filter(([, value]) => value !== undefined));
       if (id) write(id).parts.push({ type: "ui-resource", ...part });
@@ -414,17 +363,13 @@ export function createReducer(given) {
      * Take in one event. What it touched is added to `into`, so that a batch can share one.
      * @param {any} event @param {Touched} [into] @returns {Touched}
      */
-    apply(event, into = { messages: new Set(), runs: new Set() }) {
+    apply(event, into = untouched()) {
       touched = into;
       if (isRecord(event) && Object.hasOwn(handlers, str(event.type))) handlers[event.type](event);
       return touched;
     },
 
-    /** No more events will come: settle whatever is open. Runs that have not ended stay active. */
-    finalize() {
-      touched = { messages: new Set(), runs: new Set() };
-      finalize();
-    },
+    finalize,
 
     get messages() {
       for (const id of structured) parts.readStructured(/** @type {Message} */ (message(id)));

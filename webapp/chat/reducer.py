@@ -142,7 +142,6 @@ class Reducer:
     def _run_started(self, event: Event) -> None:
         run = string(event, "runId")
         if run and run not in self._runs.active:
-            self._lanes.begin(run, self._runs.active)
             self._runs.start(run, event)
 
     def _run_finished(self, event: Event) -> None:
@@ -171,7 +170,7 @@ class Reducer:
 
     def _fail(self, run: str, event: Event) -> None:
         unknown = run not in self._runs.active
-        if unknown and run and (run in self._runs or run in self._lanes):
+        if unknown and run in self._runs:
             return  # it has ended before, and the first end counts
         # A run nobody announced may have been writing all the same, without saying whose events they were.
         lane_of = "" if unknown and "" in self._lanes else run
@@ -183,9 +182,11 @@ class Reducer:
         self._leave(run)
 
     def _leave(self, run: str) -> None:
+        """The run has ended and settled; with the last one everything has."""
+        self._lanes.drop(run)
         if not self._runs.active:
             self.finalize()
-        self._lanes.leave(run, self._runs.active)
+            self._lanes.clear()
 
     # Text
 
@@ -196,10 +197,8 @@ class Reducer:
         if role not in ("user", "system"):
             role = "assistant"
             self._answer_start(self._owner(event), message_id)
-        else:
-            self._lanes.disturb(self._runs.active)
-            if message_id not in self._book:
-                self._book.create(message_id, role)
+        elif message_id not in self._book:
+            self._book.create(message_id, role)
         message = self._book.write(message_id)
         if message["role"] != role:
             return  # nobody signs what another has said
@@ -287,9 +286,8 @@ class Reducer:
         self._with_call(event, parts.add_arguments, string(event, "delta"))
 
     def _tool_end(self, event: Event) -> None:
-        given = event if "input" in event else tanstack(event)
-        arguments = (given["input"],) if "input" in given else ()
-        self._with_call(event, parts.end_arguments, *arguments)
+        given = event.get("input")
+        self._with_call(event, parts.end_arguments, tanstack(event).get("input") if given is None else given)
 
     def _tool_result(self, event: Event) -> None:
         owner = self._caller(event)

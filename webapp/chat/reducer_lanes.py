@@ -6,8 +6,7 @@
     step      the step that reasoning belongs to
 
 An event says whose it is by ``runId`` (or ``metadata.runId``), else it belongs to the newest active run.
-Without any run there is one lane more, named "". The lane of the run that ended last rests: a hasty producer
-may still have something to add, until somebody speaks or a run starts.
+Events of no active run share one lane more, named "". A lane ends with its run, and all end with the last run.
 
 Must not know what is in a message.
 """
@@ -46,9 +45,9 @@ class Lanes:
     def owner(self, event: Event, active: Mapping[str, None]) -> str:
         """The run an event belongs to, by what it says or else by when it comes."""
         run = string(event, "runId") or string(record(event.get("metadata")), "runId")
-        if run and (run in active or run in self._lanes):
-            return run
-        return next(reversed([*active] or [*self._lanes]), "")
+        if run:
+            return run if run in active else ""
+        return next(reversed([*active]), "")
 
     def lane(self, run: str) -> Lane:
         return self._lanes.setdefault(run, Lane())
@@ -68,23 +67,8 @@ class Lanes:
             lane.open = [new if each == old else each for each in lane.open]
             lane.current = new if lane.current == old else lane.current
 
-    def begin(self, run: str, active: Mapping[str, None]) -> None:
-        """The run starts, in the lane where it rested if it has been here before."""
-        rested = self._lanes.get(run)
-        self.disturb(active)
-        self._lanes[run] = rested or Lane()
-
-    def disturb(self, active: Mapping[str, None]) -> None:
-        """End the rest of a lane whose run has ended."""
-        self._lanes = {run: lane for run, lane in self._lanes.items() if lane.open or run in active}
-
-    def leave(self, run: str, active: Mapping[str, None]) -> None:
-        """The run has ended and its lane is settled. The last of all lanes stays, to rest."""
-        if active:
-            self._lanes.pop(run, None)
-        elif self._lanes:
-            last = run if run in self._lanes else next(reversed(self._lanes))
-            self._lanes = {last: self._lanes[last]}
+    def drop(self, run: str) -> None:
+        self._lanes.pop(run, None)
 
     def clear(self) -> None:
         self._lanes = {}

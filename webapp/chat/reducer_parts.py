@@ -95,16 +95,16 @@ def awaits_arguments(part: Record) -> bool:
     return part.get("type") == "tool-call" and part.get("state") in _WAITING
 
 
-def end_arguments(part: Record, given: Any = MISSING) -> None:
+def end_arguments(part: Record, given: Any = None) -> None:
     """No more arguments will come. ``given`` is the producer's own reading of them and outranks ours.
 
     Ours is a strict one: half an argument would look like a whole one.
     """
-    if given is not MISSING:
+    if given is not None:
         part["arguments"] = string(part, "arguments") or stringify(given)
     if part.get("state") in _WAITING:
         part["state"] = "input-complete"
-    value = parse_whole(string(part, "arguments")) if given is MISSING else given
+    value = parse_whole(string(part, "arguments")) if given is None else given
     if value is not MISSING:
         part["input"] = value
 

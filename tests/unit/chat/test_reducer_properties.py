@@ -146,7 +146,7 @@ class Composer:
             )
             for _ in range(2)
         ]
-        return self.some(type=pick(["interrupt", "cancelled", "success"]), interrupts=waiting)
+        return self.some(type=pick(["interrupt", "cancelled", "success", "constructor"]), interrupts=waiting)
 
     def value(self) -> Any:
         pick = self.rng.choice
