@@ -21,6 +21,7 @@ Sleep = Callable[[float], Awaitable[None]]
 WORD_DELAY = 0.004
 LONG_WORD_DELAY = 0.03
 
+_HELP = re.compile(r"\bwhat (can|do|could) (you|i) (do|try|say|know)\b|^help\b", re.IGNORECASE)
 _WHO = re.compile(r"\b(who|what) are you\b|\bare you (real|human|an? \w+)\b|\byour name\b", re.IGNORECASE)
 
 
@@ -84,6 +85,8 @@ class DemoAgent:
             return (
                 answer(turn, rest.strip()) if answer else self._say(texts.unknown_text(turn.speaker, command))
             )
+        if _HELP.search(text):
+            return self._help(turn, "")
         if _WHO.search(text):
             return self._say(texts.who_text(turn.speaker))
         earlier = sum(message.get("role") == "user" for message in turn.messages) - 1

@@ -153,3 +153,9 @@ async def test_it_speaks_ag_ui(text: str) -> None:
     adapter: TypeAdapter[AgUiEvent] = TypeAdapter(AgUiEvent)
     for event in await answer(demo(), text):
         adapter.validate_python({"threadId": "c", "runId": "r", **event})
+
+
+@pytest.mark.parametrize("question", ["/help", "help", "Hello, what can you do?", "What can I try here?"])
+async def test_a_newcomers_first_question_gets_the_commands(question: str) -> None:
+    text = text_of(await answer(demo(), question))
+    assert all(command in text for command, _ in COMMANDS)
