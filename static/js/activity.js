@@ -4,6 +4,10 @@ import { byId } from "./dom.js";
 
 /** @typedef {import("./rows.js").Chat} Chat */
 
+const FAILED = " could not finish the answer";
+/** @type {Record<string, string>} */
+const ENDS = { failed: FAILED, interrupted: FAILED, stopped: " was stopped", "awaiting-approval": " is waiting for approval" };
+
 export class Activity {
   #line = byId("activity");
   /** The runs that were under way, with the agent's name. @type {Map<string, string>} */
@@ -20,9 +24,8 @@ export class Activity {
     for (const [id, name] of this.#running) {
       if (activeRuns.includes(id)) continue;
       this.#running.delete(id);
-      const status = runs[id]?.status ?? "";
-      if (status === "failed" || status === "interrupted") announce(`${name} could not finish the answer`, "assertive");
-      else announce(status === "awaiting-approval" ? `${name} is waiting for approval` : `${name}’s answer ${status === "stopped" ? "was stopped" : "is ready"}`);
+      const end = ENDS[runs[id]?.status] ?? "’s answer is ready";
+      announce(name + end, end === FAILED ? "assertive" : "polite");
     }
     const deeds = active.map(({ runId, agentName }) => {
       const part = messages.findLast(({ metadata }) => metadata?.runId === runId)?.parts.at(-1);
@@ -41,7 +44,7 @@ export class Activity {
   }
 }
 
-/** @param {string} text @param {"polite" | "assertive"} [level] */
+/** @param {string} text @param {string} [level] */
 function announce(text, level = "polite") {
   byId(`announce-${level}`).textContent = text;
 }

@@ -2,8 +2,10 @@
 
 import { byId } from "./dom.js";
 
-/** @param {Element} button @param {string} text */
-export async function copyText(button, text) {
+/** @param {Element} button @param {string} [source] else what the code or the message beside the button shows */
+export async function copyText(button, source) {
+  const beside = button.closest("figure")?.querySelector("code") ?? button.closest("article")?.querySelector(".message-body");
+  const text = source || (beside?.textContent ?? "");
   try {
     await navigator.clipboard.writeText(text);
   } catch {

@@ -1,4 +1,4 @@
-/** Small tools for nodes: make them, bring an old tree to the state of a new one, drop white space between blocks. */
+/** Small tools for nodes: find them, make them, bring an old tree to the state of a new one. */
 
 /** The element with this id, on a page whose template has it. @param {string} id */
 export const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -44,19 +44,4 @@ export function morph(from, to, keep) {
   } else {
     /** @type {ChildNode} */ (from).replaceWith(to);
   }
-}
-
-const INLINE = /^(?:#text|A|BR|CODE|EM|S|SPAN|STRONG)$/;
-
-/** Drops the line breaks a renderer leaves between blocks. @param {Node} root */
-export function tidy(root) {
-  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
-  const idle = [];
-  while (walker.nextNode()) {
-    const text = /** @type {Text} */ (walker.currentNode);
-    const { parentElement, previousSibling, nextSibling } = text;
-    const inline = [previousSibling, nextSibling].some((node) => node && INLINE.test(node.nodeName));
-    if (!inline && !text.data.trim() && !parentElement?.closest("pre, p")) idle.push(text);
-  }
-  idle.forEach((text) => text.remove());
 }

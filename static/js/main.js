@@ -64,6 +64,8 @@ function send(text) {
   scrolling.toEnd();
 }
 
+const clipboard = () => import("./clipboard.js");
+
 /** @type {Record<string, (button: HTMLButtonElement, row: DOMStringMap) => unknown>} */
 const actions = {
   retry: (_, { runId = "" }) => client.retryRun(runId),
@@ -76,14 +78,10 @@ const actions = {
   copy: async (button, { messageId }) => {
     const parts = client.messages.find(({ id }) => id === messageId)?.parts ?? [];
     const text = parts.filter(({ type }) => type === "text").map(({ content }) => content);
-    const shown = button.closest("article")?.querySelector(".message-body")?.textContent ?? "";
-    return (await import("./clipboard.js")).copyText(button, text.join("\n\n") || shown);
+    (await clipboard()).copyText(button, text.join("\n\n"));
   },
-  "copy-code": async (button) => {
-    const code = button.closest("figure")?.querySelector("code")?.textContent ?? "";
-    return (await import("./clipboard.js")).copyText(button, code);
-  },
-  "copy-link": async () => (await import("./clipboard.js")).copyLink(urls.share),
+  "copy-code": async (button) => (await clipboard()).copyText(button),
+  "copy-link": async () => (await clipboard()).copyLink(urls.share),
 };
 
 document.addEventListener("click", (event) => {

@@ -4,7 +4,7 @@
  * from the same `message.html` as the server's rows.
  */
 
-import { byId, copyButton, morph, tidy } from "./dom.js";
+import { byId, copyButton, morph } from "./dom.js";
 import { hue } from "./hue.js";
 import { MarkdownView } from "./markdown.js";
 
@@ -101,7 +101,6 @@ export class MessageView {
 
 /** What the page adds to the server's rendering: the reader's own clock, and ways to copy. @param {HTMLElement} root */
 export function finish(root) {
-  tidy(root);
   for (const time of root.querySelectorAll("time")) {
     const row = /** @type {Element} */ (time.closest("article"));
     tell(row, time.dateTime);

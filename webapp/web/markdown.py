@@ -69,7 +69,7 @@ def render_markdown(text: str) -> Markup:
         strip_comments=True,
     )
     if rest:
-        html += f'<pre class="plain">{escapeHtml(rest)}</pre>\n'
+        html += f'<pre class="plain">{escapeHtml(rest)}</pre>'
     return Markup(html)  # noqa: S704 - cleaned by nh3 above, and the rest is escaped
 
 
@@ -136,9 +136,7 @@ def _code_block(code: str, info: str) -> str:
     label = f'<span class="lang">{escapeHtml(language)}</span>'
     opening = f'<code class="language-{escapeHtml(language)}">' if language else "<code>"
     body = _highlighted(code, language)
-    return (
-        f'<figure class="code"><figcaption>{label}</figcaption><pre>{opening}{body}</code></pre></figure>\n'
-    )
+    return f'<figure class="code"><figcaption>{label}</figcaption><pre>{opening}{body}</code></pre></figure>'
 
 
 def _highlighted(code: str, language: str) -> str:
@@ -155,7 +153,15 @@ def _highlighted(code: str, language: str) -> str:
 
 
 class _Renderer(RendererHTML):
-    """markdown-it's renderer with our code blocks, no images and no inline styles."""
+    """markdown-it's renderer with our code blocks, no images and no inline styles.
+
+    It leaves no line breaks between blocks: the page builds the same nodes while text arrives.
+    """
+
+    def renderToken(  # noqa: N802 - markdown-it's name
+        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
+    ) -> str:
+        return super().renderToken(tokens, idx, options, env).strip("\n")
 
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return _code_block(tokens[idx].content, tokens[idx].info)

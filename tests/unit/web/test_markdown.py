@@ -138,9 +138,9 @@ def test_code_has_its_language_and_classes() -> None:
     html = render_markdown("```Python title\nif a < b: pass\n```")
     assert html.startswith('<figure class="code"><figcaption><span class="lang">python</span></figcaption>')
     assert '<pre><code class="language-python"><span class="tok-k">if</span>' in html
-    assert html.endswith("</code></pre></figure>\n")
+    assert html.endswith("</code></pre></figure>")
     assert "style=" not in html
-    assert check(html) == "pythonif a < b: pass\n\n"
+    assert check(html) == "pythonif a < b: pass\n"
 
 
 @pytest.mark.parametrize("fence", ["```", "```nolanguage", "    "])
@@ -154,19 +154,19 @@ def test_code_without_a_known_language_is_escaped(fence: str) -> None:
 @settings(max_examples=15)
 def test_highlighting_changes_no_character(language: str, code: str) -> None:
     shown = check(render_markdown(f"~~~{language}\n{code}\n~~~"))
-    assert shown == f"{language}{code}\n\n"
+    assert shown == f"{language}{code}\n"
 
 
 def test_images_become_links() -> None:
     html = render_markdown("![a *cat*](https://example.org/cat.png)")
     assert html == (
-        '<p><a href="https://example.org/cat.png" rel="noopener noreferrer nofollow ugc">a cat</a></p>\n'
+        '<p><a href="https://example.org/cat.png" rel="noopener noreferrer nofollow ugc">a cat</a></p>'
     )
 
 
 def test_beyond_the_limit_text_is_plain() -> None:
     html = render_markdown("word " * (MAX_MARKDOWN // 5) + "**<b>**")
-    assert html.endswith('<pre class="plain">**&lt;b&gt;**</pre>\n')
+    assert html.endswith('<pre class="plain">**&lt;b&gt;**</pre>')
 
 
 def test_an_endless_word_does_not_take_for_ever() -> None:
@@ -180,7 +180,7 @@ def test_the_cache_forgets_the_least_recently_used() -> None:
     cache.render("c" * 10)
     assert cache.render("a" * 10) is first
     assert cache.render("b" * 10) is not second
-    assert cache.render("\ud800") == "<p>?</p>\n"
+    assert cache.render("\ud800") == "<p>?</p>"
 
 
 def test_the_style_sheet_is_the_generated_one() -> None:
