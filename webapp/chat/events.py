@@ -51,6 +51,9 @@ DELTAS: Final[Mapping[str, str]] = {
 }
 """Events that carry a piece of something (``delta``), with the field that says of what."""
 
+MAX_DEPTH: Final = 64
+"""Levels of objects and arrays in an event. Our own streams refuse deeper ones, others may not."""
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 
@@ -61,12 +64,25 @@ def encode(event: Mapping[str, Any]) -> bytes:
 
 
 def decode(data: bytes) -> Event:
-    """The event in ``data``; an empty dict, which every reader ignores, for anything but a JSON object."""
+    """The event in ``data``; an empty dict, which every reader ignores, for anything but a JSON object.
+
+    An event that nests too deep to be written again, inside a snapshot, counts as none.
+    """
     try:
         event = _decoder.decode(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return {}
-    return event if isinstance(event, dict) else {}
+    return event if isinstance(event, dict) and not _is_deep(data, event) else {}
+
+
+def _is_deep(data: bytes, event: Event) -> bool:
+    if data.count(b"{") + data.count(b"[") <= MAX_DEPTH:
+        return False
+    level: list[Any] = [event]
+    for _ in range(MAX_DEPTH):
+        inner = (value for each in level for value in (each.values() if isinstance(each, dict) else each))
+        level = [value for value in inner if isinstance(value, dict | list)]
+    return bool(level)
 
 
 def sanitize(event: Event) -> Event:

@@ -6,7 +6,7 @@
     step      the step that reasoning belongs to
 
 An event says whose it is by ``runId`` (or ``metadata.runId``), else it belongs to the newest active run.
-Events of no active run share one lane more, named "". A lane ends with its run, and all end with the last run.
+Events of no active run share one lane more, named "". A lane ends with its run, and all end with the last.
 
 Must not know what is in a message.
 """

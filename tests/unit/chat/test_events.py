@@ -83,6 +83,16 @@ def test_what_is_no_event_decodes_to_nothing(data: bytes) -> None:
     assert events.decode(data) == {}
 
 
+def test_what_is_too_deep_is_no_event() -> None:
+    def nested(levels: int) -> bytes:
+        return b'{"type":"CUSTOM","value":' + b"[" * (levels - 1) + b"1" + b"]" * (levels - 1) + b"}"
+
+    assert events.decode(nested(events.MAX_DEPTH))
+    assert events.decode(nested(events.MAX_DEPTH + 1)) == {}
+    wide = {"type": "CUSTOM", "value": [[1]] * 1000}
+    assert events.decode(events.encode(wide)) == wide
+
+
 def test_an_echo_is_the_same_every_time() -> None:
     again = message_echo(
         NewMessage("u1", "Hi", (IMAGE,), metadata={"participantId": "forged"}),
