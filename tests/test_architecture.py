@@ -35,7 +35,7 @@ ROOMS = {
     "uvicorn": ("webapp.cli", "webapp.web", "webapp.streams.asgi"),
     "httpx": ("webapp.streams.clients.http",),
     "sqlite3": ("webapp.streams.store",),
-    "sqlalchemy": ("webapp.chat", "webapp.sharing"),
+    "sqlalchemy": ("webapp.chat.catalog",),
 }
 IO = ("asyncio", "selectors", "socket", "sqlite3", "ssl", "subprocess", "threading")
 

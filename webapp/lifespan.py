@@ -15,7 +15,7 @@ from litestar import Litestar
 from webapp.agents.base import Agent
 from webapp.chat.catalog import Catalog
 from webapp.chat.runs import Supervisor
-from webapp.chat.runs_limits import RunLimits
+from webapp.chat.runs.limits import RunLimits
 from webapp.chat.sessions import Sessions
 from webapp.settings import Settings, secret_keys
 from webapp.sharing.capabilities import Capabilities

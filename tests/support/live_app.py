@@ -93,7 +93,7 @@ class LiveApp:
             self.loop = asyncio.get_running_loop()
             streams = self._streams() if self._streams else None
             self.app = create_app(self.settings, agents={self._agent.id: self._agent}, streams=streams)
-            listen = bind("127.0.0.1", 0)
+            listen = bind("127.0.0.1", 0, stall_timeout=self.settings.streams.write_timeout)
             self.url = f"http://127.0.0.1:{listen.getsockname()[1]}"
             config = uvicorn.Config(
                 self.app,

@@ -1,6 +1,6 @@
 """Fewer, larger events: what a run emits word by word is appended in merged deltas. Pure.
 
-Must not know time or tasks: the run decides when a batch is due (``runs_run``).
+Must not know time or tasks: the run decides when a batch is due (``run``).
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from webapp.chat import events
-from webapp.chat.catalog_snapshots import CachedSnapshot, SnapshotCache
+from webapp.chat.catalog.snapshots import CachedSnapshot, SnapshotCache
 from webapp.chat.reducer import REDUCER_VERSION, Reducer
-from webapp.chat.snapshot import Snapshot, StaleSnapshot
+from webapp.chat.reducer.snapshot import Snapshot, StaleSnapshot
 from webapp.streams.clients.base import BEGINNING, InvalidRequest, StreamClient, StreamGone
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from webapp.chat.catalog import Catalog, token_hash
-from webapp.chat.catalog_grants import Bearer
+from webapp.chat.catalog.grants import Bearer
 from webapp.chat.errors import ChatNotFound, Forbidden, InvalidMessage
 from webapp.chat.messages import Participant, Role
 

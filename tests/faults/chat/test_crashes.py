@@ -12,7 +12,7 @@ from tests.support.chats import ANA, CHAT, Streams, World, agent, check_runs, of
 from tests.support.waiting import aeventually
 from webapp.agents.base import AgentTurn, Event
 from webapp.agents.pieces import Piece
-from webapp.chat.catalog_runs import RunStatus
+from webapp.chat.catalog.runs import RunStatus
 from webapp.chat.messages import NewMessage
 from webapp.chat.runs import RunLimits
 from webapp.chat.sessions import Sessions

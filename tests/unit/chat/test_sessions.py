@@ -11,7 +11,7 @@ from tests.support.chats import CHAT, World, say
 from tests.support.waiting import aeventually
 from webapp.agents.scripted import DemoAgent
 from webapp.chat.catalog import Catalog
-from webapp.chat.catalog_snapshots import CachedSnapshot
+from webapp.chat.catalog.snapshots import CachedSnapshot
 from webapp.chat.reducer import REDUCER_VERSION, materialize
 from webapp.chat.sessions import Sessions
 from webapp.streams.clients.base import BEGINNING, ReadPage

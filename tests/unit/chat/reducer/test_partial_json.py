@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.chat.partial_json import MAX_DEPTH, MISSING, parse_partial, parse_whole
+from webapp.chat.reducer.partial_json import MAX_DEPTH, MISSING, parse_partial, parse_whole
 
 characters = st.characters(codec="utf-8")
 values = st.recursive(

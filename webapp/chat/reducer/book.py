@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from webapp.chat.reducer_parts import string
-from webapp.chat.snapshot import UIMessage
+from webapp.chat.reducer.parts import string
+from webapp.chat.reducer.snapshot import UIMessage
 
 
 class Book:

@@ -16,7 +16,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.engine.url import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from webapp.chat.catalog_schema import SCHEMA_VERSION, metadata, schema_version
+from webapp.chat.catalog.schema import SCHEMA_VERSION, metadata, schema_version
 
 _DRIVERS: Mapping[str, str] = {
     "sqlite": "sqlite+aiosqlite",

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
-from webapp.chat.runs_run import Run
+from webapp.chat.runs.run import Run
 
 LaneKey = tuple[str, str]
 

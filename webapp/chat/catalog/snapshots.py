@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select
 
-from webapp.chat.catalog_database import Database
-from webapp.chat.catalog_schema import snapshots
+from webapp.chat.catalog.database import Database
+from webapp.chat.catalog.schema import snapshots
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,15 +16,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from webapp.chat.catalog_database import CatalogTooNew, Database
-from webapp.chat.catalog_grants import Grants
-from webapp.chat.catalog_runs import RunInbox
-from webapp.chat.catalog_schema import api_tokens, chats, grants, participants
-from webapp.chat.catalog_snapshots import SnapshotCache
+from webapp.chat.catalog.database import Database
+from webapp.chat.catalog.grants import Grants
+from webapp.chat.catalog.runs import RunInbox
+from webapp.chat.catalog.schema import api_tokens, chats, grants, participants
+from webapp.chat.catalog.snapshots import SnapshotCache
 from webapp.chat.errors import Conflict
 from webapp.chat.messages import Participant
-
-__all__ = ["Catalog", "CatalogTooNew", "Chat"]
 
 TITLE_LENGTH = 80
 

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from webapp.agents.base import Event
-from webapp.chat.reducer_parts import record, string
+from webapp.chat.reducer.parts import record, string
 
 
 @dataclass(slots=True)

@@ -16,12 +16,12 @@ from typing import Any
 
 from webapp.agents.base import Agent, AgentError, AgentTurn, Event
 from webapp.chat import events
-from webapp.chat.catalog_runs import RunRow
+from webapp.chat.catalog.runs import RunRow
 from webapp.chat.coalesce import MAX_BATCH, merge
 from webapp.chat.messages import Participant
-from webapp.chat.runs_limits import RunLimits
-from webapp.chat.runs_stamp import Stamper
-from webapp.chat.runs_writer import RunWriter
+from webapp.chat.runs.limits import RunLimits
+from webapp.chat.runs.stamp import Stamper
+from webapp.chat.runs.writer import RunWriter
 
 logger = logging.getLogger(__name__)
 

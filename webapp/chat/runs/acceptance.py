@@ -18,11 +18,11 @@ import msgspec
 
 from webapp.agents.base import UIMessage
 from webapp.chat import events
-from webapp.chat.catalog_runs import RunExists, RunInbox, RunRow, RunStatus
+from webapp.chat.catalog.runs import RunExists, RunInbox, RunRow, RunStatus
 from webapp.chat.echo import message_echo
 from webapp.chat.errors import ChatNotFound, Conflict, LimitReached, TooLarge, Unavailable
 from webapp.chat.messages import NewMessage, Participant
-from webapp.chat.runs_limits import RunLimits
+from webapp.chat.runs.limits import RunLimits
 from webapp.chat.sessions import Sessions
 from webapp.streams.clients.base import (
     PayloadTooLarge,

@@ -3,9 +3,9 @@
 Total: arbitrary JSON never raises, unknown events are ignored. Each event costs its own size, not the
 conversation's. ``static/js/chat-reducer.js`` is the same machine and continues this one's snapshots.
 
-Messages are found by their own id (``reducer_book``), what happens to their parts is in ``reducer_parts``.
-Events that name no message go to the current one of their run (``reducer_lanes``). A run that ends settles
-its own messages and no others (``reducer_runs`` keeps how it ended).
+Messages are found by their own id (``book``), what happens to their parts is in ``parts``.
+Events that name no message go to the current one of their run (``lanes``). A run that ends settles
+its own messages and no others (``runs`` keeps how it ended).
 """
 
 from __future__ import annotations
@@ -15,15 +15,13 @@ from typing import Any, Final
 
 from webapp.agents.base import Event
 from webapp.chat import events as names
-from webapp.chat import reducer_parts as parts
-from webapp.chat.reducer_book import Book
-from webapp.chat.reducer_history import read_history
-from webapp.chat.reducer_lanes import Lane, Lanes
-from webapp.chat.reducer_parts import Record, record, string, tanstack
-from webapp.chat.reducer_runs import Runs
-from webapp.chat.snapshot import REDUCER_VERSION, Snapshot, StaleSnapshot
-
-__all__ = ["REDUCER_VERSION", "Reducer", "Snapshot", "StaleSnapshot", "materialize"]
+from webapp.chat.reducer import parts
+from webapp.chat.reducer.book import Book
+from webapp.chat.reducer.history import read_history
+from webapp.chat.reducer.lanes import Lane, Lanes
+from webapp.chat.reducer.parts import Record, record, string, tanstack
+from webapp.chat.reducer.runs import Runs
+from webapp.chat.reducer.snapshot import Snapshot
 
 _MEDIA: Final = ("image", "audio", "video", "document")
 _NEVER_COMPLETED: Final = "Stream ended without structured-output.complete"

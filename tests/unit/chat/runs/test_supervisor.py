@@ -23,7 +23,7 @@ from tests.support.chats import (
 from tests.support.waiting import aeventually
 from webapp.agents.base import AgentError, AgentTurn, Event
 from webapp.agents.pieces import Piece
-from webapp.chat.catalog_runs import RunStatus
+from webapp.chat.catalog.runs import RunStatus
 from webapp.chat.errors import Conflict, InvalidMessage, LimitReached, TooLarge, Unavailable
 from webapp.chat.messages import NewMessage
 from webapp.chat.runs import RunLimits, Supervisor

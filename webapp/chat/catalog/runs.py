@@ -16,8 +16,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from webapp.chat.catalog_database import Database
-from webapp.chat.catalog_schema import runs
+from webapp.chat.catalog.database import Database
+from webapp.chat.catalog.schema import runs
 
 
 class RunStatus(StrEnum):

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from webapp.chat.catalog import Catalog, CatalogTooNew
-from webapp.chat.catalog_runs import RunExists, RunRow, RunStatus
-from webapp.chat.catalog_snapshots import CachedSnapshot
+from webapp.chat.catalog.runs import RunExists, RunRow, RunStatus
+from webapp.chat.catalog.snapshots import CachedSnapshot
 from webapp.chat.errors import Conflict
 from webapp.chat.messages import Participant
 

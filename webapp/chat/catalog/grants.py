@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import insert, select, update
 
-from webapp.chat.catalog_database import Database
-from webapp.chat.catalog_schema import api_tokens, chats, grants, links, participants
+from webapp.chat.catalog.database import Database
+from webapp.chat.catalog.schema import api_tokens, chats, grants, links, participants
 from webapp.chat.messages import Participant, Role
 
 

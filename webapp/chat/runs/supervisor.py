@@ -18,19 +18,17 @@ from weakref import WeakValueDictionary
 
 from webapp.agents.base import Agent, AgentTurn
 from webapp.chat.catalog import Catalog
-from webapp.chat.catalog_runs import RunRow, RunStatus
+from webapp.chat.catalog.runs import RunRow, RunStatus
 from webapp.chat.errors import ChatError, InvalidMessage, Unavailable
 from webapp.chat.messages import NewMessage, Participant
 from webapp.chat.prompt import prompt
-from webapp.chat.runs_acceptance import Acceptance, Request
-from webapp.chat.runs_lanes import Lanes
-from webapp.chat.runs_limits import RunLimits
-from webapp.chat.runs_recovery import STREAM_IS_GONE, Recovery, Startable
-from webapp.chat.runs_run import INTERRUPTED, MissingAgent, Run
+from webapp.chat.runs.acceptance import Acceptance, Request
+from webapp.chat.runs.lanes import Lanes
+from webapp.chat.runs.limits import RunLimits
+from webapp.chat.runs.recovery import STREAM_IS_GONE, Recovery, Startable
+from webapp.chat.runs.run import INTERRUPTED, MissingAgent, Run
 from webapp.chat.sessions import Sessions
 from webapp.streams.clients.base import StaleEpoch, StreamClient, StreamError
-
-__all__ = ["Accepted", "RunLimits", "Supervisor"]
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from webapp.chat.partial_json import MISSING, parse_partial, parse_whole
+from webapp.chat.reducer.partial_json import MISSING, parse_partial, parse_whole
 
 Record = dict[str, Any]
 

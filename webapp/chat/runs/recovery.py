@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 from webapp.agents.base import Event
 from webapp.chat import events
-from webapp.chat.catalog_runs import RunInbox, RunRow, RunStatus
-from webapp.chat.runs_acceptance import Acceptance
-from webapp.chat.runs_run import INTERRUPTED
-from webapp.chat.runs_writer import RunWriter
+from webapp.chat.catalog.runs import RunInbox, RunRow, RunStatus
+from webapp.chat.runs.acceptance import Acceptance
+from webapp.chat.runs.run import INTERRUPTED
+from webapp.chat.runs.writer import RunWriter
 from webapp.chat.sessions import Sessions
 from webapp.streams.clients.base import (
     BEGINNING,

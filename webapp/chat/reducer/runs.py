@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from webapp.agents.base import Event
-from webapp.chat.reducer_parts import record, string
-from webapp.chat.snapshot import RunInfo
+from webapp.chat.reducer.parts import record, string
+from webapp.chat.reducer.snapshot import RunInfo
 
 _ENDED: Final = {"interrupt": "awaiting-approval", "cancelled": "stopped"}
 

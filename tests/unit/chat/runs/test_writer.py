@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support.chats import Streams, World
-from webapp.chat.runs_writer import RunWriter
+from webapp.chat.runs.writer import RunWriter
 
 END = {"type": "RUN_FINISHED"}
 

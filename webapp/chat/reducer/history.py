@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from webapp.chat.reducer_parts import (
+from webapp.chat.reducer.parts import (
     Record,
     call_tool,
     end_arguments,
