@@ -39,8 +39,7 @@ export class Activity {
 
   /** Who is answering now, in words, or "". */
   get summary() {
-    const names = [...new Set(this.#running.values())];
-    return names.length ? `${names.join(" and ")} ${names.length > 1 ? "are" : "is"} answering` : "";
+    return [...new Set(this.#running.values())].map((name) => `${name} is answering`).join(", ");
   }
 }
 

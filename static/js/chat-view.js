@@ -37,11 +37,11 @@ export class ChatView {
     this.#messageUrl = messageUrl;
     this.#onUpdate = onUpdate;
     finish(root);
+    const rows = /** @type {Iterable<HTMLElement>} */ (root.children);
+    const rendered = new Map(Array.from(rows, (row) => [row.dataset.messageId ?? `run:${row.dataset.runId}`, row]));
     for (const slot of slots(client)) {
-      const [attribute, id] = slot.message ? ["message", slot.key] : ["run", slot.run.runId];
-      /** @type {HTMLElement | null} */
-      const rendered = root.querySelector(`:scope > article[data-${attribute}-id="${CSS.escape(id)}"]`);
-      if (rendered) this.#views.set(slot.key, new MessageView(rowOf(slot, client, reader), rendered));
+      const row = rendered.get(slot.key);
+      if (row) this.#views.set(slot.key, new MessageView(rowOf(slot, client, reader), row));
     }
     client.addEventListener("change", (event) => {
       const { messages, runs } = /** @type {CustomEvent} */ (event).detail;

@@ -2,10 +2,17 @@
 
 import { byId } from "./dom.js";
 
-/** @param {Element} button @param {string} [source] else what the code or the message beside the button shows */
-export async function copyText(button, source) {
-  const beside = button.closest("figure")?.querySelector("code") ?? button.closest("article")?.querySelector(".message-body");
-  const text = source || (beside?.textContent ?? "");
+/**
+ * The markdown of the message, or the code, that the button belongs to.
+ * @param {Element} button
+ * @param {import("./types.js").Message[]} [messages]
+ */
+export async function copyText(button, messages = []) {
+  const row = button.closest("article");
+  const message = messages.find(({ id }) => id === row?.dataset.messageId);
+  const source = message?.parts.filter(({ type }) => type === "text").map(({ content }) => content);
+  const shown = button.closest("figure")?.querySelector("code") ?? row?.querySelector(".message-body");
+  const text = source?.join("\n\n") || (shown?.textContent ?? "");
   try {
     await navigator.clipboard.writeText(text);
   } catch {

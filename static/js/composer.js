@@ -38,7 +38,9 @@ export class Composer {
 
   /** @param {boolean} running whether a message would have to wait */
   set running(running) {
-    byId("stop").hidden = !running;
+    const stop = byId("stop");
+    if (!running && document.activeElement === stop) this.focus();
+    stop.hidden = !running;
     const label = /** @type {Element} */ (this.#form.querySelector(".send-label"));
     label.textContent = running ? "Queue" : "Send";
   }
@@ -52,8 +54,7 @@ export class Composer {
 
   #changed() {
     sessionStorage.setItem(this.#draft, this.#input.value);
-    if (CSS.supports("field-sizing", "content")) return;
-    this.#input.rows = 1;
-    this.#input.rows = Math.min(14, Math.round(this.#input.scrollHeight / parseFloat(getComputedStyle(this.#input).lineHeight)));
+    // Where CSS cannot size the field by its content.
+    this.#input.rows = Math.min(14, this.#input.value.split("\n").length);
   }
 }

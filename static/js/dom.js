@@ -15,9 +15,10 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** For a block of code. It speaks through its label and its picture, and adds no text to what is said. */
-export function copyButton() {
-  return h("button", { class: "copy", type: "button", "data-action": "copy-code", "aria-label": "Copy code" });
+/** A copy of something in the page's `<template id="blank">`. @param {string} selector */
+export function copyOf(selector) {
+  const { content } = /** @type {HTMLTemplateElement} */ (byId("blank"));
+  return /** @type {HTMLElement} */ (/** @type {Element} */ (content.querySelector(selector)).cloneNode(true));
 }
 
 /**

@@ -2,18 +2,9 @@
    A plain script, because modules come too late for that. */
 (() => {
   const root = document.documentElement;
-  /** @param {string} key @param {string} [value] */
-  const store = (key, value) => {
-    try {
-      if (value !== undefined) localStorage.setItem(key, value);
-      return localStorage.getItem(key) ?? "";
-    } catch {
-      return value ?? "";
-    }
-  };
   root.classList.add("js");
-  root.dataset.theme = store("theme");
-  root.dataset.sidebar = store("sidebar");
+  root.dataset.theme = localStorage.theme ?? "";
+  root.dataset.sidebar = localStorage.sidebar ?? "";
 
   document.addEventListener("readystatechange", () => {
     const scroller = document.getElementById("scroller");
@@ -23,10 +14,10 @@
     const button = event.target instanceof Element ? event.target.closest("button") : null;
     if (button?.id === "theme") {
       const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-      root.dataset.theme = store("theme", dark ? "light" : "dark");
+      root.dataset.theme = localStorage.theme = dark ? "light" : "dark";
     } else if (button?.dataset.action === "sidebar" && matchMedia("(width >= 56rem)").matches) {
       event.preventDefault();
-      root.dataset.sidebar = store("sidebar", root.dataset.sidebar === "closed" ? "" : "closed");
+      root.dataset.sidebar = localStorage.sidebar = root.dataset.sidebar ? "" : "closed";
     }
   });
 })();

@@ -23,7 +23,7 @@ const connection = durableStreamConnection({
 });
 const client = new ChatClient({ connection, snapshot, offset, me, chatId: chat.id, stopUrl: urls.stop });
 const scrolling = new Autoscroll(byId("scroller"), transcript, showJump);
-const bar = new ConnectionBar(byId("connection"), () => client.retryNow());
+const bar = new ConnectionBar(byId("connection"));
 const activity = new Activity();
 const composer = can.chat ? new Composer(chat.id, send) : undefined;
 let unseen = 0;
@@ -43,9 +43,9 @@ function onUpdate(added) {
 function showJump() {
   if (scrolling.pinned) unseen = 0;
   jump.hidden = scrolling.pinned;
-  const words = [unseen && `${unseen} new`, activity.summary].filter(Boolean).join(" · ") || "Latest";
-  const label = /** @type {Element} */ (jump.querySelector("span"));
-  if (label.textContent !== words) label.textContent = words;
+  if (jump.hidden) return;
+  const words = [unseen && `${unseen} new`, activity.summary].filter(Boolean);
+  /** @type {Element} */ (jump.lastElementChild).textContent = words.join(" · ") || "Latest";
 }
 
 /** The first message names the chat, here as on the server. */
@@ -71,15 +71,15 @@ const actions = {
   retry: (_, { runId = "" }) => client.retryRun(runId),
   resend: (_, { messageId = "" }) => client.retrySend(messageId),
   edit: (_, { messageId = "" }) => composer?.restore(client.discard(messageId)),
-  starter: ({ value }) => send(value),
+  starter: ({ value }) => {
+    send(value);
+    composer?.focus();
+  },
   // What was begun last; Escape stops what this person asked for.
   stop: () => client.stop(client.activeRuns.at(-1)),
   latest: () => scrolling.toEnd(),
-  copy: async (button, { messageId }) => {
-    const parts = client.messages.find(({ id }) => id === messageId)?.parts ?? [];
-    const text = parts.filter(({ type }) => type === "text").map(({ content }) => content);
-    (await clipboard()).copyText(button, text.join("\n\n"));
-  },
+  reconnect: () => client.retryNow(),
+  copy: async (button) => (await clipboard()).copyText(button, client.messages),
   "copy-code": async (button) => (await clipboard()).copyText(button),
   "copy-link": async () => (await clipboard()).copyLink(urls.share),
 };
@@ -92,7 +92,6 @@ document.addEventListener("click", (event) => {
   if (!button || !act) return;
   event.preventDefault();
   void act(button, button.closest("article")?.dataset ?? {});
-  if (!button.isConnected || button.hidden) composer?.focus();
 });
 document.addEventListener("keydown", ({ key, isComposing }) => {
   if (key !== "Escape" || isComposing || document.querySelector(":popover-open")) return;

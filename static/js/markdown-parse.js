@@ -103,7 +103,7 @@ function list(lines, at, marker) {
   let width = 0;
   let loose = false;
   for (let blank = false; at < lines.length; at++) {
-    const line = lines[at].replace(/^\t+/, (tabs) => "    ".repeat(tabs.length));
+    const line = lines[at];
     const sibling = ITEM.exec(line);
     const item = items[items.length - 1];
     const indent = line.search(/\S/);

@@ -1,6 +1,6 @@
 /** Markdown that is still arriving, as nodes. Text becomes text nodes, never HTML. Knows no messages. */
 
-import { copyButton, h, morph } from "./dom.js";
+import { copyOf, h, morph } from "./dom.js";
 import { parseBlocks, parseInline, settled } from "./markdown-parse.js";
 
 /** @typedef {import("./markdown-parse.js").Block} Block */
@@ -71,15 +71,10 @@ export class MarkdownView {
  * @param {boolean} open
  */
 function patch(node, was, block, open) {
-  if (was?.kind === "list" && block.kind === "list" && was.loose === block.loose && node.children.length === was.items.length) {
-    const kept = was.items.findIndex((item, index) => item !== block.items[index] || index === was.items.length - 1);
-    block.items.slice(kept).forEach((item, index) => {
-      const fresh = itemNode(item, block.loose, open && kept + index === block.items.length - 1, 0);
-      const present = node.children[kept + index];
-      if (present) morph(present, fresh);
-      else node.append(fresh);
-    });
-    while (node.children.length > block.items.length) node.lastElementChild?.remove();
+  if (was?.kind === "list" && block.kind === "list" && was.loose === block.loose && was.items.length <= block.items.length) {
+    const fresh = block.items.slice(was.items.length - 1);
+    node.lastElementChild?.remove();
+    node.append(...fresh.map((item, index) => itemNode(item, block.loose, open && index === fresh.length - 1, 0)));
   } else if (was?.kind === "code" && block.kind === "code" && was.lang === block.lang && block.text.startsWith(was.text)) {
     const text = node.querySelector("code")?.lastChild;
     if (text instanceof Text) text.appendData(block.text.slice(was.text.length));
@@ -140,7 +135,7 @@ function itemNode(text, loose, open, depth) {
 /** The server's frame for code; the colours come with its rendering. @param {string} text @param {string} lang */
 function codeNode(text, lang) {
   const language = (/^[\w+#.-]{1,32}/.exec(lang)?.[0] ?? "").toLowerCase();
-  const caption = h("figcaption", {}, h("span", { class: "lang" }, language), copyButton());
+  const caption = h("figcaption", {}, h("span", { class: "lang" }, language), copyOf("[data-action=copy-code]"));
   return h("figure", { class: "code" }, caption, h("pre", {}, h("code", { class: language !== "" && `language-${language}` }, text)));
 }
 

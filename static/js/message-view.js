@@ -4,7 +4,7 @@
  * from the same `message.html` as the server's rows.
  */
 
-import { byId, copyButton, morph } from "./dom.js";
+import { copyOf, morph } from "./dom.js";
 import { hue } from "./hue.js";
 import { MarkdownView } from "./markdown.js";
 
@@ -105,7 +105,7 @@ export function finish(root) {
     const row = /** @type {Element} */ (time.closest("article"));
     tell(row, time.dateTime);
   }
-  for (const caption of root.querySelectorAll(".code > figcaption:not(:has(button))")) caption.append(copyButton());
+  for (const caption of root.querySelectorAll(".code > figcaption:not(:has(button))")) caption.append(copyOf("[data-action=copy-code]"));
 }
 
 /** @param {Row} row @param {number} index */
@@ -113,12 +113,6 @@ const isGrowing = (row, index) => row.state === "streaming" && index === row.par
 
 /** @param {Part} part @param {boolean} growing */
 const signature = (part, growing) => [part.kind, part.id, part.state, part.kind === "text" && growing, part.text].join();
-
-/** @param {string} selector */
-function copyOf(selector) {
-  const { content } = /** @type {HTMLTemplateElement} */ (byId("blank"));
-  return /** @type {HTMLElement} */ (/** @type {Element} */ (content.querySelector(selector)).cloneNode(true));
-}
 
 /** @param {Element} root @param {string} selector @param {string} text */
 function fill(root, selector, text) {
@@ -143,14 +137,12 @@ function set(element, attributes) {
 
 /** A row without its parts. @param {Row} row */
 function shell({ id, person, mine, grouped, speaker, name, runId, state, delivery, createdAt, notice }) {
-  const article = copyOf("article");
+  const article = copyOf(id ? "article" : "article:not([data-message-id])");
   article.className = `message ${person ? "person" : "agent"}${mine ? " mine" : ""}${grouped ? " grouped" : ""} hue-${hue(speaker)}`;
   set(article, { "data-message-id": id, "data-run-id": runId, "data-state": state, "aria-label": name, "data-delivery": delivery });
   fill(article, ".name", name);
-  article.querySelector(".message-body")?.replaceChildren();
   if (typeof createdAt === "number") tell(article, new Date(createdAt).toISOString().slice(0, 19) + "+00:00");
   else article.querySelector("time")?.remove();
-  if (!id) for (const part of article.querySelectorAll(".message-body, .message-foot")) part.remove();
   const place = /** @type {Element} */ (article.querySelector(".notice"));
   if (!notice) place.remove();
   else {

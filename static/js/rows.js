@@ -90,11 +90,11 @@ function noticeOf({ status: kind, stoppedBy, error, agentName, supersededBy }, c
 /** @param {any[]} parts @returns {Part[]} */
 function partsOf(parts) {
   const results = new Map(parts.filter(({ type }) => type === "tool-result").map((part) => [part.toolCallId, part]));
-  return parts.flatMap(({ type, content, id, name, state, data, partial, raw }) => {
+  return parts.flatMap(({ type, content, id, name, state, raw }) => {
     if (type === "text") return content ? { kind: type, text: content } : [];
     if (type === "thinking") return { kind: type, text: content ?? "" };
     if (type === "tool-result") return [];
-    if (type !== "tool-call") return { kind: "data", text: JSON.stringify(data ?? partial ?? raw) ?? type };
+    if (type !== "tool-call") return { kind: "data", text: raw ?? type };
     const result = results.get(id);
     const failed = state === "error" || result?.state === "error";
     return { kind: "tool", id, text: name || "tool", state: failed ? "error" : result || state === "complete" ? "done" : "running" };
