@@ -15,13 +15,13 @@
  *   | {kind: "a", href: string, children: Inline[]} | {kind: "br"}} Inline
  */
 
-const FENCE = /^ {0,3}(`{3,}|~{3,})[ \t]*([^`\s]*)[^`]*$/;
-const HEADING = /^ {0,3}(#{1,6})(?:[ \t]+(.*?)(?:[ \t]+#+)?)?[ \t]*$/;
+const FENCE = /^ {0,3}(`{3,}(?=[^`]*$)|~{3,})([^]*)/;
+const HEADING = /^ {0,3}(#{1,6})(?:[ \t]([^]*))?$/;
 const RULE = /^ {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$/;
 const ITEM = /^ {0,3}([-*+]|\d{1,9}[.)])(?: {1,4}(?=\S)| |$)/;
 const QUOTE = /^ {0,3}> ?/;
-const DIVIDER = /^[ \t]*\|?(?:[ \t]*:?-+:?[ \t]*\|)*[ \t]*:?-+:?[ \t]*\|?[ \t]*$/;
-const UNDECIDED = /^\s*(?:[-*+_~`]*|\d{1,9}[.)]?|#{1,6}|>|\|.*)\s*$/;
+const UNDECIDED = /^(?:[-*+_~`]*$|\d{1,9}[.)]?$|#{1,6}$|>$|\|)/;
+const MAX_CELLS = 65_536;
 
 /**
  * The part of growing text that can be shown: a last line that may yet become something else waits for its end,
@@ -30,7 +30,7 @@ const UNDECIDED = /^\s*(?:[-*+_~`]*|\d{1,9}[.)]?|#{1,6}|>|\|.*)\s*$/;
  */
 export function settled(source) {
   const cut = source.lastIndexOf("\n") + 1;
-  if (!UNDECIDED.test(source.slice(cut))) return source;
+  if (!UNDECIDED.test(source.slice(cut).trim())) return source;
   const above = source.lastIndexOf("\n", cut - 2) + 1;
   const alone = cut > 0 && source[above] === "|" && source[source.lastIndexOf("\n", above - 2) + 1] !== "|";
   return source.slice(0, alone ? above : cut);
@@ -69,17 +69,21 @@ function blockAt(lines, at) {
   };
   if (!line.trim()) return [at];
   let match = FENCE.exec(line);
-  if (match) return fenced(lines, at, match[1], match[2]);
+  if (match) return fenced(lines, at, match[1], match[2].trim().split(/\s/, 1)[0]);
   if (RULE.test(line)) return [at, { kind: "rule" }];
-  if ((match = HEADING.exec(line))) return [at, { kind: "heading", level: match[1].length, text: match[2] ?? "" }];
+  if ((match = HEADING.exec(line))) {
+    const text = (match[2] ?? "").trim().replace(/(?:^|[ \t])#+$/, "").trimEnd();
+    return [at, { kind: "heading", level: match[1].length, text }];
+  }
   if (QUOTE.test(line)) {
     const inner = gather((one) => QUOTE.test(one) || goesOn(one), (one) => one.replace(QUOTE, ""));
     return [at, { kind: "quote", text: inner.join("\n") }];
   }
   if ((match = ITEM.exec(line))) return list(lines, at - 1, match[1]);
-  const columns = cells(line).length;
-  if (line.includes("|") && DIVIDER.test(lines[at] ?? "") && cells(lines[at]).length === columns) {
-    const [head, divider, ...rows] = gather(goesOn, String).map(cells);
+  const divider = line.includes("|") ? cells(lines[at] ?? "") : [];
+  if (divider.length === cells(line).length && divider.every((cell) => /^:?-+:?$/.test(cell))) {
+    // What is beyond any table a person reads waits for the server's rendering.
+    const [head, , ...rows] = gather(goesOn, String).slice(0, MAX_CELLS / divider.length).map(cells);
     const align = divider.map((cell) => ["", "left", "right", "center"][Number(cell.startsWith(":")) + 2 * Number(cell.endsWith(":"))]);
     return [at, { kind: "table", align, rows: [head, ...rows.map((row) => head.map((_, column) => row[column] ?? ""))] }];
   }
@@ -143,6 +147,8 @@ function goesOn(line) {
 
 const PLAIN = /(?:[^\\`*_~[!\n h]|[h!](?!ttps?:\/\/|\[)| (?! ?\n))+/y;
 const ADDRESS = /https?:\/\/[^\s<>`*[\]|"]{1,2000}(?<![.,:;!?'")])/y;
+/** No span that has begun is longer. */
+const LONGEST = 3100;
 const SAFE = /^(?:https?:\/\/|mailto:)[^\s\u0000-\u001f]+$/i;
 
 /**
@@ -169,6 +175,8 @@ const SPANS = [
 export function parseInline(source, open = false) {
   /** @type {Inline[]} */
   const nodes = [];
+  // At the very end of growing text a mark is half of something.
+  const half = open ? source.search(/(?<![\\`*_~[])[\\`*_~[]+$/) : -1;
   let at = 0;
   /** @param {RegExp} pattern */
   const take = (pattern) => {
@@ -186,7 +194,7 @@ export function parseInline(source, open = false) {
   /** @returns {boolean} whether a span begins here, which is then taken */
   const span = () => {
     for (const [kind, whole, begun] of SPANS) {
-      const match = take(whole) ?? (open ? take(begun) : null);
+      const match = take(whole) ?? (open && source.length - at < LONGEST ? take(begun) : null);
       if (!match) continue;
       const [, , text, target] = match;
       const href = target?.replace(/\\(?=[!-/:-@[-`{-~])/g, "") ?? "";
@@ -206,8 +214,7 @@ export function parseInline(source, open = false) {
     else if (take(/ {2,}\n|\\\n/y)) [{ kind: /** @type {const} */ ("br") }, "\n"].forEach(add);
     else if (span()) continue;
     else if ((match = take(ADDRESS))) add({ kind: "a", href: match[0], children: [match[0]] });
-    // At the very end of growing text a mark is half of something.
-    else if (open && take(/[\\`*_~[]+$/y)) break;
+    else if (half >= 0 && at >= half) break;
     else add(take(/[*_~`]+|[^]/y)?.[0] ?? "");
   }
   return nodes;

@@ -117,11 +117,25 @@ test("no address but http, https and mailto ever becomes a link, wherever the te
   }
 });
 
-test("hostile input comes to an end", { timeout: 30_000 }, () => {
-  const pieces = ["*a **b ", "[", "![](", "[a](", "`x``", "_a", "~~", "<", "\\", "> ", "- ", "|a", "#", "**_`[", "https://"];
-  for (const piece of pieces) {
-    const source = piece.repeat(100_000 / piece.length);
-    parseBlocks(settled(source));
+test("the time for hostile input grows with its length only", { timeout: 30_000 }, () => {
+  const size = 100_000;
+  const many = ["*a **b ", "[", "![](", "[a](", "`x``", "_a", "~~", "<", "\\", "> ", "- ", "|a", "#", "**_`[", "https://", " |", "\\|"];
+  const long = [
+    ["text\n", " ", "x"],
+    ["a|b\n", " ", "x"],
+    ["# a", " ", "b"],
+    ["#", " #", " b"],
+    ["```", " ", "`"],
+    ["```", "a", "`"],
+    ["~~~", "~", "`"],
+    ["", "[", "a"],
+    ["", "`*_~[\\", "a"],
+    ["", " ", "\nx"],
+    ["a|".repeat(9_000) + "\n" + "-|".repeat(9_000) + "\n", "|\n", ""],
+  ];
+  for (const [head, piece, tail] of [...many.map((piece) => ["", piece, ""]), ...long]) {
+    const source = head + piece.repeat(size / piece.length) + tail;
+    for (const text of [source, settled(source)]) assert.ok(Array.isArray(parseBlocks(text)));
     for (const open of [true, false]) assert.ok(Array.isArray(parseInline(source, open)), piece);
   }
 });
