@@ -80,6 +80,8 @@ BODIES: list[tuple[dict[str, Any], int]] = [
     ({"messages": [message()], "runId": ""}, 400),
     ({"messages": [message()], "runId": "x" * 129}, 400),
     ({"messages": [message()], "runId": "a\nb"}, 400),
+    ({"messages": [message()], "parentRunId": "x" * 129}, 400),
+    ({"messages": [message(id="..")]}, 400),
     ({"messages": [message()], "data": [1]}, 400),
     ({"messages": [message(parts=[{"type": "text", "content": "x" * 1_000_000}])]}, 413),
 ]

@@ -23,7 +23,9 @@ MAX_MESSAGE_BYTES: Final = 256 * 1024
 
 HUES: Final = 24
 
-_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+# Not "." and "..": an id is a segment of addresses, and those would lead elsewhere. No "~" either: what the
+# chat names by itself has one, so that no client's id can be the same.
+_ID: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.:-]{1,128}")
 _MEDIA: Final = frozenset({"image", "audio", "video", "document"})
 _SOURCES: Final = frozenset({"url", "data", "file"})
 
@@ -61,7 +63,7 @@ class NewMessage:
 
 
 def hue(identity: str) -> int:
-    """The colour of a participant or agent, 0 to 23: FNV-1a of the UTF-8 bytes. ``hue.js`` gives the same."""
+    """The colour of a participant or agent, 0 to 23: FNV-1a of the UTF-8 bytes. ``rows.js`` gives the same."""
     value = 0x811C9DC5
     for byte in identity.encode(errors="replace"):
         value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
@@ -70,6 +72,13 @@ def hue(identity: str) -> int:
 
 def new_message_id() -> str:
     return f"msg-{uuid4().hex}"
+
+
+def check_id(value: object, what: str) -> str:
+    """``value``, an id that a client made for its ``what``. Raises InvalidMessage."""
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise InvalidMessage(f"A {what} id has 1 to 128 characters out of A-Z, a-z, 0-9 and _ . : -")
+    return value
 
 
 def newest_user_message(body: Mapping[str, Any], *, new_id: Callable[[], str] = new_message_id) -> NewMessage:
@@ -91,8 +100,9 @@ def newest_user_message(body: Mapping[str, Any], *, new_id: Callable[[], str] = 
     if not text.strip():
         raise InvalidMessage("The message has no text.")
     metadata = newest.get("metadata")
+    given_id = newest.get("id")
     return NewMessage(
-        id=_read_id(newest.get("id"), new_id),
+        id=new_id() if given_id in (None, "") else check_id(given_id, "message"),
         text=text,
         parts=tuple(media),
         metadata=metadata if isinstance(metadata, dict) else {},
@@ -106,14 +116,6 @@ def _check_size(message: dict[str, Any]) -> None:
         raise InvalidMessage("The message is not valid JSON.") from error
     if size > MAX_MESSAGE_BYTES:
         raise TooLarge(f"The message is larger than {MAX_MESSAGE_BYTES // 1024} KiB.")
-
-
-def _read_id(value: Any, new_id: Callable[[], str]) -> str:
-    if value is None or value == "":
-        return new_id()
-    if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise InvalidMessage("A message id has 1 to 128 characters out of A-Z, a-z, 0-9 and _ . : -")
-    return value
 
 
 def _read_content(message: dict[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:

@@ -185,7 +185,7 @@ async def test_the_old_writer_is_fenced(world: World) -> None:
     assert recovered[-1]["code"] == "interrupted"
     producer, _ = [each for each in streams.appends if each[0] and each[0].id == "run:r1"][-1]
     assert producer is not None
-    late = b'{"type":"TEXT_MESSAGE_CONTENT","messageId":"r1-1","delta":"late"}'
+    late = b'{"type":"TEXT_MESSAGE_CONTENT","messageId":"r1~1","delta":"late"}'
     with pytest.raises(StaleEpoch):
         await world.client.append(
             f"chats/{CHAT}", [late], producer=ProducerTuple("run:r1", 0, producer.seq + 1)

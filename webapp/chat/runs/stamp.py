@@ -66,8 +66,9 @@ class Stamper:
         return event
 
     def _own_id(self, given: str) -> str:
-        # Agents number their messages as they like; two runs that both begin with "1" must not meet.
-        return self._message_ids.setdefault(given, f"{self._run_id}-{len(self._message_ids) + 1}")
+        # Agents number their messages as they like; two runs that both begin with "1" must not meet. Nor may
+        # a message of a person, whose id has no "~".
+        return self._message_ids.setdefault(given, f"{self._run_id}~{len(self._message_ids) + 1}")
 
 
 def _is_reserved(event: dict[str, Any]) -> bool:

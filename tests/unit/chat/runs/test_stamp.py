@@ -34,7 +34,7 @@ def test_a_message_is_the_agents_whatever_it_says() -> None:
     )
     assert start == {
         "type": "TEXT_MESSAGE_START",
-        "messageId": "r-1",
+        "messageId": "r~1",
         "role": "assistant",
         "name": "Kermit",
         "metadata": {"agentId": "a", "runId": "r", "parentId": "m", "createdAt": 1500, "model": "m-1"},
@@ -50,8 +50,8 @@ def test_ids_of_messages_are_the_runs_own_and_stay_together() -> None:
         {"type": "TOOL_CALL_RESULT", "toolCallId": "t", "messageId": "2", "content": ""},
     ]
     stamped = [stamp(event)[0] for event in events]
-    assert [event.get("messageId") for event in stamped] == ["r-1", "r-1", None, "r-2"]
-    assert stamped[2]["parentMessageId"] == "r-1"
+    assert [event.get("messageId") for event in stamped] == ["r~1", "r~1", None, "r~2"]
+    assert stamped[2]["parentMessageId"] == "r~1"
     assert stamped[2]["toolCallId"] == "t"
     assert stamped[2]["runId"] == "r"
 

@@ -215,7 +215,7 @@ async def test_stopping(world: World) -> None:
             "name": "run.stopped-by",
             "value": {"runId": "r1", "participantId": "ben", "name": "Ben"},
         },
-        {"type": "TEXT_MESSAGE_END", "messageId": "r1-1"},
+        {"type": "TEXT_MESSAGE_END", "messageId": "r1~1"},
         {**events[-1], "type": "RUN_FINISHED", "runId": "r1", "outcome": {"type": "cancelled"}},
     ]
     check_runs(events)
