@@ -37,6 +37,16 @@ def test_the_start_page_greets_a_guest_by_name(app: LiveApp) -> None:
     assert name[1] not in app.client().get("/").text
 
 
+def test_head_tells_of_pages_and_never_redeems(app: LiveApp, ana: Chatter) -> None:
+    for path in ("/", "/healthz", "/readyz", "/api/chats", app.app.state["assets"].url("css/app.css")):
+        head, got = app.client().head(path), app.client().get(path)
+        assert (head.status_code, head.content) == (200, b""), path
+        assert head.headers["content-type"] == got.headers["content-type"]
+    assert app.client().head("/nowhere").status_code == 404
+    # A link is opened by whoever means to, not by whoever looks whether it is alive.
+    assert app.client().head(ana.link(ana.create_chat(), "chat")).status_code == 405
+
+
 def test_the_cookie_names_the_participant_and_is_set_once(app: LiveApp) -> None:
     visitor = app.client()
     header = visitor.get("/").headers["set-cookie"]

@@ -84,13 +84,6 @@ CHAT_ROUTES = [
         role=Role.VIEW,
         ok=200,
     ),
-    ChatRoute(
-        method="HEAD",
-        path="/api/chat-stream?id={chat_id}",
-        template="/api/chat-stream",
-        role=Role.VIEW,
-        ok=200,
-    ),
 ]
 
 OTHER_ROUTES = {

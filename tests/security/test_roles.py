@@ -80,15 +80,31 @@ def test_missing_and_forbidden_look_the_same(cast: Cast, route: ChatRoute) -> No
 )
 @pytest.mark.parametrize("route", CHAT_ROUTES, ids=lambda route: route.name)
 def test_an_id_that_cannot_be_one_is_unknown(cast: Cast, route: ChatRoute, bad: str) -> None:
-    assert route.call(cast.people["owner"].http, bad).status_code == 404
+    reply = route.call(cast.people["owner"].http, bad)
+    if route.method == "PUT" and "%2f" not in bad:  # with a slash it is another address
+        assert (reply.status_code, reply.json()["code"]) == (422, "invalid-id")
+    else:
+        assert reply.status_code == 404
+
+
+@pytest.mark.parametrize("who", ["view", "stranger"])
+@pytest.mark.parametrize("route", [r for r in CHAT_ROUTES if r.method == "GET"], ids=lambda r: r.name)
+def test_head_is_get_without_the_body(cast: Cast, route: ChatRoute, who: str) -> None:
+    http = cast.people[who].http
+    got = route.call(http, cast.chat_id)
+    head = http.head(route.path.replace("{chat_id}", cast.chat_id))
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
+    assert head.headers["content-security-policy"] == got.headers["content-security-policy"]
 
 
 def test_every_route_is_in_the_table(app: LiveApp) -> None:
+    """HEAD comes with GET."""
     routes = {
         (method, re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path))
         for route in app.app.routes
         for method in route.methods  # type: ignore[union-attr]
-        if method != "OPTIONS"
+        if method not in {"OPTIONS", "HEAD"}
     }
     listed = {(route.method, route.template or route.path) for route in CHAT_ROUTES}
     assert routes == listed | OTHER_ROUTES

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl
 
-from litestar import route
 from litestar.params import FromQuery
 
 from webapp.chat.messages import Role
@@ -20,12 +19,13 @@ from webapp.web.errors import StreamRefused, describe, json_body
 from webapp.web.guards import SAME_ORIGIN_READ, enter
 from webapp.web.identity import Caller
 from webapp.web.proxy_headers import allowed_query, allowed_request_headers, allowed_response_headers
+from webapp.web.reads import read
 from webapp.web.services import AppServices
 
 _ANSWERS = frozenset({200, 204, 304})
 
 
-@route("/api/chat-stream", http_method=["GET", "HEAD"], opt={SAME_ORIGIN_READ: True})
+@read("/api/chat-stream", opt={SAME_ORIGIN_READ: True})
 async def read_chat(
     request: ChatRequest, services: AppServices, visitor: Caller, id: FromQuery[str] = ""
 ) -> Responder:

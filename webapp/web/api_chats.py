@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Response, get, post, put
+from litestar import Response, post, put
 from litestar.params import FromPath
 
 from webapp.chat.catalog import Chat
-from webapp.chat.errors import ChatNotFound
 from webapp.chat.messages import Role
 from webapp.web.bodies import ChatRequest, read_struct
+from webapp.web.errors import BadChatId
 from webapp.web.guards import CHAT_ID, chats_of, enter
 from webapp.web.identity import Caller, Visitor, forbid_scoped, remember
+from webapp.web.reads import read
 from webapp.web.render import chat_url
 from webapp.web.schemas import NewChat, NewShare
 from webapp.web.services import AppServices, Services
@@ -31,18 +32,18 @@ async def put_chat(
 ) -> Response[Any]:
     """The same with an id of the caller's: 201, or 200 without token if they have it already."""
     if CHAT_ID.fullmatch(chat_id) is None:
-        raise ChatNotFound
+        raise BadChatId
     if visitor.only_chat != chat_id:
         forbid_scoped(visitor)
     return await _create(chat_id, request, services, visitor)
 
 
-@get("/api/chats")
+@read("/api/chats")
 async def list_chats(services: AppServices, visitor: Caller) -> Response[Any]:
     return Response({"chats": [_summary(chat) for chat in await chats_of(services, visitor)]})
 
 
-@get("/api/chats/{chat_id:str}/snapshot")
+@read("/api/chats/{chat_id:str}/snapshot")
 async def snapshot(chat_id: FromPath[str], services: AppServices, visitor: Caller) -> Response[Any]:
     """``{messages, activeRuns, runs, state, version, offset}``: read the stream on from ``offset``."""
     await enter(services, visitor, chat_id, Role.VIEW)

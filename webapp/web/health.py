@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from litestar import Response, get
+from litestar import Response
 
 from webapp.web.guards import ANY_HOST
+from webapp.web.reads import read
 from webapp.web.services import AppServices
 
 
-@get("/healthz", opt={ANY_HOST: True})
+@read("/healthz", opt={ANY_HOST: True})
 async def healthz() -> Response[dict[str, str]]:
     """200 while the event loop turns."""
     return Response({"status": "ok"})
 
 
-@get("/readyz", opt={ANY_HOST: True})
+@read("/readyz", opt={ANY_HOST: True})
 async def readyz(services: AppServices) -> Response[dict[str, str]]:
     """200 when requests can be served; 503 while draining or without a database."""
     if services.drain.is_set():

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from litestar import MediaType, Response, get, post
+from litestar import MediaType, Response, post
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
 
@@ -15,11 +15,12 @@ from webapp.chat.messages import NewMessage, Role, newest_user_message
 from webapp.web.bodies import ChatRequest, read_form
 from webapp.web.guards import chats_of, enter
 from webapp.web.identity import Caller, Visitor, forbid_scoped, remember
+from webapp.web.reads import read
 from webapp.web.render import ChatView, chat_url
 from webapp.web.services import AppServices, Services
 
 
-@get("/")
+@read("/")
 async def start_page(services: AppServices, visitor: Caller) -> Response[str]:
     chats = await chats_of(services, visitor)
     return _html(services.pages.chats(me=visitor.participant, chats=chats, now=services.clock()))
@@ -39,7 +40,7 @@ async def start_chat(request: ChatRequest, services: AppServices, visitor: Calle
     return Redirect(chat_url(chat.id), status_code=303)
 
 
-@get("/chat/{chat_id:str}")
+@read("/chat/{chat_id:str}")
 async def chat_page(chat_id: FromPath[str], services: AppServices, visitor: Caller) -> Response[str]:
     view = await _view(services, visitor, chat_id)
     chats = await chats_of(services, visitor)
@@ -62,7 +63,7 @@ async def send_form(
     return Redirect(chat_url(chat_id), status_code=303)
 
 
-@get("/chat/{chat_id:str}/messages")
+@read("/chat/{chat_id:str}/messages")
 async def older_messages(
     chat_id: FromPath[str], before: FromQuery[str], services: AppServices, visitor: Caller
 ) -> Response[str]:
@@ -71,7 +72,7 @@ async def older_messages(
     return await _fragment(lambda: services.pages.older(view, before=before))
 
 
-@get("/chat/{chat_id:str}/messages/{message_id:str}")
+@read("/chat/{chat_id:str}/messages/{message_id:str}")
 async def one_message(
     chat_id: FromPath[str], message_id: FromPath[str], services: AppServices, visitor: Caller
 ) -> Response[str]:

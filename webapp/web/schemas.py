@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 import msgspec
 
-ChatId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
 RunId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 
@@ -23,7 +22,7 @@ class NewShare(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StopRun(msgspec.Struct, frozen=True, kw_only=True):
-    """``POST /api/chat/stop``. Without ``runId`` every run of the chat is stopped."""
+    """``POST /api/chat/stop``. Without ``runId`` every answer that is being written is stopped."""
 
     id: str
     run_id: RunId | None = msgspec.field(default=None, name="runId")

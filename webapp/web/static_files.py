@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from litestar import Response, get
+from litestar import Response
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from webapp.assets import Assets
 from webapp.web.bodies import ChatRequest
+from webapp.web.reads import read
 
 FOR_EVER = "public, max-age=31536000, immutable"
 
 
-@get("/static/{version:str}/{path:path}")
+@read("/static/{version:str}/{path:path}")
 async def static_file(version: FromPath[str], path: FromPath[str], request: ChatRequest) -> Response[bytes]:
     """A page of an earlier release gets today's file under its old address, and must not keep it."""
     assets: Assets = request.app.state["assets"]
