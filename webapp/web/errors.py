@@ -5,6 +5,7 @@ The refusals of the web itself:
     WebError
     ├── BadHost            400
     ├── MalformedBody      400
+    ├── BadChatId          422
     ├── CrossSite          403
     ├── StreamRefused      404 or 410
     ├── BodyTooSlow        408
@@ -16,6 +17,7 @@ Whatever else is raised is logged under a random id, and only that id is shown.
 
 from __future__ import annotations
 
+import logging
 import math
 import secrets
 from collections.abc import Mapping
@@ -24,14 +26,13 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-import structlog
 from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException
 
 from webapp.chat import errors as chat
 from webapp.streams.clients.base import InvalidRequest, PayloadTooLarge, StreamError, StreamsUnavailable
 
-log = structlog.get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class WebError(Exception):
@@ -53,6 +54,14 @@ class BadHost(WebError):
 
 class MalformedBody(WebError):
     code = "malformed"
+
+
+class BadChatId(WebError):
+    """An id that somebody chose for a new chat; as the id of an existing one it would be 404."""
+
+    status = 422
+    code = "invalid-id"
+    sentence = "A chat id has 8 to 64 characters out of A-Z, a-z, 0-9, _ and -"
 
 
 class CrossSite(WebError):
@@ -174,5 +183,5 @@ def _retry_after(seconds: float) -> dict[str, str]:
 
 def _unexpected(error: Exception, status: int, code: str, sentence: str) -> Problem:
     reference = secrets.token_hex(4)
-    log.error("unexpected-error", reference=reference, exc_info=error)
+    logger.error("unexpected error, told as %s", reference, exc_info=error)
     return Problem(status, code, sentence, reference=reference)

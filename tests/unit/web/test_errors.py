@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
-from structlog.testing import capture_logs
 
 from webapp.chat import errors as chat
 from webapp.streams.clients.base import InvalidRequest, StreamGone, StreamsUnavailable
@@ -47,12 +46,11 @@ from webapp.web.errors import (
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
 )
-def test_known_errors(error: Exception, status: int, code: str) -> None:
-    with capture_logs() as logged:
-        problem = describe(error)
+def test_known_errors(error: Exception, status: int, code: str, caplog: pytest.LogCaptureFixture) -> None:
+    problem = describe(error)
     assert (problem.status, problem.code, problem.reference) == (status, code, None)
     assert problem.sentence.endswith(".")
-    assert logged == []
+    assert caplog.records == []
 
 
 def test_headers_that_say_what_to_do() -> None:
@@ -70,12 +68,16 @@ def test_headers_that_say_what_to_do() -> None:
         (StreamGone("secret"), 503),
     ],
 )
-def test_what_was_not_foreseen_is_logged_under_an_id(error: Exception, status: int) -> None:
-    with capture_logs() as logged:
-        problem = describe(error)
+def test_what_was_not_foreseen_is_logged_under_an_id(
+    error: Exception, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    problem = describe(error)
     assert problem.status == status
     assert problem.reference
-    assert [(entry["log_level"], entry["reference"]) for entry in logged] == [("error", problem.reference)]
-    assert logged[0]["exc_info"] is error
+    (logged,) = caplog.records
+    assert logged.levelname == "ERROR"
+    assert problem.reference in logged.getMessage()
+    assert logged.exc_info
+    assert logged.exc_info[1] is error
     assert b"secret" not in json_body(problem)
     assert problem.reference.encode() in json_body(problem)

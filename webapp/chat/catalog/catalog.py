@@ -7,6 +7,7 @@ stand here are messages accepted and not yet appended, and cached snapshots that
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from webapp.chat.errors import Conflict
 from webapp.chat.messages import Participant
 
 TITLE_LENGTH = 80
+
+_UNSEEMLY = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,8 @@ def _chat(row: Row[Any]) -> Chat:
 
 
 def _clean_title(title: str | None) -> str | None:
-    words = " ".join((title or "").split())
+    """One line without what would act on the text around it: control characters, overrides of direction."""
+    words = " ".join(_UNSEEMLY.sub(" ", title or "").split())
     if len(words) > TITLE_LENGTH:
         words = words[: TITLE_LENGTH - 1].rstrip() + "…"
     return words or None

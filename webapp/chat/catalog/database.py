@@ -7,16 +7,22 @@ PostgreSQL is chosen by URL.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from sqlalchemy import event, insert, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.url import URL
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from webapp.chat.catalog.schema import SCHEMA_VERSION, metadata, schema_version
+from webapp.chat.errors import Unavailable
+
+logger = logging.getLogger(__name__)
 
 _DRIVERS: Mapping[str, str] = {
     "sqlite": "sqlite+aiosqlite",
@@ -25,7 +31,11 @@ _DRIVERS: Mapping[str, str] = {
 }
 
 
-class CatalogTooNew(Exception):
+class CatalogUnusable(Exception):
+    """The database cannot be opened. The text says which and why, without its password."""
+
+
+class CatalogTooNew(CatalogUnusable):
     """The database was written by a later version of this program."""
 
 
@@ -40,8 +50,16 @@ class Database:
 
     @classmethod
     async def open(cls, url: str) -> Database:
-        """Connect to ``url`` and create what is missing. Raises CatalogTooNew."""
+        """Connect to ``url`` and create what is missing. Raises CatalogUnusable."""
         target = _with_async_driver(url)
+        try:
+            return await cls._open(target)
+        except (SQLAlchemyError, ImportError, OSError) as error:
+            shown = target.render_as_string(hide_password=True)
+            raise CatalogUnusable(f"The catalog {shown} cannot be opened: {_cause(error)}.") from error
+
+    @classmethod
+    async def _open(cls, target: URL) -> Database:
         engine = create_async_engine(target)
         if target.get_backend_name() == "sqlite":
             event.listen(engine.sync_engine, "connect", _prepare_sqlite)
@@ -61,25 +79,48 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only reads."""
-        async with self._engine.connect() as connection:
-            yield connection
+        """A transaction that only reads. Raises Unavailable when the database does not answer."""
+        with _translated():
+            async with self._engine.connect() as connection:
+                yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that is durable once the block has been left without an exception."""
-        if self._writer is None:
-            async with self._engine.begin() as connection:
-                yield connection
-            return
-        async with self._writer, self._engine.connect() as connection:
-            await connection.execution_options(writes=True)
-            async with connection.begin():
-                yield connection
+        """A transaction that is durable once the block has been left without an exception.
+
+        Raises Unavailable when the database does not answer, is locked or has no room.
+        """
+        with _translated():
+            if self._writer is None:
+                async with self._engine.begin() as connection:
+                    yield connection
+                return
+            async with self._writer, self._engine.connect() as connection:
+                await connection.execution_options(writes=True)
+                async with connection.begin():
+                    yield connection
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """What is the database's affair and not a caller's mistake is logged, and refused with a sentence."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        # Not the error itself: its text has the statement with its parameters, which are people's words.
+        logger.error("the catalog does not answer: %s", _cause(error))
+        raise Unavailable("The chat cannot be reached right now. Try again in a moment.") from error
+
+
+def _cause(error: BaseException) -> BaseException:
+    return getattr(error, "orig", None) or error
 
 
 def _with_async_driver(url: str) -> URL:
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise CatalogUnusable("The catalog's URL cannot be read: see DURABLE_CHAT_DATABASE_URL.") from None
     driver = _DRIVERS.get(parsed.drivername)
     return parsed.set(drivername=driver) if driver else parsed
 

@@ -13,7 +13,7 @@ import pytest
 from webapp.chat.catalog import Catalog, CatalogTooNew
 from webapp.chat.catalog.runs import RunExists, RunRow, RunStatus
 from webapp.chat.catalog.snapshots import CachedSnapshot
-from webapp.chat.errors import Conflict
+from webapp.chat.errors import Conflict, Unavailable
 from webapp.chat.messages import Participant
 
 ANA = Participant("ana", "Ana")
@@ -126,6 +126,41 @@ async def test_the_database_is_durable_and_its_version_is_checked(tmp_path: Path
     raw.close()
     with pytest.raises(CatalogTooNew):
         await Catalog.open(f"sqlite:///{path}")
+
+
+async def test_a_database_that_does_not_answer_is_a_refusal_without_anybodys_words(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "catalog.db"
+    catalog = await Catalog.open(f"sqlite:///{path}")
+    with sqlite3.connect(path) as raw:
+        raw.execute("DROP TABLE api_tokens")
+        raw.execute("DROP TABLE chats")
+    raw.close()
+    with pytest.raises(Unavailable) as refused:
+        await catalog.create_chat("chat-one", owner=ANA, title="a private matter")
+    assert refused.value.retry_after > 0
+    with pytest.raises(Unavailable):
+        await catalog.get_chat("chat-one")
+    assert "no such table" in caplog.text
+    assert "private matter" not in caplog.text
+    await catalog.aclose()
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("a\u202eb\x00c\x07\u2066", "a b c"),
+        ("\n\t \x1b", None),
+        ("مرحبا 👩‍👩‍👧 ", "مرحبا 👩‍👩‍👧"),
+        ("x" * 81, "x" * 79 + "…"),
+    ],
+)
+async def test_a_title_is_one_line_that_leaves_its_neighbours_alone(
+    catalog: Catalog, given: str, kept: str | None
+) -> None:
+    chat, _, _ = await catalog.create_chat("chat-one", owner=ANA, title=given)
+    assert chat.title == kept
 
 
 async def test_no_secret_is_stored(tmp_path: Path) -> None:
