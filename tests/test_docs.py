@@ -16,7 +16,7 @@ import httpx
 import pytest
 from packaging.requirements import Requirement
 
-from tests.support.server import ROOT, ServerProcess, clean_environ
+from tests.support.server import ROOT, ServerProcess, ask, clean_environ
 from tests.support.waiting import eventually, free_port
 from webapp.settings import PREFIX, Settings
 
@@ -39,23 +39,13 @@ def test_every_block_is_run_here() -> None:
     assert len(blocks("bash")) == 3
 
 
-def ask(server: ServerProcess, text: str) -> str:
-    chat = httpx.post(f"{server.url}/api/chats", json={}).json()
-    headers = {"Authorization": f"Bearer {chat['token']}"}
-    message = {"id": "m-1", "role": "user", "parts": [{"type": "text", "content": text}]}
-    url = f"{server.url}/api/chat?id={chat['id']}&mode=await"
-    assert httpx.post(url, json={"messages": [message]}, headers=headers, timeout=20).status_code == 200
-    snapshot = httpx.get(f"{server.url}/api/chats/{chat['id']}/snapshot", headers=headers).json()
-    return "".join(part["content"] for part in snapshot["messages"][-1]["parts"])
-
-
 def test_the_agent_of_your_own(start_server: Callable[..., ServerProcess], tmp_path: Path) -> None:
     code = block("python", "my_agent.py")
     (tmp_path / "my_agent.py").write_text(code)
     (line,) = re.findall(r"DURABLE_CHAT_AGENT=(\S+) make run", block("bash", "DURABLE_CHAT_AGENT"))
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
     server = start_server(env={"DURABLE_CHAT_AGENT": line, "PYTHONPATH": path})
-    assert "> Pieces of eight" in ask(server, "Pieces of eight")
+    assert "> Pieces of eight" in ask(server.url, "Pieces of eight")
     written = [text for text in code.splitlines() if text.strip() and not text.startswith(("#", "import"))]
     assert len(written) <= 10
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.server import ROOT, ServerProcess
+from tests.support.server import ROOT, ServerProcess, ask
 
 UV = ROOT / "scripts" / "uv"
 
@@ -45,8 +45,13 @@ def test_it_serves_from_an_empty_environment(wheel: Path, tmp_path: Path) -> Non
     subprocess.run([*install, *locked], check=True)
     subprocess.run([*install, "--no-deps", wheel], check=True)
 
+    # The folder has nothing but an agent, and no PYTHONPATH leads to it.
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "my_agent.py").write_text('async def parrot(turn):\n    yield f"Parrot: {turn.text}"\n')
     command = (str(venv / "bin" / "durable-chat"),)
-    with ServerProcess(tmp_path / "data", executable=command, env={"PYTHONPATH": ""}) as server:
+    env = {"PYTHONPATH": "", "DURABLE_CHAT_AGENT": "my_agent:parrot"}
+    with ServerProcess(tmp_path / "data", executable=command, env=env, cwd=folder) as server:
         page = httpx.get(f"{server.url}/")
         assert page.status_code == 200
         assert "<h1" in page.text
@@ -54,4 +59,5 @@ def test_it_serves_from_an_empty_environment(wheel: Path, tmp_path: Path) -> Non
         assert assets
         for asset in assets:
             assert httpx.get(server.url + asset).status_code == 200, asset
+        assert ask(server.url, "hello") == "Parrot: hello"
         assert server.sigterm() == 0

@@ -11,6 +11,7 @@ import ipaddress
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -18,21 +19,23 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-import structlog
+from litestar import Litestar
 
 from webapp import __version__
 from webapp.agents.base import Agent
 from webapp.agents.registry import AgentNotFound, load_agent
 from webapp.agents.scripted import DemoAgent
 from webapp.app import create_app
-from webapp.chat.catalog import CatalogTooNew
+from webapp.chat.catalog import CatalogUnusable
+from webapp.chat.runs import Supervisor
 from webapp.settings import BadSetting, Settings
 from webapp.streams.store.sqlite import StoreError
 from webapp.web.server import CannotListen, bind, serve
+from webapp.web.services import provide_services
 from webapp.web.standalone import StandaloneStreams
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, never a default
-START_ERRORS = (BadSetting, AgentNotFound, CannotListen, StoreError, CatalogTooNew)
+START_ERRORS = (BadSetting, AgentNotFound, CannotListen, StoreError, CatalogUnusable)
 
 _data_dir = click.option("--data-dir", type=click.Path(path_type=Path), help="Where everything is kept.")
 
@@ -68,8 +71,27 @@ def streams_command(host: str | None, port: int | None, data_dir: Path | None) -
     _run(lambda: _streams(_settings(options)))
 
 
+class _Stop:
+    """What signals do to the chat: the first one begins the end, any other hurries it."""
+
+    def __init__(self, app: Litestar, *, grace: float) -> None:
+        self._app = app
+        self._grace = grace
+        self._supervisor: Supervisor | None = None
+
+    def __call__(self) -> None:
+        if self._supervisor is not None:
+            self._supervisor.hurry()
+            return
+        self._supervisor = provide_services(self._app.state).supervisor
+        self._app.state["drain"].set()
+        if self._supervisor.busy:
+            click.echo(f"Stopping. Answers have {self._grace:g} s to finish; press Ctrl-C again to cut them.")
+
+
 async def _serve(settings: Settings) -> None:
-    names = lan_addresses() if settings.server.host in EVERYWHERE else (settings.server.host,)
+    host = settings.server.host
+    names = lan_addresses() if host in EVERYWHERE else (_as_host_name(host),)
     server = replace(settings.server, allowed_hosts=(*settings.server.allowed_hosts, *names))
     with bind(server.host, server.port, stall_timeout=settings.streams.write_timeout) as listen:
         app = create_app(replace(settings, server=server), agents=load_agents(settings))
@@ -78,7 +100,7 @@ async def _serve(settings: Settings) -> None:
             listen=listen,
             lifespan=app.lifespan(),
             on_ready=lambda: _print_addresses("Durable Chat", listen, names),
-            on_signal=app.state["drain"].set,
+            on_signal=_Stop(app, grace=server.run_grace),
             settings=server,
         )
 
@@ -97,11 +119,19 @@ async def _streams(settings: Settings) -> None:
         )
 
 
+def _as_host_name(address: str) -> str:
+    """How a browser writes the address in its Host header."""
+    return f"[{address}]" if ":" in address else address.lower()
+
+
 def load_agents(settings: Settings) -> dict[str, Agent]:
     """The agents of the chat by id. Raises AgentNotFound."""
     if settings.agents.agent == "demo":
         agent: Agent = DemoAgent(long_word_delay=settings.agents.demo_word_delay)
     else:
+        # As with ``python -m``: an agent of one's own lies in the folder where the command is typed.
+        if (here := os.getcwd()) not in sys.path:
+            sys.path.insert(0, here)
         agent = load_agent(settings.agents.agent)
     return {agent.id: agent}
 
@@ -156,22 +186,16 @@ def _event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
 
 def _print_addresses(product: str, listen: socket.socket, names: tuple[str, ...]) -> None:
     address, port, *_ = listen.getsockname()
-    hosts = ["127.0.0.1", *names] if address in EVERYWHERE else [address]
+    hosts = ["127.0.0.1", *names] if address in EVERYWHERE else [_as_host_name(address)]
     for host in dict.fromkeys(hosts):
-        shown = f"[{host}]" if ":" in host else host
-        click.echo(f"{product} is ready: http://{shown}:{port}")
+        click.echo(f"{product} is ready: http://{host}:{port}")
 
 
 def _configure_logging() -> None:
     """Warnings and errors on stderr; what happens all the time is not news."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    structlog.configure(
-        processors=[
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["event"]),
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-    )
+    # It warns of whatever strangers send that is no HTTP.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
 
 
 def _fail(line: str) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from tests.support.server import ServerProcess
+from tests.support.server import ServerProcess, ask
 from tests.support.waiting import eventually
 from webapp.cli import main
 
@@ -72,6 +73,49 @@ def test_a_bad_setting(tmp_path: Path, env: dict[str, str], said: str) -> None:
 def test_a_data_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
     assert str(tmp_path / "data") in start_and_fail(tmp_path, "serve", "--port", "0")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sqlite:///{folder}/nowhere/catalog.db", "unable to open database file"),
+        ("sqlite:///{folder}/garbage.db", "file is not a database"),
+        ("postgresql://ana:hidden-password@127.0.0.1:port/chat", "cannot be read"),
+        ("postgresql://ana:hidden-password@127.0.0.1:1/chat", "cannot be opened"),
+    ],
+)
+def test_a_catalog_that_cannot_be_opened(tmp_path: Path, url: str, said: str) -> None:
+    (tmp_path / "garbage.db").write_text("no database, " * 100)
+    env = {"DURABLE_CHAT_DATABASE_URL": url.replace("{folder}", str(tmp_path)), "DURABLE_CHAT_PORT": "0"}
+    line = start_and_fail(tmp_path, "serve", env=env)
+    assert said in line
+    assert "hidden-password" not in line
+
+
+def test_an_agent_in_the_current_folder(start_server: Callable[..., ServerProcess], tmp_path: Path) -> None:
+    """The console script does not put the folder on the path as ``-m`` does; ``-P`` is like it."""
+    (tmp_path / "own_agent.py").write_text('async def parrot(turn):\n    yield f"Parrot: {turn.text}"\n')
+    executable = (sys.executable, "-P", "-m", "webapp")
+    server = start_server(executable=executable, cwd=tmp_path, env={"DURABLE_CHAT_AGENT": "own_agent:parrot"})
+    assert ask(server.url, "hello") == "Parrot: hello"
+
+
+def test_a_host_name_is_admitted_however_it_is_written(start_server: Callable[..., ServerProcess]) -> None:
+    server = start_server(args=["--host", "LocalHost"])
+    assert httpx.get(f"{server.url}/", headers={"Host": "LOCALHOST"}).status_code == 200
+
+
+def test_what_strangers_send_is_not_logged(start_server: Callable[..., ServerProcess]) -> None:
+    server = start_server()
+    upgrade = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    for junk in ("\x16\x03\x01 no HTTP\r\n\r\n", f"{upgrade}Sec-WebSocket-Key: x\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            connection.sendall(junk.encode("latin-1"))
+            assert connection.recv(65536).startswith(b"HTTP/1.1 ")
+    httpx.get(f"{server.url}/nowhere")
+    httpx.post(f"{server.url}/api/chats", content=b"{")
+    assert server.sigterm() == 0
+    assert server.log.splitlines() == [f"Durable Chat is ready: {server.url}"]
 
 
 def test_the_stream_server_alone(start_server: Callable[..., ServerProcess]) -> None:

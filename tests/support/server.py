@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import httpx
+
 from tests.support.waiting import eventually, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +27,17 @@ def clean_environ(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """
     kept = {key: value for key, value in os.environ.items() if not key.startswith("DURABLE_CHAT_")}
     return kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | dict(extra or {})
+
+
+def ask(url: str, text: str) -> str:
+    """Say ``text`` in a new chat of the server at ``url``, as a program would; return the answer."""
+    chat = httpx.post(f"{url}/api/chats", json={}).json()
+    with httpx.Client(headers={"Authorization": f"Bearer {chat['token']}"}, timeout=20) as http:
+        message = {"id": "m-1", "role": "user", "parts": [{"type": "text", "content": text}]}
+        reply = http.post(f"{url}/api/chat?id={chat['id']}&mode=await", json={"messages": [message]})
+        assert reply.status_code == 200, reply.text
+        snapshot = http.get(f"{url}/api/chats/{chat['id']}/snapshot").json()
+    return "".join(part["content"] for part in snapshot["messages"][-1]["parts"])
 
 
 class ServerProcess:
@@ -44,6 +57,7 @@ class ServerProcess:
         command: str = "serve",
         wrapper: Sequence[str] = (),
         executable: Sequence[str] = (sys.executable, "-m", "webapp"),
+        cwd: Path = ROOT,
     ) -> None:
         """``wrapper`` goes in front of the command line (``strace …``); ``command`` may be ``streams``."""
         self.data_dir = data_dir
@@ -53,6 +67,7 @@ class ServerProcess:
         self.command = command
         self.wrapper = tuple(wrapper)
         self.executable = tuple(executable)
+        self.cwd = cwd
         self.log_path = data_dir.parent / f"{data_dir.name}-{self.port}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -78,7 +93,12 @@ class ServerProcess:
         line += ["--data-dir", str(self.data_dir), *self.args]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                line, cwd=ROOT, env=clean_environ(self.env), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                line,
+                cwd=self.cwd,
+                env=clean_environ(self.env),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         if wait:
             self.wait_ready(timeout=timeout)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -54,13 +55,19 @@ def load_agent(spec: str) -> Agent:
         raise AgentNotFound(
             f"Agent {spec!r} names a model; models are not supported yet. Use demo or module:attr."
         )
+    if module_name.endswith(".py"):
+        meant = f"{module_name.removesuffix('.py')}:{attribute}"
+        raise AgentNotFound(f"Agent {spec!r} names a file; name the module instead: {meant}")
     return _adopt(_look_up(module_name, attribute, spec), attribute, spec)
 
 
 def _look_up(module_name: str, attribute: str, spec: str) -> object:
     try:
         found: object = importlib.import_module(module_name)
-    except Exception as error:
+    except ModuleNotFoundError as error:
+        where = f" (looked in {os.getcwd()} too)" if error.name == module_name else ""
+        raise AgentNotFound(f"Agent {spec!r}: {_one_line(error)}{where}") from error
+    except (Exception, SystemExit) as error:
         raise AgentNotFound(f"Agent {spec!r}: cannot import {module_name}: {_one_line(error)}") from error
     for name in attribute.split("."):
         try:
@@ -77,12 +84,24 @@ def _adopt(found: Any, attribute: str, spec: str) -> Agent:
         except Exception as error:
             raise AgentNotFound(f"Agent {spec!r}: {attribute}() failed: {_one_line(error)}") from error
     run = found if inspect.isasyncgenfunction(found) else getattr(found, "run", None)
-    if not callable(run):
-        raise AgentNotFound(f"Agent {spec!r} has no run(turn) and is no async generator function.")
+    if not callable(run) or inspect.iscoroutinefunction(run) or inspect.isgeneratorfunction(run):
+        raise AgentNotFound(
+            f"Agent {spec!r} has no run(turn) and is no async generator: async def, with a yield in it."
+        )
+    if not _takes_a_turn(run):
+        raise AgentNotFound(f"Agent {spec!r} must take one argument, the turn.")
     label = attribute.rpartition(".")[2]
     return OwnAgent(
         id=_text(found, "id") or _slug(label), name=_text(found, "name") or _title(label), run=run
     )
+
+
+def _takes_a_turn(run: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(run).bind(None)
+    except TypeError:
+        return False
+    return True
 
 
 def _text(found: object, attribute: str) -> str | None:

@@ -47,10 +47,10 @@ def bind(host: str, port: int, *, stall_timeout: float) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, but signals call ``on_signal`` first and are not raised again after the end.
+    """uvicorn, but every signal calls ``on_signal``, until the app is closed and not only while it serves.
 
     uvicorn waits for open requests before it tells the app anything, and live replies never end by
-    themselves; and its re-raised signal would kill the process before running answers were closed.
+    themselves; and a signal after the last request would kill the process before running answers were closed.
     """
 
     def __init__(
@@ -66,14 +66,15 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
+        yield  # serve() below captures them, for longer
+
+    def listen_to_signals(self) -> None:
         for number in _SIGNALS:
-            loop.add_signal_handler(number, self._handle)
-        try:
-            yield
-        finally:
-            for number in _SIGNALS:
-                loop.remove_signal_handler(number)
+            asyncio.get_running_loop().add_signal_handler(number, self._handle)
+
+    def ignore_signals(self) -> None:
+        for number in _SIGNALS:
+            asyncio.get_running_loop().remove_signal_handler(number)
 
     def _handle(self) -> None:
         if self.should_exit:
@@ -93,7 +94,8 @@ async def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM. Errors of the lifespan come out as they are, before anything is served.
 
-    Open requests get ``settings.shutdown_grace``; then the lifespan closes in its own time.
+    Open requests get ``settings.shutdown_grace``, or none after a second signal; then the lifespan closes in
+    its own time. ``on_signal`` is called at each signal.
     """
     config = uvicorn.Config(
         app,
@@ -108,5 +110,9 @@ async def serve(
         timeout_graceful_shutdown=max(1, round(settings.shutdown_grace)),
     )
     server = _Server(config, on_ready=on_ready, on_signal=on_signal)
-    async with lifespan:
-        await server.serve(sockets=[listen])
+    try:
+        async with lifespan:
+            server.listen_to_signals()
+            await server.serve(sockets=[listen])
+    finally:
+        server.ignore_signals()

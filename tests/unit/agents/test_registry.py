@@ -32,6 +32,21 @@ async def shout_back(turn):
 async def coroutine(turn):
     return "x"
 
+async def nothing_asked():
+    yield "x"
+
+class Coroutine:
+    async def run(self, turn):
+        return "x"
+
+class Generator:
+    def run(self, turn):
+        yield "x"
+
+class NoSelf:
+    async def run(turn):
+        yield "x"
+
 class Box:
     agent = NoName()
 
@@ -44,6 +59,7 @@ number = 3
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "own_agents.py").write_text(SOURCE)
     (tmp_path / "broken_agents.py").write_text("import nothing_of_the_kind")
+    (tmp_path / "leaving_agents.py").write_text("raise SystemExit(3)")
     monkeypatch.syspath_prepend(str(tmp_path))
     yield
     for name in ("own_agents", "broken_agents"):
@@ -81,7 +97,8 @@ async def test_a_function_is_enough() -> None:
     [
         "", "nobody", ":", "own_agents:", ":x", "own_agents:missing", "own_agents:number",
         "own_agents:coroutine", "own_agents:Demanding", "no_such_module:x", "broken_agents:x",
-        "openai:gpt-5.1", "../x:y",
+        "openai:gpt-5.1", "../x:y", "own_agents.py:shout_back", "leaving_agents:x",
+        "own_agents:nothing_asked", "own_agents:Coroutine", "own_agents:Generator", "own_agents:NoSelf",
     ],
 )  # fmt: skip
 def test_what_is_no_agent_is_said_in_one_line(spec: str) -> None:
@@ -90,6 +107,19 @@ def test_what_is_no_agent_is_said_in_one_line(spec: str) -> None:
     line = str(refused.value)
     assert "\n" not in line
     assert repr(spec) in line
+
+
+def test_it_is_said_where_a_module_was_looked_for() -> None:
+    with pytest.raises(AgentNotFound) as refused:
+        load_agent("no_such_module:x")
+    assert str(Path.cwd()) in str(refused.value)
+    with pytest.raises(AgentNotFound, match=r"No module named 'nothing_of_the_kind'$"):
+        load_agent("broken_agents:x")
+
+
+def test_a_file_name_is_put_right() -> None:
+    with pytest.raises(AgentNotFound, match="own_agents:shout_back"):
+        load_agent("own_agents.py:shout_back")
 
 
 def test_models_come_later() -> None:

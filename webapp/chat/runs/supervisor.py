@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from webapp.agents.base import Agent, AgentTurn
 from webapp.chat.catalog import Catalog
 from webapp.chat.catalog.runs import RunRow, RunStatus
 from webapp.chat.errors import ChatError, InvalidMessage, Unavailable
-from webapp.chat.messages import NewMessage, Participant
+from webapp.chat.messages import NewMessage, Participant, check_id
 from webapp.chat.prompt import prompt
 from webapp.chat.runs.acceptance import Acceptance, Request
 from webapp.chat.runs.lanes import Lanes
@@ -33,8 +32,6 @@ from webapp.streams.clients.base import StaleEpoch, StreamClient, StreamError
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-_RUN_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 # How long, after their grace, runs may take to say that they were interrupted.
 _LAST_WORDS = 2.0
@@ -97,6 +94,12 @@ class Supervisor:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._keeper: asyncio.Task[None] | None = None
         self._closing = False
+        self._hurried = asyncio.Event()
+
+    @property
+    def busy(self) -> int:
+        """How many answers are being written."""
+        return len(self._lanes.running())
 
     async def start(self, *, take_all: bool = True) -> None:
         """Recover what an earlier process left, then keep leases. See ``recover`` for ``take_all``."""
@@ -123,8 +126,9 @@ class Supervisor:
         """
         if self._closing:
             raise Unavailable("The server is restarting. Please send the message again.")
-        if run_id is not None and not _RUN_ID.fullmatch(run_id):
-            raise InvalidMessage("A run id has 1 to 128 characters out of A-Z, a-z, 0-9 and _ . : -")
+        for given in (run_id, parent_run_id):
+            if given is not None:
+                check_id(given, "run")
         if agent_id is not None and agent_id not in self._agents:
             raise InvalidMessage("There is no such agent here.", code="unknown-agent")
         request = Request(
@@ -188,6 +192,10 @@ class Supervisor:
                 if startable is not None:
                     self._enqueue(startable)
 
+    def hurry(self) -> None:
+        """Give running answers no more grace: ``aclose``, now or later, interrupts them at once."""
+        self._hurried.set()
+
     async def aclose(self, *, grace: float = 5.0) -> None:
         """Let runs finish for ``grace`` seconds, then interrupt them. Queued ones wait for the next boot."""
         self._closing = True
@@ -195,7 +203,7 @@ class Supervisor:
             self._keeper.cancel()
             await asyncio.wait({self._keeper})
         left = self._lanes.drop_queued()
-        await self._lanes.idle(within=grace)
+        await self._grant(grace)
         for run in self._lanes.all():
             run.fail(*INTERRUPTED)
         await self._lanes.idle(within=_LAST_WORDS)
@@ -207,6 +215,14 @@ class Supervisor:
                 task.cancel()
         if left:
             await self._inbox.release([run.row.run_id for run in left], owner=self._owner)
+
+    async def _grant(self, grace: float) -> None:
+        """Return when no run is left, the grace is over, or somebody is in a hurry."""
+        finished = asyncio.create_task(self._lanes.idle(within=grace))
+        hurried = asyncio.create_task(self._hurried.wait())
+        await asyncio.wait({finished, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        finished.cancel()
+        hurried.cancel()
 
     async def _accept(self, request: Request) -> Accepted:
         async with self._chat_lock(request.chat_id):
