@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.live_app import Chatter, LiveApp
+from tests.support.waiting import eventually
+from webapp.agents.base import AgentTurn
+from webapp.agents.pieces import Piece
+from webapp.agents.registry import OwnAgent
+from webapp.chat.runs import RunLimits
+from webapp.streams.clients.base import AppendReceipt, StreamsUnavailable
+from webapp.streams.clients.local import LocalStreamClient
+from webapp.streams.engine import Engine
+from webapp.streams.store.memory import MemoryStore
 
 
 def texts(chatter: Chatter, chat_id: str) -> list[tuple[str, str]]:
@@ -72,7 +86,7 @@ def test_ten_equal_posts_are_one_message(ana: Chatter) -> None:
     chat_id = ana.create_chat()
     with ThreadPoolExecutor(10) as pool:
         replies = list(pool.map(lambda _: ana.send(chat_id, "once", message_id="one"), range(10)))
-    assert {reply.status_code for reply in replies} == {200}
+    assert {(reply.status_code, reply.content) for reply in replies} == {(200, b"")}
     assert len({reply.headers["x-run-id"] for reply in replies}) == 1
     assert texts(ana, chat_id) == [("user", "once"), ("assistant", "Echo: once")]
 
@@ -135,6 +149,107 @@ def test_head_describes_the_stream(ana: Chatter) -> None:
     assert reply.headers["stream-next-offset"]
 
 
+@pytest.fixture(scope="module")
+def talkative(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApp]:
+    """An app whose agent goes on until it is stopped."""
+
+    async def endless(turn: AgentTurn) -> AsyncIterator[Piece]:
+        while True:
+            yield "tick "
+            await asyncio.sleep(0.01)
+
+    agent = OwnAgent(id="endless", name="Endless", run=endless)
+    env = {"DURABLE_CHAT_RUN_GRACE": "0.1"}
+    with LiveApp(tmp_path_factory.mktemp("talkative"), agent=agent, env=env) as live:
+        yield live
+
+
+def test_whoever_takes_part_stops_an_answer_once(talkative: LiveApp) -> None:
+    owner = Chatter(talkative)
+    chat_id = owner.create_chat()
+    run_id = owner.send(chat_id, "go on", mode="").headers["x-run-id"]
+    guest, viewer = owner.invited(chat_id, "chat"), owner.invited(chat_id, "view")
+    eventually(lambda: len(owner.messages(chat_id)) == 2)
+
+    body = {"id": chat_id, "runId": run_id}
+    assert viewer.http.post("/api/chat/stop", json=body).status_code == 403
+    other_chat = {"id": guest.create_chat(), "runId": run_id}
+    assert guest.http.post("/api/chat/stop", json=other_chat).json() == {"stopped": False}
+    with ThreadPoolExecutor(2) as pool:
+        replies = list(pool.map(lambda who: who.http.post("/api/chat/stop", json=body), (owner, guest)))
+
+    told = [(reply.status_code, reply.json()["stopped"]) for reply in replies]
+    assert sorted(told) == [(200, False), (202, True)]
+    snapshot = viewer.http.get(f"/api/chats/{chat_id}/snapshot").json()
+    assert snapshot["activeRuns"] == []
+    assert snapshot["runs"][run_id]["status"] == "stopped"
+    assert snapshot["messages"][1]["parts"][0]["content"].startswith("tick ")
+
+
+def test_too_many_answers_at_once_are_refused_with_a_time_to_come_back(talkative: LiveApp) -> None:
+    chatter = Chatter(talkative)
+    chat_id = chatter.create_chat()
+    most = RunLimits().max_active_per_participant
+    sent = [chatter.send(chat_id, "x", message_id=f"m{number}", mode="") for number in range(most + 1)]
+    assert {reply.status_code for reply in sent[:-1]} == {202}
+    refused = sent[-1]
+    assert (refused.status_code, refused.json()["code"]) == (429, "limit-reached")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert len([message for message in chatter.messages(chat_id) if message["role"] == "user"]) == most
+
+
+class AbsentStreams(LocalStreamClient):
+    """A stream server that can be away."""
+
+    away = False
+
+    def __init__(self) -> None:
+        super().__init__(Engine(MemoryStore()))
+
+    async def append(self, *args: Any, **options: Any) -> AppendReceipt:
+        if self.away:
+            raise StreamsUnavailable("not now", retry_after=0.01)
+        return await super().append(*args, **options)
+
+
+def test_what_cannot_be_stored_is_not_accepted_and_can_be_sent_again(tmp_path: Path) -> None:
+    streams = AbsentStreams()
+    with LiveApp(tmp_path, streams=lambda: streams) as app:
+        chatter = Chatter(app)
+        chat_id = chatter.create_chat()
+        streams.away = True
+        refused = chatter.send(chat_id, "hello", message_id="m", mode="")
+        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert chatter.messages(chat_id) == []
+        streams.away = False
+        assert chatter.send(chat_id, "hello", message_id="m").status_code == 200
+        assert texts(chatter, chat_id) == [("user", "hello"), ("assistant", "Echo: hello")]
+
+
+def test_a_catalog_that_fails_is_a_refusal_too(tmp_path: Path) -> None:
+    with LiveApp(tmp_path) as app:
+        chatter = Chatter(app)
+        chat_id = chatter.create_chat()
+        with sqlite3.connect(tmp_path / "catalog.db") as raw:
+            raw.execute("ALTER TABLE runs RENAME TO gone")
+        refused = chatter.send(chat_id, "hello", message_id="m")
+        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+        assert int(refused.headers["retry-after"]) >= 1
+        with sqlite3.connect(tmp_path / "catalog.db") as raw:
+            raw.execute("ALTER TABLE gone RENAME TO runs")
+        raw.close()
+        assert chatter.send(chat_id, "hello", message_id="m").status_code == 200
+
+
+@pytest.mark.parametrize("message_id", ["R-1", "R:1", "R.1", "R1"])
+def test_no_message_of_a_person_can_take_an_answers_place(ana: Chatter, message_id: str) -> None:
+    chat_id = ana.create_chat()
+    run_id = f"{chat_id[:20]}R"
+    ana.send(chat_id, "hello", message_id=message_id.replace("R", run_id), runId=run_id)
+    assert texts(ana, chat_id) == [("user", "hello"), ("assistant", "Echo: hello")]
+
+
 def test_stopping_what_is_over_is_no_error(ana: Chatter) -> None:
     chat_id = ana.create_chat()
     ana.send(chat_id, "x")
@@ -159,7 +274,6 @@ def test_putting_a_chat_twice_creates_it_once(ana: Chatter, ben: Chatter) -> Non
     assert "token" not in again.json()
     assert first.json()["url"] == again.json()["url"] == f"{ana.app.url}/chat/my-own-id-1"
     assert ben.http.put("/api/chats/my-own-id-1", json={}).status_code == 404
-    assert ana.http.put("/api/chats/short", json={}).status_code == 404
 
 
 def test_a_bearer_token_speaks_for_its_owner_in_one_chat(app: LiveApp, ana: Chatter) -> None:
