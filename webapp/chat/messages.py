@@ -63,7 +63,7 @@ class NewMessage:
 
 
 def hue(identity: str) -> int:
-    """The colour of a participant or agent, 0 to 23: FNV-1a of the UTF-8 bytes. ``rows.js`` gives the same."""
+    """The colour of a participant or agent, 0 to 23: FNV-1a of the UTF-8 bytes, as in ``rows.js``."""
     value = 0x811C9DC5
     for byte in identity.encode(errors="replace"):
         value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
