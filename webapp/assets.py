@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -30,6 +31,7 @@ MIME_TYPES = {
     ".txt": "text/plain",
     ".webmanifest": "application/manifest+json",
 }
+_IMPORT = re.compile(rb"""\b(?:import|from)\s*["']\./([\w-]+\.js)["']""")
 _COMPRESSIBLE = {".css", ".js", ".json", ".svg", ".txt", ".map", ".webmanifest"}
 
 
@@ -65,6 +67,16 @@ class Assets:
     def get(self, path: str) -> Asset | None:
         """The file at ``path`` such as ``css/app.css``; None if there is none. Never touches the disk."""
         return self._files.get(path)
+
+    def modules(self, entry: str) -> list[str]:
+        """The modules that ``js/main.js`` loads before it runs, itself first, each named once: a page that names
+        them all saves a round trip per level of imports."""
+        found = [entry]
+        for path in found:
+            names = _IMPORT.findall(self._files[path].body)
+            wanted = (str(PurePosixPath(path).with_name(name.decode())) for name in names)
+            found += (one for one in dict.fromkeys(wanted) if one not in found)
+        return found
 
     @property
     def files(self) -> Mapping[str, Asset]:

@@ -97,7 +97,7 @@ class Pages:
         self._environment = Environment(
             loader=FileSystemLoader(templates), autoescape=True, undefined=StrictUndefined, auto_reload=False
         )
-        self._environment.globals.update(asset=assets.url, product=PRODUCT)
+        self._environment.globals.update(asset=assets.url, modules=assets.modules, product=PRODUCT)
 
     def error(self, problem: Problem, *, title: str) -> str:
         """The page for a refusal."""

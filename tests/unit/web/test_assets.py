@@ -68,3 +68,18 @@ def test_every_script_is_still_a_module_as_served(tmp_path: Path) -> None:
     for module in modules:
         done = subprocess.run(["node", "--check", module], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+def test_the_modules_of_a_page_are_all_that_it_imports(tmp_path: Path) -> None:
+    (tmp_path / "js").mkdir()
+    sources = {
+        "main": 'import { a } from "./a.js";\nimport "./b.js"; // from "./said.js"\nimport("./later.js");',
+        "a": "export { c } from './c.js';",
+        "b": 'import { c } from "./c.js";\nimport { a } from "./a.js";',
+        "c": "export const c = 1;",
+        "later": "",
+        "said": "",
+    }
+    for name, source in sources.items():
+        (tmp_path / "js" / f"{name}.js").write_text(source)
+    assert Assets(tmp_path).modules("js/main.js") == [f"js/{name}.js" for name in ("main", "a", "b", "c")]
