@@ -3,15 +3,14 @@
  * Owns sending, retrying and stopping. Knows nothing of the page, and of the network only `connection`.
  *
  * Events, as CustomEvents:
- *   change  {messages, runs: ids touched by the batch; offset; initial: before the first catch-up ended}
- *   status  {status, connectionStatus}
- *   error   {error, messageId?, runId?}
+ *   change  {messages, runs: ids of what was touched}
+ *   status  {connectionStatus}
+ *   error   {error, runId?, messageId?: of the message that tells it too}
  */
 
 import { createReducer } from "./chat-reducer.js";
 import { browserEnvironment } from "./durable-stream.js";
-import { postJson } from "./http.js";
-import { persist } from "./persist.js";
+import { persist, postJson } from "./http.js";
 
 /** @import {Batch, ChatClientOptions, ConnectionStatus, Delivery, Message, RunInfo} from "./types.js" */
 
@@ -26,16 +25,10 @@ export class ChatClient extends EventTarget {
   #reducer;
   #closing = new AbortController();
   #nudges = new EventTarget();
-  #caughtUp = false;
   /** Deliveries in the order they were made, by run id. @type {Map<string, Delivery>} */
   #deliveries = new Map();
-  /** The runs asked for here that have not ended. @type {Map<string, "submitted" | "streaming">} */
-  #asked = new Map();
   /** Posts go out one after the other, so that messages keep their order. @type {Promise<void>} */
   #outgoing = Promise.resolve();
-  /** @type {Error | undefined} */
-  #error;
-  #lastStatus = "ready";
   /** @type {ConnectionStatus} */
   #connectionStatus;
 
@@ -50,13 +43,16 @@ export class ChatClient extends EventTarget {
     };
     this.#reducer = createReducer(options.snapshot);
     this.#connectionStatus = { state: "connecting", since: this.#options.env.now() };
-    /** The offset up to which `messages` tells the stream. @type {string | undefined} */
-    this.offset = options.connection.offset ?? options.offset;
   }
 
   /** The stream's messages in order, then those still on their way (`metadata.delivery`). @returns {Message[]} */
   get messages() {
     return [...this.#reducer.messages, ...this.#pending()];
+  }
+
+  /** The offset up to which `messages` tells the stream. */
+  get offset() {
+    return this.#options.connection.offset;
   }
 
   /** By run id. @returns {Record<string, RunInfo>} */
@@ -72,19 +68,6 @@ export class ChatClient extends EventTarget {
   /** Whether anybody's run is under way in this chat. */
   get sessionGenerating() {
     return this.activeRuns.length > 0;
-  }
-
-  /** What became of this tab's own last request. @returns {"ready" | "submitted" | "streaming" | "error"} */
-  get status() {
-    if (this.#error) return "error";
-    const states = [...this.#asked.values()];
-    if (states.includes("streaming")) return "streaming";
-    return states.length > 0 ? "submitted" : "ready";
-  }
-
-  /** Why the status is "error". */
-  get error() {
-    return this.#error;
   }
 
   get connectionStatus() {
@@ -140,14 +123,12 @@ export class ChatClient extends EventTarget {
     if (!delivery) return undefined;
     this.#settle(delivery);
     delivery.controller.abort();
-    this.#asked.delete(delivery.runId);
-    this.#error = undefined;
-    this.#changed([messageId]);
+    this.#changed(messageId);
     return /** @type {string} */ (delivery.message.parts[0].content);
   }
 
   /**
-   * Asks for another attempt at what `runId` should have answered.
+   * Asks for another attempt at what `runId` should have answered, unless one is on its way.
    *
    * @param {string} runId @returns {string | undefined} the new run's id; undefined if its question is not here
    */
@@ -155,6 +136,8 @@ export class ChatClient extends EventTarget {
     const { triggerId } = this.runs[runId] ?? {};
     const message = this.messages.find(({ id }) => id === triggerId);
     if (!message) return undefined;
+    const asked = [...this.#deliveries.values()].find((delivery) => delivery.again && delivery.message.id === triggerId);
+    if (asked) return asked.runId;
     const next = this.#options.ids();
     this.#post({ runId: next, message, again: true });
     return next;
@@ -184,31 +167,15 @@ export class ChatClient extends EventTarget {
   }
 
   /** @param {Batch} batch */
-  #apply({ items, offset, upToDate }) {
+  #apply({ items }) {
     const touched = { messages: new Set(), runs: new Set() };
-    for (const event of items) {
-      this.#reducer.apply(event, touched);
-      this.#track(event);
-    }
+    for (const event of items) this.#reducer.apply(event, touched);
     // In the stream is durable and accepted, whatever became of the reply.
     for (const delivery of this.#deliveries.values()) {
       const arrived = delivery.again ? touched.runs.has(delivery.runId) : touched.messages.has(delivery.message.id);
       if (arrived) this.#settle(delivery);
     }
-    this.offset = offset;
-    const initial = !this.#caughtUp;
-    this.#caughtUp ||= upToDate;
-    this.#emit("change", { ...touched, offset, initial });
-    this.#announce();
-  }
-
-  /** Follows the runs asked for here. @param {any} event */
-  #track(event) {
-    const runId = event?.runId;
-    if (!this.#asked.has(runId)) return;
-    if (event.type === "RUN_STARTED") this.#asked.set(runId, "streaming");
-    if (event.type === "RUN_FINISHED" || event.type === "RUN_ERROR") this.#asked.delete(runId);
-    if (event.type === "RUN_ERROR") this.#error = new Error(String(event.message ?? "The run failed."));
+    this.#emit("change", touched);
   }
 
   /** @param {Pick<Delivery, "runId" | "message" | "again" | "data">} wanted */
@@ -217,9 +184,7 @@ export class ChatClient extends EventTarget {
     const controller = new AbortController();
     /** @type {Delivery} */
     const delivery = { runId, message, again, data, controller, state: "sending" };
-    this.#error = undefined;
     this.#deliveries.set(runId, delivery);
-    this.#asked.set(runId, "submitted");
     this.#outgoing = this.#outgoing.then(async () => {
       try {
         await this.#persist(
@@ -231,14 +196,13 @@ export class ChatClient extends EventTarget {
       } catch (error) {
         if (controller.signal.aborted) return;
         delivery.state = "failed";
-        delivery.error = this.#error = asError(error);
-        this.#asked.delete(runId);
-        this.#emit("error", { error, messageId: id, runId });
+        delivery.error = /** @type {Error} */ (error);
+        if (again) this.#settle(delivery);
+        this.#emit("error", { error, runId, messageId: again ? undefined : id });
       }
-      if (again) this.#settle(delivery);
-      this.#changed([id]);
+      this.#changed(id);
     });
-    this.#changed([id]);
+    this.#changed(id);
   }
 
   /**
@@ -280,20 +244,12 @@ export class ChatClient extends EventTarget {
   #connected(status) {
     this.#connectionStatus = status;
     if (status.state === "live") this.#nudges.dispatchEvent(new Event("nudge"));
-    this.#announce(true);
+    this.#emit("status", { connectionStatus: status });
   }
 
-  /** @param {string[]} messageIds */
-  #changed(messageIds) {
-    this.#emit("change", { messages: new Set(messageIds), runs: new Set(), offset: this.offset, initial: false });
-    this.#announce();
-  }
-
-  #announce(always = false) {
-    const { status } = this;
-    if (!always && status === this.#lastStatus) return;
-    this.#lastStatus = status;
-    this.#emit("status", { status, connectionStatus: this.#connectionStatus });
+  /** @param {string} messageId */
+  #changed(messageId) {
+    this.#emit("change", { messages: [messageId], runs: [] });
   }
 
   /** @param {string} type @param {object} detail */
@@ -301,6 +257,3 @@ export class ChatClient extends EventTarget {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }
-
-/** @param {unknown} error */
-const asError = (error) => (error instanceof Error ? error : new Error(String(error)));

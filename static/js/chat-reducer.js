@@ -1,5 +1,5 @@
 /**
- * Folds the events of a conversation into its messages: the machine of `webapp/chat/reducer.py`, which explains
+ * Folds the events of a conversation into its messages: the machine of `webapp/chat/reducer/machine.py`, which explains
  * it, and it continues that one's snapshots. Total: arbitrary JSON never throws, unknown events are ignored.
  *
  * @typedef {import("./chat-reducer-parts.js").Obj} Obj
@@ -11,7 +11,6 @@
  * @typedef {{messages: Set<string>, runs: Set<string>}} Touched   ids of what appeared, changed or went
  */
 
-import { readHistory } from "./chat-reducer-history.js";
 import * as parts from "./chat-reducer-parts.js";
 
 const { find, isRecord, record, str, tanstack } = parts;
@@ -318,7 +317,7 @@ export function createReducer(given) {
     MESSAGES_SNAPSHOT(event) {
       if (!Array.isArray(event.messages)) return;
       const before = messages;
-      messages = readHistory(event.messages, before, newId);
+      messages = parts.readHistory(event.messages, before, newId);
       for (const { id } of [...before, ...messages]) touched.messages.add(id);
       lanes.clear();
       structured.clear();

@@ -4,6 +4,7 @@
 
 const PATIENCE = 1000;
 const GOOD_NEWS = 2000;
+const BAD_NEWS = 6000;
 
 export class ConnectionBar {
   #element;
@@ -27,6 +28,12 @@ export class ConnectionBar {
     else this.#count(status.retryAt ?? 0);
   }
 
+  /** Something else that failed, and has no other place. @param {string} text */
+  say(text) {
+    this.#show("offline", text);
+    this.#timer = setTimeout(() => (this.#element.hidden = true), BAD_NEWS);
+  }
+
   /** @param {number} retryAt */
   #count(retryAt) {
     const seconds = Math.ceil((retryAt - Date.now()) / 1000);
@@ -43,6 +50,7 @@ export class ConnectionBar {
 
   /** @param {string} kind @param {string} text @param {boolean} [retry] */
   #show(kind, text, retry = false) {
+    clearTimeout(this.#timer);
     const [, words, button] = /** @type {Iterable<HTMLElement>} */ (this.#element.children);
     this.#element.dataset.kind = kind;
     words.textContent = text;

@@ -1,4 +1,5 @@
-/* Runs before the first paint: the chosen theme, the hidden sidebar, and the end of the conversation in view.
+/* Runs before the first paint: the chosen theme, the hidden sidebar, the end of the conversation in view, and the
+   list of chats by the reader's clock.
    A plain script, because modules come too late for that. */
 (() => {
   const root = document.documentElement;
@@ -7,8 +8,14 @@
   root.dataset.sidebar = localStorage.sidebar ?? "";
 
   document.addEventListener("readystatechange", () => {
+    if (document.readyState !== "interactive") return;
     const scroller = document.getElementById("scroller");
-    if (scroller?.querySelector("article") && document.readyState === "interactive") scroller.scrollTop = scroller.scrollHeight;
+    if (scroller?.querySelector("article")) scroller.scrollTop = scroller.scrollHeight;
+    for (const time of document.querySelectorAll("nav time")) {
+      const date = new Date(time.getAttribute("datetime") ?? "");
+      const today = date.toDateString() === new Date().toDateString();
+      time.textContent = date.toLocaleString([], today ? { hour: "2-digit", minute: "2-digit" } : { day: "numeric", month: "short" });
+    }
   });
   document.addEventListener("click", (event) => {
     const button = event.target instanceof Element ? event.target.closest("button") : null;

@@ -1,8 +1,15 @@
-/** Requests as our servers like them, and what they say when they say no: `{"error": "<sentence>", "code"}`. */
+/**
+ * Requests as our servers like them, what they say when they say no: `{"error": "<sentence>", "code"}`, and asking
+ * again until they have answered.
+ */
 
-import { retryAfter } from "./backoff.js";
+import { backoff } from "./backoff.js";
 
-/** @import {Fetch, HeaderSource} from "./types.js" */
+/** @import {Fetch, HeaderSource, PersistOptions} from "./types.js" */
+
+const ANSWER_WITHIN = 15_000;
+const STRIKES = 5;
+const LONGEST_FLOOR = 3_600_000; // a timer set for more than 24 days would fire at once
 
 export class HttpError extends Error {
   /**
@@ -21,6 +28,18 @@ export class HttpError extends Error {
   get passing() {
     return this.status >= 500 || [408, 425, 429].includes(this.status);
   }
+}
+
+/**
+ * Retry-After, which is seconds or an HTTP date, as ms from now (an hour at most); 0 when absent or unreadable.
+ *
+ * @param {string | null | undefined} value
+ * @param {number} now   ms since the epoch
+ */
+export function retryAfter(value, now) {
+  if (!value) return 0;
+  const ms = /^\s*\d+\s*$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now;
+  return ms > 0 ? Math.min(ms, LONGEST_FLOOR) : 0;
 }
 
 /** @param {Response} response @param {number} [now] @returns {Promise<HttpError>} */
@@ -61,4 +80,55 @@ export async function postJson(url, body, { headers, extraHeaders = {}, fetchCli
   });
   if (!response.ok) throw await httpError(response);
   return response;
+}
+
+/**
+ * Repeats an idempotent request until it is answered: the request, not its reply, is what must not be lost.
+ * Throws the last error when the server says no for good, when `signal` is aborted, or after five
+ * failures while everything else works. Without a connection it goes on for ever.
+ *
+ * @template T
+ * @param {(signal: AbortSignal) => Promise<T>} request
+ * @param {PersistOptions} options
+ * @returns {Promise<T | undefined>}          undefined if settled
+ */
+export async function persist(request, { env, signal, nudges, connected, settled = () => false }) {
+  for (let attempt = 0, strikes = 0; !settled(); attempt++) {
+    const controller = new AbortController();
+    const abort = () => controller.abort();
+    const timer = env.setTimeout(abort, ANSWER_WITHIN);
+    signal.addEventListener("abort", abort);
+    if (signal.aborted) abort();
+    try {
+      return await request(controller.signal);
+    } catch (error) {
+      if (settled()) return undefined;
+      const answered = error instanceof HttpError;
+      if (connected()) strikes += 1;
+      if (signal.aborted || (answered && !error.passing) || strikes >= STRIKES) throw error;
+      const floor = answered ? error.retryAfter : 0;
+      await pause(backoff(attempt, env.random, floor), { env, signal, nudges: floor ? undefined : nudges });
+    } finally {
+      env.clearTimeout(timer);
+      signal.removeEventListener("abort", abort);
+    }
+  }
+  return undefined;
+}
+
+/** @param {number} ms @param {Pick<PersistOptions, "env" | "signal"> & Partial<PersistOptions>} ends */
+function pause(ms, { env, signal, nudges }) {
+  return /** @type {Promise<void>} */ (
+    new Promise((resolve) => {
+      const end = () => {
+        env.clearTimeout(timer);
+        signal.removeEventListener("abort", end);
+        nudges?.removeEventListener("nudge", end);
+        resolve();
+      };
+      const timer = env.setTimeout(end, ms);
+      signal.addEventListener("abort", end);
+      nudges?.addEventListener("nudge", end);
+    })
+  );
 }

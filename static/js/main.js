@@ -21,7 +21,7 @@ const connection = durableStreamConnection({
   initialOffset: offset,
   ping: live.ping * 1000,
 });
-const client = new ChatClient({ connection, snapshot, offset, me, chatId: chat.id, stopUrl: urls.stop });
+const client = new ChatClient({ connection, snapshot, me, chatId: chat.id, stopUrl: urls.stop });
 const scrolling = new Autoscroll(byId("scroller"), transcript, showJump);
 const bar = new ConnectionBar(byId("connection"));
 const activity = new Activity();
@@ -108,6 +108,11 @@ document.addEventListener("htmx:afterSwap", () => {
   release();
 });
 
+client.addEventListener("error", (event) => {
+  const { error, messageId } = /** @type {CustomEvent} */ (event).detail;
+  byId("announce-assertive").textContent = error.message;
+  if (!messageId) bar.say(error.message);
+});
 client.addEventListener("status", () => {
   page.dataset.live = client.connectionStatus.state;
   bar.update(client.connectionStatus);

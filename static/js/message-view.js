@@ -5,7 +5,6 @@
  */
 
 import { copyOf, morph } from "./dom.js";
-import { hue } from "./hue.js";
 import { MarkdownView } from "./markdown.js";
 
 /** @typedef {import("./rows.js").Row} Row */
@@ -124,7 +123,7 @@ function fill(root, selector, text) {
 function fillTool(node, { id, state, text }) {
   set(node, { "data-tool-call-id": id, "data-state": state });
   fill(node, ".tool-name", text);
-  fill(node, ".tool-state", state === "error" ? "failed" : state ?? "");
+  fill(node, ".tool-state", state ?? "");
 }
 
 /** @param {Element} element @param {Record<string, string | undefined>} attributes undefined: none */
@@ -136,9 +135,9 @@ function set(element, attributes) {
 }
 
 /** A row without its parts. @param {Row} row */
-function shell({ id, person, mine, grouped, speaker, name, runId, state, delivery, createdAt, notice }) {
+function shell({ id, person, mine, grouped, colour, name, runId, state, delivery, createdAt, notice }) {
   const article = copyOf(id ? "article" : "article:not([data-message-id])");
-  article.className = `message ${person ? "person" : "agent"}${mine ? " mine" : ""}${grouped ? " grouped" : ""} hue-${hue(speaker)}`;
+  article.className = `message ${person ? "person" : "agent"}${mine ? " mine" : ""}${grouped ? " grouped" : ""} hue-${colour}`;
   set(article, { "data-message-id": id, "data-run-id": runId, "data-state": state, "aria-label": name, "data-delivery": delivery });
   fill(article, ".name", name);
   if (typeof createdAt === "number") tell(article, new Date(createdAt).toISOString().slice(0, 19) + "+00:00");

@@ -15,7 +15,7 @@
  * @property {boolean} [mine]
  * @property {boolean} grouped
  * @property {string} name
- * @property {string} speaker        whose colour it wears
+ * @property {number} colour          of the speaker
  * @property {string} [runId]
  * @property {string} state
  * @property {string} [delivery]     of my own message, until it is part of the stream
@@ -24,6 +24,7 @@
  * @property {Part[]} parts
  */
 
+const HUES = 24;
 const GROUP_WITHIN = 5 * 60_000;
 const ENDINGS = ["stopped", "interrupted", "failed"];
 
@@ -54,7 +55,7 @@ export function slots({ messages, runs, activeRuns }) {
 export function rowOf({ message, run, grouped }, { runs, activeRuns }, { meId, canChat }) {
   if (!message) {
     const name = run.agentName || "Agent";
-    return { grouped, name, speaker: run.agentId || name, runId: run.runId, state: run.status, notice: noticeOf(run, canChat), parts: [] };
+    return { grouped, name, colour: hue(run.agentId || name), runId: run.runId, state: run.status, notice: noticeOf(run, canChat), parts: [] };
   }
   const { id, metadata = {}, parts } = message;
   const { runId, createdAt, delivery, error } = metadata;
@@ -65,7 +66,7 @@ export function rowOf({ message, run, grouped }, { runs, activeRuns }, { meId, c
   let notice = ENDINGS.includes(state) ? noticeOf(runs[runId], canChat) : undefined;
   if (delivery === "failed") notice = { kind: "unsent", text: error || "This was not sent.", retry: false };
   const mine = person && speaker === meId;
-  return { id, person, mine, grouped, name, speaker: speaker || name, runId, state, delivery, createdAt, notice, parts: partsOf(parts) };
+  return { id, person, mine, grouped, name, colour: hue(speaker || name), runId, state, delivery, createdAt, notice, parts: partsOf(parts, state) };
 }
 
 /** A run's state shows on its last message only. @param {string} id @param {any} run @param {boolean} active */
@@ -87,27 +88,45 @@ function noticeOf({ status: kind, stoppedBy, error, agentName, supersededBy }, c
   return { kind, text: texts.get(kind) ?? "The agent ended without an answer.", retry };
 }
 
-/** @param {any[]} parts @returns {Part[]} */
-function partsOf(parts) {
+/** @param {any[]} parts @param {string} rowState @returns {Part[]} */
+function partsOf(parts, rowState) {
   const results = new Map(parts.filter(({ type }) => type === "tool-result").map((part) => [part.toolCallId, part]));
   return parts.flatMap(({ type, content, id, name, state, raw }) => {
     if (type === "text") return content ? { kind: type, text: content } : [];
     if (type === "thinking") return { kind: type, text: content ?? "" };
     if (type === "tool-result") return [];
     if (type !== "tool-call") return { kind: "data", text: raw ?? type };
-    const result = results.get(id);
-    const failed = state === "error" || result?.state === "error";
-    return { kind: "tool", id, text: name || "tool", state: failed ? "error" : result || state === "complete" ? "done" : "running" };
+    return { kind: "tool", id, text: name || "tool", state: toolState([state, results.get(id)?.state], rowState) };
   });
+}
+
+/** @param {string[]} states of the call and of its result @param {string} rowState */
+function toolState(states, rowState) {
+  if (states.includes("error")) return "failed";
+  if (states.includes("complete")) return "done";
+  if (states.includes("approval-requested")) return "waiting";
+  return rowState === "streaming" ? "running" : "unanswered";
 }
 
 /** @param {Message} before @param {Message} message */
 function sameSpeaker(before, message) {
-  const pause = message.metadata?.createdAt - before.metadata?.createdAt;
-  return before.role === message.role && speakerOf(before) === speakerOf(message) && pause < GROUP_WITHIN;
+  const [first, second] = [before.metadata ?? {}, message.metadata ?? {}];
+  const one = before.role === message.role && speakerOf(before) === speakerOf(message) && first.runId === second.runId;
+  return one && second.createdAt - first.createdAt < GROUP_WITHIN;
 }
 
 /** @param {Message} message @returns {string} */
 function speakerOf({ role, metadata }) {
   return metadata?.[role === "user" ? "participantId" : "agentId"] ?? "";
+}
+
+/**
+ * The colour of a participant or agent: which of the classes `hue-0` … `hue-23` it wears.
+ * FNV-1a, 32 bits, of the UTF-8 bytes; `webapp/chat/messages.py` gives the same.
+ * @param {string} identity
+ */
+export function hue(identity) {
+  let value = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(identity)) value = Math.imul(value ^ byte, 0x01000193) >>> 0;
+  return value % HUES;
 }

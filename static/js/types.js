@@ -168,7 +168,6 @@
  * @property {{id: string, name: string}} me
  * @property {string} chatId
  * @property {string} stopUrl
- * @property {string} [offset]           of the snapshot, until the connection knows better
  * @property {HeaderSource} [headers]
  * @property {Fetch} [fetchClient]
  * @property {Environment} [env]

@@ -116,10 +116,10 @@ test("continues the page's snapshot from its offset, whole batches at a time", a
   assert.equal(chat.client.sessionGenerating, false);
   const changes = chat.events.filter(({ type }) => type === "change").map(({ detail }) => detail);
   assert.deepEqual(
-    changes.map(({ messages, runs, offset, initial }) => [[...messages], [...runs], offset, initial]),
+    changes.map(({ messages, runs }) => [[...messages], [...runs]]),
     [
-      [["m-r1"], [], offsetOf(2), true],
-      [["m-r1"], ["r1"], offsetOf(3), false],
+      [["m-r1"], []],
+      [["m-r1"], ["r1"]],
     ],
   );
   assert.equal(chat.client.offset, offsetOf(3));
@@ -137,7 +137,6 @@ test("a message is there at once, then sent, then the stream's; only the newest 
   const id = chat.client.sendMessage("Hello", { tone: "dry" });
   assert.deepEqual(chat.texts, ["Before", "Hello"]);
   assert.deepEqual(chat.deliveries, [undefined, "sending"]);
-  assert.equal(chat.client.status, "submitted");
   await chat.world.settle();
   const wire = { id, role: "user", parts: [{ type: "text", content: "Hello" }] };
   assert.deepEqual(chat.server.posts, [{ path: "/api/chat", messages: [wire], data: { tone: "dry" }, runId: "id-2" }]);
@@ -148,37 +147,6 @@ test("a message is there at once, then sent, then the stream's; only the newest 
   await chat.world.settle();
   assert.deepEqual(chat.deliveries, [undefined, undefined]);
   assert.equal(chat.client.messages[1].metadata?.participantId, ME.id);
-  chat.client.close();
-});
-
-test("the status follows this tab's own runs: submitted, streaming, ready", async () => {
-  const chat = open();
-  await chat.live();
-  assert.equal(chat.client.status, "ready");
-  const id = chat.client.sendMessage("Hi");
-  await chat.world.settle();
-  const { stream } = chat.server;
-  stream.append(started("id-2", id), started("other", "x"));
-  await chat.world.settle();
-  assert.equal(chat.client.status, "streaming");
-  stream.append(...answer("id-2", "Yo"), ...finished("id-2"));
-  await chat.world.settle();
-  assert.equal(chat.client.status, "ready");
-  assert.equal(chat.client.sessionGenerating, true, "somebody else's run goes on");
-  const told = chat.events.filter(({ type }) => type === "status").map(({ detail }) => detail.status);
-  assert.deepEqual(told.filter((status, at) => status !== told[at - 1]), ["ready", "submitted", "streaming", "ready"]);
-  chat.client.close();
-});
-
-test("a run that fails is an error until the next message", async () => {
-  const chat = open();
-  await chat.live();
-  const id = chat.client.sendMessage("Hi");
-  chat.server.stream.append(started("id-2", id), { type: "RUN_ERROR", runId: "id-2", code: "agent-failed", message: "The agent failed." });
-  await chat.world.settle();
-  assert.deepEqual([chat.client.status, chat.client.error?.message], ["error", "The agent failed."]);
-  chat.client.sendMessage("Again");
-  assert.deepEqual([chat.client.status, chat.client.error], ["submitted", undefined]);
   chat.client.close();
 });
 
@@ -223,7 +191,6 @@ test("the echo may come before the reply, and nothing is lost by it", async () =
   await chat.world.advance(60_000);
   assert.deepEqual(chat.texts, ["Hi"]);
   assert.equal(chat.server.posts.length, 1);
-  assert.equal(chat.client.status, "submitted");
   chat.client.close();
 });
 
@@ -269,17 +236,16 @@ test("a refused message says why, keeps its text, and can be sent again as the s
   const id = chat.client.sendMessage("Hi");
   await chat.world.until(() => chat.deliveries[0] === "failed");
   assert.equal(chat.client.messages[0].metadata?.error, "You may only read here.");
-  assert.equal(chat.client.status, "error");
   const [{ detail }] = chat.events.filter(({ type }) => type === "error");
   assert.deepEqual([detail.error.code, detail.messageId], ["forbidden", id]);
   assert.equal(chat.server.posts.length, 1);
 
   chat.client.retrySend(id);
-  assert.deepEqual([chat.deliveries, chat.client.status], [["sending"], "submitted"]);
+  assert.deepEqual(chat.deliveries, ["sending"]);
   await chat.world.until(() => chat.deliveries[0] === "failed");
   assert.deepEqual(chat.server.posts[0], chat.server.posts[1]);
   assert.equal(chat.client.discard(id), "Hi");
-  assert.deepEqual([chat.texts, chat.client.status], [[], "ready"]);
+  assert.deepEqual(chat.texts, []);
 
   chat.server.onPost = undefined;
   const other = chat.client.sendMessage("Hello");
@@ -325,17 +291,19 @@ test("retryRun asks again for the same message, in a new run", async () => {
   await chat.world.settle();
   const wire = { id: "u1", role: "user", parts: [{ type: "text", content: "Hi" }] };
   assert.deepEqual(chat.server.posts, [{ path: "/api/chat", messages: [wire], runId: next }]);
-  assert.equal(chat.client.status, "submitted");
   assert.deepEqual(chat.deliveries.filter(Boolean), [], "the question is no new message");
+  assert.equal(chat.client.retryRun("r1"), next, "one click more while it waits for its turn");
+  await chat.world.settle();
+  assert.equal(chat.server.posts.length, 1);
   chat.server.stream.append(started(String(next), "u1"), ...answer(String(next), "Yo"));
   await chat.world.settle();
-  assert.equal(chat.client.status, "streaming");
   assert.equal(chat.client.retryRun("unknown"), undefined);
 
   chat.server.onPost = () => new Response('{"error":"Too many runs."}', { status: 400 });
   chat.client.retryRun("r1");
   await chat.world.settle();
-  assert.equal(chat.client.error?.message, "Too many runs.");
+  const { detail } = chat.events.findLast(({ type }) => type === "error") ?? {};
+  assert.deepEqual([detail.error.message, detail.messageId], ["Too many runs.", undefined]);
   chat.client.close();
 });
 

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { describe, test } from "node:test";
 
 import { createReducer, materialize } from "../../static/js/chat-reducer.js";
-import { hue } from "../../static/js/hue.js";
+import { hue } from "../../static/js/rows.js";
 import { parsePartial, parseWhole } from "../../static/js/partial-json.js";
 
 const RECORDED = new URL("../../../shared/golden/reducer-cases.jsonl", import.meta.url);

@@ -39,7 +39,7 @@ const client = new ChatClient({ connection, me: { id: "me", name: "Me" }, chatId
 client.addEventListener("change", () => {
   const ended = items.some(({ type }) => type === "RUN_FINISHED" || type === "RUN_ERROR");
   if (!ended || client.activeRuns.length > 0) return;
-  process.stdout.write(JSON.stringify({ items, requests, states, messages: client.messages, status: client.status }));
+  process.stdout.write(JSON.stringify({ items, requests, states, messages: client.messages }));
   client.close();
 });
 client.start();

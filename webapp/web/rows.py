@@ -20,6 +20,7 @@ GROUP_WITHIN_MS = 5 * 60 * 1000
 SUMMARY_LENGTH = 80
 
 Message: TypeAlias = Mapping[str, Any]
+ToolState = Literal["running", "done", "failed", "waiting", "unanswered"]
 State = Literal["done", "streaming", "stopped", "interrupted", "failed", "awaiting-approval"]
 
 
@@ -62,7 +63,7 @@ class ToolPart:
     name: str
     summary: str
     arguments: str
-    state: Literal["running", "done", "error", "awaiting-approval", "unknown"]
+    state: ToolState
     result: str | None
     approval: Mapping[str, str | None] | None
     kind: Literal["tool"] = "tool"
@@ -248,17 +249,17 @@ def _tool(part: Message, result: Message | None, *, state: State, run: Mapping[s
     )
     shown_result = result.get("content") if result else part.get("output")
     failed = "error" in (part.get("state"), (result or {}).get("state"))
-    tool_state: Literal["running", "done", "error", "awaiting-approval", "unknown"]
+    tool_state: ToolState
     if failed:
-        tool_state = "error"
+        tool_state = "failed"
     elif result is not None or part.get("state") == "complete":
         tool_state = "done"
     elif interrupt is not None or part.get("state") == "approval-requested":
-        tool_state = "awaiting-approval"
+        tool_state = "waiting"
     else:
-        tool_state = "running" if state == "streaming" else "unknown"
+        tool_state = "running" if state == "streaming" else "unanswered"
     approval = None
-    if tool_state == "awaiting-approval":
+    if tool_state == "waiting":
         asked = interrupt or {}
         approval = {key: _text(asked.get(key)) or None for key in ("reason", "message")}
     return ToolPart(
@@ -273,11 +274,13 @@ def _tool(part: Message, result: Message | None, *, state: State, run: Mapping[s
 
 
 def _same_speaker(before: Message | None, message: Message) -> bool:
-    """Whether the reader sees one speaker go on: the same one, within five minutes."""
+    """Whether the reader sees one speaker go on: the same one, in the same run, within five minutes."""
     if before is None or before.get("role") != message.get("role") or _speaker(before) != _speaker(message):
         return False
-    first = _mapping(before.get("metadata")).get("createdAt")
-    second = _mapping(message.get("metadata")).get("createdAt")
+    earlier, later = _mapping(before.get("metadata")), _mapping(message.get("metadata"))
+    if earlier.get("runId") != later.get("runId"):
+        return False
+    first, second = earlier.get("createdAt"), later.get("createdAt")
     if not isinstance(first, int | float) or not isinstance(second, int | float):
         return False
     return second - first < GROUP_WITHIN_MS

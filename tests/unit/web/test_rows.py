@@ -69,9 +69,10 @@ def test_one_speaker_is_grouped_for_five_minutes() -> None:
             said("4", by="ben", at=10 * MINUTE),
             answered(text("5"), at=10 * MINUTE),
             answered(text("6"), at=10 * MINUTE),
+            answered(text("to another question"), run="other", at=10 * MINUTE),
         ]
     )
-    assert [row.grouped for row in rows] == [False, True, False, False, False, True]
+    assert [row.grouped for row in rows] == [False, True, False, False, False, True, False]
     assert builder().rows([said("2", at=1)], before=said("1", at=0))[0].grouped
 
 
@@ -158,13 +159,13 @@ def test_a_tool_call_with_its_result() -> None:
 def test_tool_states() -> None:
     error = {"type": "tool-result", "toolCallId": "t", "content": "no", "state": "error"}
     interrupt = {"id": "i", "reason": "tool_call", "toolCallId": "t", "message": "Send it?"}
-    assert parts_of(call(), error)[0].state == "error"
+    assert parts_of(call(), error)[0].state == "failed"
     assert parts_of(call(state="complete", output={"temp": 7}))[0].result == '{\n  "temp": 7\n}'
     assert parts_of(call(), status="running")[0].state == "running"
-    assert parts_of(call())[0].state == "unknown"
+    assert parts_of(call())[0].state == "unanswered"
     waiting = parts_of(call(), status="awaiting-approval", interrupts=[interrupt])[0]
     assert (waiting.state, waiting.approval) == (
-        "awaiting-approval",
+        "waiting",
         {"reason": "tool_call", "message": "Send it?"},
     )
     assert parts_of(call(arguments='{"half'))[0].arguments == '{"half'

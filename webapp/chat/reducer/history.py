@@ -2,7 +2,7 @@
 
 AG-UI spreads a turn over several messages: reasoning before, tool results after the assistant's own. Here
 they become parts of one message. Names and metadata that the event leaves out are kept. Pure: returns new
-messages. ``static/js/chat-reducer-history.js`` is the same in JavaScript.
+messages. ``static/js/chat-reducer-parts.js`` is the same in JavaScript.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { HttpError } from "../../static/js/http.js";
-import { persist } from "../../static/js/persist.js";
+import { HttpError, persist, retryAfter } from "../../static/js/http.js";
 import { createWorld } from "./support/world.js";
+
+const NOW = Date.parse("2026-01-01T00:00:00Z");
 
 /**
  * Persists a request that fails with these errors before it succeeds.
@@ -92,4 +93,13 @@ test("what is settled another way, or aborted, ends at once and leaves no timer"
   await second.world.settle();
   assert.ok(second.outcome.error);
   assert.deepEqual([first.world.timers, second.world.timers], [0, 0]);
+});
+
+test("Retry-After in seconds, as a date, or not at all", () => {
+  assert.equal(retryAfter("7", NOW), 7000);
+  assert.equal(retryAfter("Thu, 01 Jan 2026 00:00:30 GMT", NOW), 30_000);
+  for (const value of [null, undefined, "", "soon", "-5", "Thu, 01 Jan 2020 00:00:00 GMT"]) {
+    assert.equal(retryAfter(value, NOW), 0, String(value));
+  }
+  assert.equal(retryAfter("99999999999", NOW), 3_600_000);
 });
