@@ -69,8 +69,10 @@ class Assets:
         return self._files.get(path)
 
     def modules(self, entry: str) -> list[str]:
-        """The modules that ``js/main.js`` loads before it runs, itself first, each named once: a page that names
-        them all saves a round trip per level of imports."""
+        """The modules that ``entry`` needs before it runs, itself first and each once.
+
+        A page that names them all in its head saves a round trip per level of imports.
+        """
         found = [entry]
         for path in found:
             names = _IMPORT.findall(self._files[path].body)
