@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from tests.support.fault_proxy import FaultProxy
 from tests.support.live_app import Chatter, LiveApp
 from tests.support.waiting import eventually
 from webapp.agents.base import AgentTurn
@@ -82,12 +84,31 @@ def test_the_ag_ui_body(ana: Chatter) -> None:
     assert texts(ana, chat_id)[-1] == ("assistant", "Echo: ag-ui")
 
 
-def test_ten_equal_posts_are_one_message(ana: Chatter) -> None:
+@pytest.mark.parametrize(("mode", "count", "status"), [("await", 10, 200), ("", 20, 202)])
+def test_equal_posts_at_once_are_one_message(ana: Chatter, mode: str, count: int, status: int) -> None:
     chat_id = ana.create_chat()
-    with ThreadPoolExecutor(10) as pool:
-        replies = list(pool.map(lambda _: ana.send(chat_id, "once", message_id="one"), range(10)))
-    assert {(reply.status_code, reply.content) for reply in replies} == {(200, b"")}
-    assert len({reply.headers["x-run-id"] for reply in replies}) == 1
+    with ThreadPoolExecutor(count) as pool:
+        replies = list(
+            pool.map(lambda _: ana.send(chat_id, "once", message_id="one", mode=mode), range(count))
+        )
+    assert {(reply.status_code, reply.content) for reply in replies} == {(status, b"")}
+    (run_id,) = {reply.headers["x-run-id"] for reply in replies}
+    ana.app.run(lambda services: services.supervisor.wait(run_id))
+    assert texts(ana, chat_id) == [("user", "once"), ("assistant", "Echo: once")]
+
+
+def test_a_request_whose_reply_was_lost_is_the_same_when_sent_again(
+    ana: Chatter, start_proxy: Callable[[int], FaultProxy]
+) -> None:
+    chat_id = ana.create_chat()
+    proxy = start_proxy(int(ana.app.url.rpartition(":")[2]))
+    proxy.cut_after(1)
+    body = {"messages": [{"id": "one", "role": "user", "content": "once"}]}
+    with pytest.raises(httpx.TransportError):
+        ana.http.post(f"{proxy.url}/api/chat?id={chat_id}", json=body)
+    again = ana.http.post(f"{proxy.url}/api/chat?id={chat_id}", json=body)
+    assert again.status_code == 202
+    ana.app.run(lambda services: services.supervisor.wait(again.headers["x-run-id"]))
     assert texts(ana, chat_id) == [("user", "once"), ("assistant", "Echo: once")]
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import urlsplit
 
 from litestar.types import Message, Scope
 
@@ -74,7 +73,8 @@ def is_cross_site(headers: Mapping[str, str]) -> bool:
     origin = headers.get("origin")
     if origin is None:
         return False
-    return urlsplit(origin).netloc.lower() != headers.get("host", "").lower() or origin == "null"
+    asked_by = origin.partition("://")[2].lower()  # nothing of "null", which is an origin that will not tell
+    return not asked_by or asked_by != headers.get("host", "").lower()
 
 
 def host_name(host: str) -> str:

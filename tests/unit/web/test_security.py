@@ -30,6 +30,11 @@ HOST = {"host": "chat.example.org"}
         ({"origin": "http://evil.example/chat.example.org"}, True),
         ({"origin": "null"}, True),
         ({"origin": ""}, True),
+        ({"origin": "chat.example.org"}, True),
+        ({"origin": "http://chat.example.org/path"}, True),
+        ({"origin": "http://ana@chat.example.org"}, True),
+        ({"origin": "http://[::1"}, True),
+        ({"origin": "http://[chat.example.org]"}, True),
         # No browser.
         ({}, False),
         ({"referer": "https://evil.example/"}, False),
