@@ -136,7 +136,7 @@ class ServerSettings:
     shutdown_grace: float = field(default=3.0, metadata=_env("SHUTDOWN_GRACE", _seconds))
     """Seconds open requests have to end after the first signal."""
     run_grace: float = field(default=5.0, metadata=_env("RUN_GRACE", _seconds))
-    """Seconds running answers have to finish after the first signal, before they are interrupted."""
+    """Seconds running answers have to finish once requests have ended; a second signal interrupts them."""
     body_timeout: float = field(default=15.0, metadata=_env("BODY_TIMEOUT", _seconds))
     """Seconds a request body may take to arrive."""
     concurrency: int = field(default=4096, metadata=_env("CONCURRENCY", _count))
