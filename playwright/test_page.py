@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Response
 
-from support.people import People
+from support.people import PHONE, People
 from tests.support.server import ServerProcess
 from tests.support.waiting import eventually
 
@@ -111,6 +111,43 @@ def test_the_composer_is_never_disabled(people: People, server: ServerProcess) -
     assert chat.page.locator("#send").is_enabled()
     chat.send("While it streams")
     chat.wait_text("Echo: While it streams")
+
+
+def test_wide_content_scrolls_inside_its_message(people: People) -> None:
+    chat = people.join(**PHONE).new_chat()
+    cells = "| " + " | ".join(f"column{number:03}" for number in range(20)) + " |"
+    wide = f"{'word' * 200}\n\n```\n{'code ' * 100}\n```\n\n{cells}\n{'|-' * 20}|\n"
+    chat.composer.fill(wide)
+    chat.page.locator("#send").click()
+    chat.wait_rows(2)
+    overflowing = """() => [...document.querySelectorAll('#transcript :is(.message-body, pre, table)')]
+        .filter(node => node.getBoundingClientRect().right > innerWidth).length"""
+    assert chat.page.evaluate(overflowing) == 0
+    assert chat.page.evaluate("document.querySelector('#scroller').scrollWidth <= innerWidth")
+
+
+def test_older_messages_arrive_above_and_the_view_stays(people: People) -> None:
+    """AC-40."""
+    person = people.join()
+    chat = person.new_chat()
+    for number in range(40):
+        parts = [{"type": "text", "content": f"Number {number}"}]
+        message = {"id": f"message-{number:03}", "role": "user", "parts": parts}
+        url = f"{chat.origin}/api/chat?id={chat.id}&mode=await"
+        assert person.context.request.post(url, data={"messages": [message]}).status == 200
+    chat.reload().wait_live()
+    assert len(chat.rows) < 80
+    # In one task: where the first row is as the view arrives at the top, so that the fragment is on its way.
+    first = chat.page.evaluate("""() => {
+        window.scroller = document.querySelector('#scroller');
+        window.first = document.querySelector('#transcript article');
+        scroller.scrollTop = 1;
+        return first.getBoundingClientRect().top;
+    }""")
+    eventually(lambda: len(chat.rows) == 80, what="all rows")
+    assert abs(chat.page.evaluate("first.getBoundingClientRect().top") - first) <= 2
+    assert chat.rows[0].text == "Number 0"
+    assert not chat.page.locator(".older").count()
 
 
 def test_without_javascript_a_form_is_enough(people: People) -> None:

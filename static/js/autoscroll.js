@@ -29,6 +29,8 @@ export class Autoscroll {
     scroller.addEventListener("touchmove", ({ touches }) => touches[0].clientY > touchY && this.#leave(), passive);
     scroller.addEventListener("keydown", ({ key, shiftKey }) => {
       if (/^(?:ArrowUp|PageUp|Home)$/.test(key) || (key === " " && shiftKey)) this.#leave();
+      // A smooth way to an end that moves on would come too late.
+      else if (key === "End") this.toEnd();
     });
     scroller.addEventListener("scroll", () => this.#scrolled(), passive);
     const observer = new ResizeObserver(() => this.#follow());
