@@ -9,7 +9,7 @@ from support.people import People
 from tests.support.fault_proxy import FaultProxy
 from tests.support.waiting import eventually
 
-SERVER_ENV = {"DURABLE_CHAT_DEMO_WORD_DELAY": "0.02", "DURABLE_CHAT_PING_INTERVAL": "2"}
+SERVER_ENV = {"DURABLE_CHAT_AGENT": "tests.support.agents:slow_demo", "DURABLE_CHAT_PING_INTERVAL": "2"}
 
 # Every text that an element has shown, in order.
 LISTEN = """
@@ -41,7 +41,7 @@ def said(chat: ChatPage, where: str) -> list[str]:
     ("command", "deeds", "level", "end"),
     [
         ("/think", ["thinking", "writing"], "polite", "’s answer is ready"),
-        ("/tool", ["writing"], "polite", "’s answer is ready"),
+        ("/tool", ["writing", "using current_time"], "polite", "’s answer is ready"),
         ("/approve", ["writing"], "polite", " is waiting for approval"),
         ("/fail", ["writing"], "assertive", " could not finish the answer"),
     ],
@@ -81,13 +81,15 @@ def test_the_state_of_the_connection_is_said_in_words(people_behind: People, pro
     person.context.set_offline(True)
     bar.filter(has_text="Offline — messages will be sent when you are back").wait_for()
     chat.send("Written without a network")
+    chat.page.locator("[data-delivery=sending]").wait_for()
     person.context.set_offline(False)
     proxy.up()
     chat.retry_now()
-    chat.wait_rows(2)
+    eventually(lambda: chat.snapshot()["messages"], what="the message is accepted")
     bar.wait_for(state="hidden")
     assert any(text.startswith(("Caught up", "Connected again")) for text in said(chat, "connection"))
-    assert len(chat.snapshot()["messages"]) == 2
+    asked = [message for message in chat.snapshot()["messages"] if message["role"] == "user"]
+    assert len(asked) == 1
 
 
 def test_copy_gives_the_source_of_a_message_and_the_text_of_a_block(people: People) -> None:
@@ -95,7 +97,6 @@ def test_copy_gives_the_source_of_a_message_and_the_text_of_a_block(people: Peop
     source = "Some **bold** text\n\n```python\nprint('hello')\n```"
     chat.composer.fill(source)
     chat.page.locator("#send").click()
-    chat.wait_rows(2)
     row = chat.page.locator("article[data-message-id]").first
     row.hover()
     row.locator("[data-action=copy]").click()

@@ -189,9 +189,10 @@ class ChatPage:
         return str(reply.json()["url"])
 
     def copy_link(self, role: Literal["view", "chat"]) -> None:
-        """Choose what people with the link may do, and press "Copy link"."""
+        """Choose what people with the link may do, press "Copy link", and wait until it says so."""
         self.page.locator("#share-role").select_option(role)
         self.page.locator("#copy-link").click()
+        self.page.locator("#copy-link", has_text="Copied").wait_for()
 
     def clipboard(self) -> str:
         """What was copied last (the context needs clipboard permissions)."""

@@ -7,6 +7,7 @@ import { finish, MessageView } from "./message-view.js";
 import { rowOf, slots } from "./rows.js";
 
 const PAUSE = 5000;
+const PATIENCE = 15_000;
 
 export class ChatView {
   #root;
@@ -100,7 +101,8 @@ export class ChatView {
     const view = this.#views.get(key);
     const version = view?.version;
     try {
-      const response = await fetch(this.#messageUrl.replace("{mid}", encodeURIComponent(key)));
+      const url = this.#messageUrl.replace("{mid}", encodeURIComponent(key));
+      const response = await fetch(url, { signal: AbortSignal.timeout(PATIENCE) });
       if (response.status >= 500) throw new Error(response.statusText);
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
       const rendered = page.querySelector("article");

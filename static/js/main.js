@@ -68,7 +68,7 @@ const clipboard = () => import("./clipboard.js");
 
 /** @type {Record<string, (button: HTMLButtonElement, row: DOMStringMap) => unknown>} */
 const actions = {
-  retry: (_, { runId = "" }) => client.retryRun(runId),
+  retry: (_, { runId = "" }) => client.retryRun(runId) ?? bar.say("The question is too far back. Please ask it again."),
   resend: (_, { messageId = "" }) => client.retrySend(messageId),
   edit: (_, { messageId = "" }) => composer?.restore(client.discard(messageId)),
   starter: ({ value }) => {

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from webapp.agents.base import AgentTurn, Event
+from webapp.agents.scripted import DemoAgent
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
@@ -45,3 +46,4 @@ class Recite:
 
 
 recite = Recite()
+slow_demo = DemoAgent(word_delay=0.1)  # so that every state is there long enough to be seen
