@@ -1,14 +1,13 @@
 /** Wires the chat page together: what the server put into the page, the client that follows it, and the views. */
 
-import { Activity } from "./activity.js";
 import { Autoscroll } from "./autoscroll.js";
 import { ChatClient } from "./chat-client.js";
 import { ChatView } from "./chat-view.js";
 import { Composer } from "./composer.js";
 import { durableStreamConnection } from "./connection-adapters.js";
-import { ConnectionBar } from "./connection-bar.js";
 import { byId } from "./dom.js";
 import { finish } from "./message-view.js";
+import { Activity, announce, ConnectionBar } from "./status.js";
 
 const { urls, me, can, chat, snapshot, offset, live } = JSON.parse(byId("chat-data").textContent ?? "");
 const page = byId("chat");
@@ -110,7 +109,7 @@ document.addEventListener("htmx:afterSwap", () => {
 
 client.addEventListener("error", (event) => {
   const { error, messageId } = /** @type {CustomEvent} */ (event).detail;
-  byId("announce-assertive").textContent = error.message;
+  announce(error.message, "assertive");
   if (!messageId) bar.say(error.message);
 });
 client.addEventListener("status", () => {

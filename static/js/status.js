@@ -1,0 +1,110 @@
+/**
+ * What the page says beside the conversation: who is doing what, as a line and as announcements for those who cannot
+ * see it, and what is wrong with the connection, only if it lasts. Knows statuses and runs, not where they come from.
+ */
+
+import { byId } from "./dom.js";
+
+/** @typedef {import("./rows.js").Chat} Chat */
+/** @typedef {import("./types.js").ConnectionStatus} ConnectionStatus */
+
+const PATIENCE = 1000;
+const GOOD_NEWS = 2000;
+const BAD_NEWS = 6000;
+const AGENT = "The agent";
+const FAILED = " could not finish the answer";
+/** @type {Record<string, string>} */
+const ENDS = { failed: FAILED, interrupted: FAILED, stopped: " was stopped", "awaiting-approval": " is waiting for approval" };
+
+export class Activity {
+  #line = byId("activity");
+  /** The runs that were under way, with the agent's name. @type {Map<string, string>} */
+  #running = new Map();
+
+  /** @param {Chat} chat */
+  update({ messages, runs, activeRuns }) {
+    const active = activeRuns.map((id) => runs[id]).filter(Boolean);
+    for (const { runId, agentName = AGENT } of active) {
+      if (this.#running.has(runId)) continue;
+      this.#running.set(runId, agentName);
+      announce(`${agentName} is answering`);
+    }
+    for (const [id, name] of this.#running) {
+      if (activeRuns.includes(id)) continue;
+      this.#running.delete(id);
+      const end = ENDS[runs[id]?.status] ?? "’s answer is ready";
+      announce(name + end, end === FAILED ? "assertive" : "polite");
+    }
+    const deeds = active.map(({ runId, agentName = AGENT }) => {
+      const part = messages.findLast(({ metadata }) => metadata?.runId === runId)?.parts.at(-1);
+      const deed = part?.type === "tool-call" ? `using ${part.name}` : part?.content && part.type === "text" ? "writing" : "thinking";
+      return `${agentName} is ${deed}…`;
+    });
+    if (messages.at(-1)?.metadata?.delivery === "sending") deeds.push("Sending…");
+    const text = deeds.join(" · ");
+    if (this.#line.textContent !== text) this.#line.textContent = text;
+  }
+
+  /** Who is answering now, in words, or "". */
+  get summary() {
+    return [...new Set(this.#running.values())].map((name) => `${name} is answering`).join(", ");
+  }
+}
+
+export class ConnectionBar {
+  #element;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+
+  /** @param {HTMLElement} element */
+  constructor(element) {
+    this.#element = element;
+  }
+
+  /** @param {ConnectionStatus} status */
+  update(status) {
+    clearTimeout(this.#timer);
+    const { state, error, caughtUp = 0 } = status;
+    const wait = status.since + PATIENCE - Date.now();
+    if (state === "live") this.#recovered(caughtUp);
+    else if (state === "gone") this.#show("offline", error ?? "This chat is no longer here for you.");
+    else if (wait > 0) this.#timer = setTimeout(() => this.update(status), wait);
+    else if (state === "offline") this.#show(state, "Offline — messages will be sent when you are back");
+    else this.#count(status.retryAt ?? 0);
+  }
+
+  /** Something else that failed, and has no other place. @param {string} text */
+  say(text) {
+    this.#show("offline", text);
+    this.#timer = setTimeout(() => (this.#element.hidden = true), BAD_NEWS);
+  }
+
+  /** @param {number} retryAt */
+  #count(retryAt) {
+    const seconds = Math.ceil((retryAt - Date.now()) / 1000);
+    this.#show("trouble", seconds > 0 ? `Reconnecting… (${seconds} s)` : "Reconnecting…", seconds > 0);
+    this.#timer = setTimeout(() => this.#count(retryAt), 500);
+  }
+
+  /** @param {number} events */
+  #recovered(events) {
+    if (this.#element.hidden) return;
+    this.#show("caught-up", events ? `Caught up, ${events} event${events > 1 ? "s" : ""}` : "Connected again");
+    this.#timer = setTimeout(() => (this.#element.hidden = true), GOOD_NEWS);
+  }
+
+  /** @param {string} kind @param {string} text @param {boolean} [retry] */
+  #show(kind, text, retry = false) {
+    clearTimeout(this.#timer);
+    const [, words, button] = /** @type {Iterable<HTMLElement>} */ (this.#element.children);
+    this.#element.dataset.kind = kind;
+    words.textContent = text;
+    button.hidden = !retry;
+    this.#element.hidden = false;
+  }
+}
+
+/** @param {string} text @param {string} [level] */
+export function announce(text, level = "polite") {
+  byId(`announce-${level}`).textContent = text;
+}
