@@ -10,7 +10,7 @@ import asyncio
 import json
 import math
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
@@ -97,12 +97,15 @@ class Responder:
             await self._send(
                 send, {"type": "http.response.start", "status": response.status, "headers": encoded}
             )
-            async for piece in _pieces(body):
-                await self._send(send, {"type": "http.response.body", "body": piece, "more_body": True})
+            try:
+                async for piece in _pieces(body):
+                    await self._send(send, {"type": "http.response.body", "body": piece, "more_body": True})
+            except StreamError:
+                return  # unfinished, so that the server cuts the connection and half is not taken for whole
             await self._send(send, {"type": "http.response.body", "body": b""})
         finally:
-            if isinstance(body, AsyncGenerator):
-                await body.aclose()
+            if not isinstance(body, bytes) and (close := getattr(body, "aclose", None)):
+                await close()
 
     async def _send(self, send: Send, message: Message) -> None:
         try:

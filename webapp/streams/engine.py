@@ -74,6 +74,9 @@ class Engine:
         """One page, bounded as a reply is. Raises as the store does."""
         return await self.store.read(path, where, limit=self._page)
 
+    async def _read_on(self, path: str, page: Page) -> Page:
+        return await self.read(path, page.next)
+
     async def _head(self, request: WireRequest) -> WireResponse:
         return replies.described(await self.store.head(request.path))
 
@@ -111,8 +114,8 @@ class Engine:
                 cacheable=not isinstance(read.where, Tail),
                 if_none_match=read.if_none_match,
             )
-        follower = Follower(
-            read=partial(self.read, request.path),
+        follower: Follower[Page] = Follower(
+            read_on=partial(self._read_on, request.path),
             ticket=partial(self.store.ticket, request.path),
             limits=self.limits,
             drain=self.drain,
@@ -122,7 +125,7 @@ class Engine:
             seen=read.cursor,
         )
         if read.live is Live.SSE:
-            headers = replies.event_stream(page.record)
+            headers = replies.event_stream(page.content_type)
             return WireResponse(status=200, headers=headers, body=follower.events(ticket, page))
         page = await follower.poll(ticket, page)
         cursor = follower.next_cursor()

@@ -18,15 +18,7 @@ from webapp.streams.clients.base import (
     StreamError,
     StreamsUnavailable,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
-    """How often one append is tried, and how the waits between grow (seconds, full jitter)."""
-
-    attempts: int = 6
-    base: float = 0.1
-    cap: float = 5.0
+from webapp.streams.clients.patience import Retry
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +97,8 @@ class IdempotentProducer:
             except StreamsUnavailable as unavailable:
                 if attempt == self._retry.attempts:
                     raise
-                ceiling = min(self._retry.cap, self._retry.base * 2**attempt)
-                await self._sleep(unavailable.retry_after + self._rng.uniform(0, ceiling))
+                delay = self._retry.delay(attempt, floor=unavailable.retry_after, rng=self._rng)
+                await self._sleep(delay)
             except StreamError:
                 # Refused for good: this append did not happen and never will.
                 self._unsettled = None

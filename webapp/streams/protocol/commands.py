@@ -70,6 +70,15 @@ class Live(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadQuery:
+    """The parameters of a read as they were sent. ``offset`` may be another server's, so it is not parsed."""
+
+    offset: str | None = None
+    live: Live = Live.NO
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
     """Read on from ``where``."""
 
@@ -140,18 +149,26 @@ def parse_append(request: WireRequest, limits: BodyLimits) -> Append:
 
 def parse_read(request: WireRequest) -> Read:
     """A GET."""
+    query = parse_query(request)
+    return Read(
+        where=offsets.START if query.offset is None else offsets.parse(query.offset),
+        live=query.live,
+        cursor=query.cursor,
+        if_none_match=request.headers.get(names.IF_NONE_MATCH.lower()),
+    )
+
+
+def parse_query(request: WireRequest) -> ReadQuery:
+    """The parameters of a GET. Raises InvalidRequest for a bad path, repeated ones, or a live read without
+    an offset.
+    """
     paths.check(request.path)
     offset = _single(request, names.QUERY_OFFSET)
     live_word = _single(request, names.QUERY_LIVE)
     live = {mode.value: mode for mode in (Live.LONG_POLL, Live.SSE)}.get(live_word or "", Live.NO)
     if offset is None and live is not Live.NO:
         raise InvalidRequest("A live read needs an offset.")
-    return Read(
-        where=offsets.START if offset is None else offsets.parse(offset),
-        live=live,
-        cursor=_single(request, names.QUERY_CURSOR),
-        if_none_match=request.headers.get(names.IF_NONE_MATCH.lower()),
-    )
+    return ReadQuery(offset=offset, live=live, cursor=_single(request, names.QUERY_CURSOR))
 
 
 def _messages(body: bytes, limits: BodyLimits) -> list[bytes]:

@@ -96,14 +96,14 @@ def nothing_yet(record: StreamRecord, *, cursor: str) -> WireResponse:
     return WireResponse(status=204, headers=headers)
 
 
-def event_stream(record: StreamRecord) -> Headers:
-    """The headers of a live SSE reply."""
+def event_stream(content_type: str) -> Headers:
+    """The headers of a live SSE reply from a stream of this content type."""
     headers: Headers = (
         (names.CONTENT_TYPE, names.EVENT_STREAM),
         (names.CACHE_CONTROL, caching.LIVE),
         ("X-Accel-Buffering", "no"),
     )
-    if sse.is_base64(record.content_type):
+    if sse.is_base64(content_type):
         headers += ((names.SSE_DATA_ENCODING, "base64"),)
     return headers
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from webapp.streams.protocol import content
 from webapp.streams.protocol.commands import Append, Create
 from webapp.streams.protocol.offsets import Offset, Where
 from webapp.streams.protocol.producers import ProducerTuple
@@ -40,6 +41,14 @@ class Page:
     next: Offset
 
     @property
+    def content_type(self) -> str:
+        return self.record.content_type
+
+    @property
+    def empty(self) -> bool:
+        return not self.chunks
+
+    @property
     def up_to_date(self) -> bool:
         return self.next == self.record.tail
 
@@ -47,6 +56,10 @@ class Page:
     def closed(self) -> bool:
         """Whether this page ends where the stream does, for ever."""
         return self.record.closed and self.up_to_date
+
+    def body(self) -> bytes:
+        """What a read returns for this page."""
+        return content.body(self.chunks, json=self.record.is_json)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
-"""The local client: what the chat may rely on, over memory."""
+"""Stream clients, here and over HTTP: what the chat may rely on."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.support.stream_server import stream_server
 from webapp.streams.clients.base import (
     InvalidRequest,
     PayloadTooLarge,
@@ -16,6 +18,7 @@ from webapp.streams.clients.base import (
     StreamConflict,
     StreamNotFound,
 )
+from webapp.streams.clients.http import HttpStreamClient
 from webapp.streams.clients.local import LocalStreamClient
 from webapp.streams.engine import Engine
 from webapp.streams.limits import Drain, StreamLimits
@@ -28,10 +31,16 @@ def drain() -> Drain:
     return Drain()
 
 
-@pytest.fixture
-def client(drain: Drain) -> StreamClient:
+@pytest.fixture(params=["local", "http"])
+async def client(request: pytest.FixtureRequest, drain: Drain) -> AsyncIterator[StreamClient]:
     limits = StreamLimits(max_append_bytes=1000, page_messages=2)
-    return LocalStreamClient(Engine(MemoryStore(), limits=limits, drain=drain))
+    if request.param == "local":
+        yield LocalStreamClient(Engine(MemoryStore(), limits=limits, drain=drain))
+        return
+    async with stream_server(limits=limits, drain=drain) as server:
+        over_http = HttpStreamClient(server.url, limits=limits, drain=drain)
+        yield over_http
+        await over_http.aclose()
 
 
 async def test_ensure_append_read(client: StreamClient) -> None:
