@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,10 +26,15 @@ class StreamServer:
     ``app`` may be replaced by any ASGI app, which is then served instead.
     """
 
-    def __init__(self, *, limits: StreamLimits | None = None, drain: Drain | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        limits: StreamLimits | None = None,
+        drain: Drain | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.slots = Slots(per_principal=10_000, per_stream=10_000, total=10_000)
-        self.store = MemoryStore()
-        self.engine = Engine(self.store, limits=limits, drain=drain)
+        self.engine = Engine(MemoryStore(clock=clock), limits=limits, drain=drain, clock=clock)
         self.app: Any = StreamsApp(self.engine, base_path=BASE_PATH, slots=self.slots)
         self.requests: list[str] = []
         """Method and target of every request, in order."""

@@ -13,9 +13,10 @@ from random import Random
 
 from webapp.streams.clients import remote_page
 from webapp.streams.clients.patience import Patience
+from webapp.streams.clients.refusals import Reply, refusal
 from webapp.streams.clients.remote_page import RemotePage
 from webapp.streams.clients.sse_decoder import EventTooLarge, SseDecoder, SseEvent
-from webapp.streams.clients.upstream import Call, Incoming, Reply, Upstream, refusal
+from webapp.streams.clients.upstream import Call, Incoming, Upstream
 from webapp.streams.protocol import names
 from webapp.streams.protocol.errors import StreamsUnavailable
 

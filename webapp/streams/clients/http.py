@@ -19,9 +19,10 @@ import httpx
 from webapp.streams.clients import raw_reply, remote_page
 from webapp.streams.clients.base import BEGINNING, AppendReceipt, ReadPage
 from webapp.streams.clients.patience import Patience
+from webapp.streams.clients.refusals import Reply, Transient
 from webapp.streams.clients.remote_page import RemotePage
 from webapp.streams.clients.shared_tails import SharedTails, TailReader
-from webapp.streams.clients.upstream import Call, Reply, Transient, Upstream
+from webapp.streams.clients.upstream import Call, Upstream
 from webapp.streams.limits import Drain, StreamLimits
 from webapp.streams.live import Follower
 from webapp.streams.protocol import commands, json_mode, names, replies
@@ -139,10 +140,13 @@ class HttpStreamClient:
         if request.method not in ("GET", "HEAD"):
             return replies.method_not_allowed()
         try:
-            query = commands.parse_query(request)
-            if request.method == "GET" and query.live is Live.SSE:
-                return await self._live(request.path, query)
-            pause = self._patience.poll if query.live is Live.LONG_POLL else None
+            pause = None
+            if request.method == "GET":
+                query = commands.parse_query(request)
+                if query.live is Live.SSE:
+                    return await self._live(request.path, query)
+                if query.live is Live.LONG_POLL:
+                    pause = self._patience.poll
             return await raw_reply.pass_on(self._upstream, request, pause=pause, held=self._patience.held)
         except StreamError as refusal:
             return replies.refused(refusal)
