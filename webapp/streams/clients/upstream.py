@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import httpx
 
@@ -84,13 +84,9 @@ class Upstream:
         sleep: Callable[[float], Awaitable[None]],
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
-            raise ValueError("A stream server's address is http(s)://host/path, without a user or a query.")
         if not _TOKEN.fullmatch(read_token) or not _TOKEN.fullmatch(write_token):
             raise ValueError("A token is one word of printable ASCII.")
-        self._origin = f"{parts.scheme}://{parts.netloc}"
-        self._base_path = parts.path.rstrip("/")
+        self._origin, self._base_path = paths.split_base(base_url)
         self._tokens = {"read": read_token or write_token, "write": write_token}
         self._patience = patience
         self._rng = rng

@@ -7,7 +7,7 @@ A path is taken as it came, percent-encoded, and compared byte for byte. It may 
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from webapp.streams.protocol import names
 from webapp.streams.protocol.errors import InvalidRequest
@@ -30,6 +30,22 @@ def check(path: str) -> str:
     if segments[0] == names.RESERVED_PREFIX.encode():
         raise InvalidRequest(f"Paths below {names.RESERVED_PREFIX} are reserved.")
     return path
+
+
+def split_base(url: str) -> tuple[str, str]:
+    """The origin of a stream server and the path its streams lie below (no trailing slash).
+
+    Raises ValueError, without the address: somebody may have put a password into it.
+    """
+    parts = urlsplit(url)
+    with_more = "@" in parts.netloc or parts.query or parts.fragment
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or with_more:
+        raise ValueError("must be http://host:port/path or https://…, with no user, query or fragment")
+    return f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
 
 
 def below(base: str, path: str) -> str | None:

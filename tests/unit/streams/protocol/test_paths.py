@@ -35,3 +35,28 @@ def test_bad_paths_are_refused(path: str) -> None:
 )
 def test_below_a_base(base: str, path: str, below: str | None) -> None:
     assert paths.below(base, path) == below
+
+
+def test_base_addresses() -> None:
+    assert paths.split_base("http://host:4437/v1/stream/") == ("http://host:4437", "/v1/stream")
+    assert paths.split_base("https://[::1]") == ("https://[::1]", "")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "host/v1",
+        "ftp://host",
+        "http://",
+        "http://u:secret@h",
+        "http://h?q",
+        "http://h#f",
+        "http://h:x",
+        "http://[h",
+    ],
+)
+def test_what_is_no_base_address_is_refused_without_being_told(url: str) -> None:
+    with pytest.raises(ValueError) as refused:  # noqa: PT011 - the text must not matter
+        paths.split_base(url)
+    assert "secret" not in str(refused.value)
