@@ -46,6 +46,10 @@ class StreamServer:
     def url(self) -> str:
         return url_of(self.port)
 
+    @property
+    def connections(self) -> int:
+        return 0 if self._server is None else len(self._server.server_state.connections)
+
     def live_requests(self) -> int:
         return sum("live=" in request for request in self.requests)
 
