@@ -21,6 +21,7 @@ from webapp.streams.protocol import names
 from webapp.streams.protocol.errors import StreamsUnavailable
 
 _TOO_BRIEF = 3
+_PERHAPS_WITHOUT_SSE = (200, 400, 405, 406, 415, 501)
 
 
 class Following:
@@ -72,61 +73,53 @@ class Following:
         """One SSE connection."""
         clock = asyncio.get_running_loop().time
         began = clock()
-        async with self._upstream.opened(self._call(names.LIVE_SSE)) as incoming:
-            if not _is_event_stream(incoming):
-                await self._not_sse(incoming)
-                return
-            try:
-                controls = await self._events(incoming)
-            except TimeoutError:
-                self._without_sse()
-                return
+        try:
+            async with asyncio.timeout(self._patience.first_control) as held_back:
+                async with self._upstream.opened(self._call(names.LIVE_SSE)) as incoming:
+                    if not _is_event_stream(incoming):
+                        self._no_event_stream(incoming)
+                        return
+                    controls = await self._events(incoming, held_back)
+        except TimeoutError:
+            self._give_sse_up()
+            return
         if clock() - began >= self._patience.brief:
             self._brief = 0
             return
         self._brief += 1
         if controls and self._brief >= _TOO_BRIEF:
-            self._without_sse()
+            self._give_sse_up()
         else:
             await self._pause(self._brief)
 
-    async def _events(self, incoming: Incoming) -> int:
-        """Commit page after page until the connection ends; return how many there were.
-
-        Raises TimeoutError if the first control event does not come in time.
+    async def _events(self, incoming: Incoming, held_back: asyncio.Timeout) -> int:
+        """Commit page after page until the connection ends; return how many there were. The first control
+        event lifts the time-out.
         """
         encoded = incoming.headers.get(names.SSE_DATA_ENCODING.lower()) == "base64"
         decoder = SseDecoder(max_event=self._patience.max_reply)
         data: list[bytes] = []
         controls = 0
-        async with asyncio.timeout(self._patience.first_control) as held_back:
-            while piece := await incoming.read():
-                for event in _decoded(decoder, piece):
-                    if event.name == "data":
-                        data.append(event.data)
-                    elif event.name == "control":
-                        self._commit(
-                            remote_page.from_events(
-                                self._offset,
-                                data,
-                                event.data,
-                                content_type=self._content_type,
-                                encoded=encoded,
-                            )
-                        )
-                        data = []
-                        controls += 1
-                        held_back.reschedule(None)
-                        self.connected, self._failures = True, 0
-                        if self._closed:
-                            return controls
+        while not self._closed and (piece := await incoming.read()):
+            for event in _decoded(decoder, piece):
+                if event.name == "data":
+                    data.append(event.data)
+                elif event.name == "control":
+                    page = remote_page.from_events(
+                        self._offset, data, event.data, content_type=self._content_type, encoded=encoded
+                    )
+                    self._commit(page)
+                    data = []
+                    controls += 1
+                    held_back.reschedule(None)
+                    self.connected, self._failures = True, 0
         return controls
 
-    async def _not_sse(self, incoming: Incoming) -> None:
-        """A refusal is raised; a server that answers in another form is not asked for SSE again soon."""
-        if incoming.status != 200:
+    def _no_event_stream(self, incoming: Incoming) -> None:
+        """Raise a refusal, unless it may be one of SSE alone: a long-poll will tell."""
+        if incoming.status not in _PERHAPS_WITHOUT_SSE:
             raise refusal(Reply(status=incoming.status, headers=incoming.headers))
-        self._without_sse()
+        self._give_sse_up()
 
     async def _long_poll(self) -> None:
         """One long-poll."""
@@ -161,14 +154,13 @@ class Following:
                 path=self._path,
                 query=query,
                 headers={"Accept": names.EVENT_STREAM},
-                begin=self._patience.reply,
                 pause=self._patience.silence,
             )
         if self._cursor is not None:
             query += ((names.QUERY_CURSOR, self._cursor),)
         return Call(method="GET", path=self._path, query=query, pause=self._patience.poll)
 
-    def _without_sse(self) -> None:
+    def _give_sse_up(self) -> None:
         self._sse_from = asyncio.get_running_loop().time() + self._patience.without_sse
         self._brief = 0
 

@@ -33,16 +33,16 @@ class Patience:
     """No call is repeated once this much time has gone by, or would while waiting."""
     reconnect: Retry = Retry(base=0.25, cap=15.0)
     """How waits between connections of a live read grow; it is never given up."""
-    connect: float = 5.0
+    connect: float = 3.0
     """How long opening a connection may take."""
     reply: float = 10.0
     """How long a reply may take to begin, and how long it may pause."""
-    poll: float = 75.0
-    """How long a long-poll may take: more than any server waits."""
+    poll: float = 65.0
+    """How long a long-poll may take: more than servers wait."""
     silence: float = 40.0
     """A live read that brings no byte for so long, not even a ping, is broken."""
     first_control: float = 5.0
-    """SSE that has not said where it stands by then is held back somewhere: long-poll takes over."""
+    """SSE that has not said by then where it stands is held back somewhere: long-poll takes over."""
     brief: float = 1.0
     """SSE that ends sooner than this, three times in a row, is cut off by something: long-poll takes over."""
     without_sse: float = 300.0

@@ -31,9 +31,7 @@ _READS = ("GET", "HEAD")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request on a stream. In seconds: ``pause`` is the longest in its reply, None means the usual;
-    ``begin`` is how long the reply may take to begin, None means a pause.
-    """
+    """One request on a stream. ``pause`` is the longest silence in its reply, in seconds; None: the usual."""
 
     method: str
     path: str
@@ -41,7 +39,6 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     pause: float | None = None
-    begin: float | None = None
 
 
 class Incoming:
@@ -121,9 +118,8 @@ class Upstream:
         if self._http.is_closed:
             raise StreamsUnavailable("The connections to the stream server are closed.")
         try:
-            async with asyncio.timeout(call.begin):
-                response = await self._http.send(request, stream=True)
-        except (httpx.TransportError, TimeoutError) as error:
+            response = await self._http.send(request, stream=True)
+        except httpx.TransportError as error:
             raise _trouble(error) from None
         incoming = Incoming(response, self._see_through)
         if incoming.headers.get("content-encoding", "identity") != "identity":
@@ -213,6 +209,6 @@ def _trouble(error: Exception) -> Transient:
     """Trouble on the way, without the exception that tells it: that one carries the request and its token."""
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         return Transient("The stream server cannot be reached.", undone=True)
-    if isinstance(error, httpx.TimeoutException | TimeoutError):
+    if isinstance(error, httpx.TimeoutException):
         return Transient("The stream server takes too long to answer.")
     return Transient("The connection to the stream server was lost.")

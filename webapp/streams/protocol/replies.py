@@ -122,7 +122,7 @@ def refused(error: StreamError) -> WireResponse:
         case StaleEpoch(current_epoch=epoch):
             headers += ((names.PRODUCER_EPOCH, str(epoch)),)
         case StreamsUnavailable(retry_after=seconds):
-            headers += ((names.RETRY_AFTER, str(math.ceil(seconds))),)
+            headers += ((names.RETRY_AFTER, str(max(1, math.ceil(seconds)))),)
     body = json.dumps({"error": str(error), "code": error.code}).encode()
     return WireResponse(status=error.status, headers=headers, body=body)
 

@@ -1,0 +1,387 @@
+"""A stream server that is cut off, restarted, slow, silent or lying: nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.support.fault_proxy import FaultProxy
+from tests.support.sse import SseReader
+from tests.support.stream_server import StreamServer, stream_server, url_of
+from tests.support.waiting import aeventually
+from webapp.streams.asgi import Responder
+from webapp.streams.clients.base import ProducerTuple, StreamsUnavailable
+from webapp.streams.clients.http import HttpStreamClient
+from webapp.streams.clients.patience import Patience, Retry
+from webapp.streams.clients.producer import IdempotentProducer
+from webapp.streams.limits import StreamLimits
+from webapp.streams.wire import WireRequest
+
+App = Callable[[Any, Any, Any], Any]
+
+PATIENCE = Patience(
+    retry=Retry(attempts=10, base=0.005, cap=0.02),
+    reconnect=Retry(base=0.005, cap=0.05),
+    brief=0.0,
+    linger=0.1,
+)
+AWKWARD = [b'"\xe2\x80\xa8 \xe2\x82\xac"', b'"\\r\\n\\u0000"', b"[[1],2]", b'{"data:": " event: control"}']
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[StreamServer]:
+    async with stream_server(limits=StreamLimits(long_poll_timeout=0.5, ping_interval=0.1)) as server:
+        yield server
+
+
+@asynccontextmanager
+async def client_at(
+    url: str, patience: Patience = PATIENCE, **options: Any
+) -> AsyncIterator[HttpStreamClient]:
+    client = HttpStreamClient(url, patience=patience, **options)
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+class Follower:
+    """Follows ``s`` from its beginning with ``tail``, or through ``forward`` with its own reconnects."""
+
+    def __init__(self, client: HttpStreamClient, *, forward: bool = False) -> None:
+        self.client = client
+        self.items: list[bytes] = []
+        self.task = asyncio.create_task(self._forward() if forward else self._tail())
+
+    async def _tail(self) -> None:
+        async for page in self.client.tail("s", offset="-1"):
+            self.items += page.messages
+
+    async def _forward(self) -> None:
+        offset = "-1"
+        while True:
+            query = (("offset", offset), ("live", "sse"))
+            reply = await self.client.forward(WireRequest(method="GET", path="s", query=query))
+            if reply.status != 200:
+                await asyncio.sleep(0.02)
+                continue
+            assert not isinstance(reply.body, bytes)
+            async for frame in reply.body:
+                data: list[bytes] = []
+                for event in SseReader().feed(frame):
+                    if event.event == "data":
+                        data = [event.data.encode()]
+                    elif event.event == "control":
+                        offset = event.json()["streamNextOffset"]
+                        self.items += data
+
+    async def aclose(self) -> None:
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+
+async def write(server: StreamServer, messages: list[bytes]) -> None:
+    """Append each message by itself, at the server."""
+    headers = {"content-type": "application/json"}
+    for message in messages:
+        request = WireRequest(method="POST", path="s", headers=headers, body=b"[%b]" % message)
+        assert (await server.engine.handle(request)).status == 204
+
+
+async def test_cut_at_every_place_nothing_is_lost_or_repeated(
+    server: StreamServer, start_proxy: Callable[[int], FaultProxy]
+) -> None:
+    proxy = start_proxy(server.port)
+    log = [b'{"n":%d}' % n for n in range(30)] + AWKWARD
+    async with client_at(url_of(proxy.port)) as client:
+        await client.ensure("s")
+        follower = Follower(client)
+        await aeventually(lambda: server.slots.taken == 1)
+        # Whatever connection is made next breaks a little later than the one before.
+        for count in range(1, 900, 13):
+            proxy.cut_after(count)
+        proxy.cut()
+        for n, message in enumerate(log):
+            await write(server, [message])
+            if n % 3 == 0:
+                proxy.cut()
+                await asyncio.sleep(0.01)
+        await aeventually(lambda: len(follower.items) >= len(log))
+        assert follower.items == log
+        await follower.aclose()
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_acknowledgements_lost_at_every_byte(
+    server: StreamServer, start_proxy: Callable[[int], FaultProxy], reset: bool
+) -> None:
+    proxy = start_proxy(server.port)
+    async with client_at(url_of(proxy.port)) as client:
+        await client.ensure("s")
+        producer = IdempotentProducer(client, "s", producer_id="p")
+        lengths = range(0, 200, 9)
+        for n, length in enumerate(lengths):
+            if reset:
+                proxy.reset()
+            else:
+                proxy.cut()
+            proxy.cut_after(length)
+            await producer.append([b"%d" % n])
+        page = await client.read("s")
+        assert page.messages == tuple(b"%d" % n for n in range(len(lengths)))
+
+
+async def test_a_server_that_is_restarted_under_its_readers(server: StreamServer) -> None:
+    async with client_at(server.url) as client:
+        await client.ensure("s")
+        followers = [Follower(client, forward=n % 2 == 0) for n in range(60)]
+        producer = IdempotentProducer(client, "s", producer_id="p", retry=Retry(attempts=100, cap=0.05))
+        written: list[bytes] = []
+        for n in range(40):
+            if n in (10, 25):
+                await server.stop()
+                starting = asyncio.create_task(_later(server.start, 0.1))
+            message = b"%d" % n
+            await producer.append([message])
+            written.append(message)
+            if n in (10, 25):
+                await starting
+        await aeventually(
+            lambda: (
+                all(b"".join(f.items).replace(b"][", b"").strip(b"[]") for f in followers)
+                and all(flat(f.items) == flat(written) for f in followers)
+            )
+        )
+        for follower in followers:
+            await follower.aclose()
+
+
+def flat(items: list[bytes]) -> list[int]:
+    """The numbers in messages and in arrays of messages."""
+    return [int(number) for item in items for number in item.strip(b"[]").split(b",")]
+
+
+async def _later(call: Callable[[], Any], seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    await call()
+
+
+async def test_a_server_that_hangs(server: StreamServer, start_proxy: Callable[[int], FaultProxy]) -> None:
+    proxy = start_proxy(server.port)
+    hasty = Patience(retry=Retry(attempts=2, base=0.01), reply=0.3, silence=0.4, reconnect=PATIENCE.reconnect)
+    async with client_at(url_of(proxy.port), hasty) as client:
+        await client.ensure("s")
+        follower = Follower(client)
+        await aeventually(lambda: server.slots.taken == 1)
+        proxy.stall()
+        tuple_ = ProducerTuple("p", 0, 0)
+        with pytest.raises(StreamsUnavailable):
+            await client.append("s", [b"1"], producer=tuple_)
+        reply = await client.forward(WireRequest(method="GET", path="s"))
+        assert (reply.status, reply.header("Retry-After")) == (503, "1")
+        proxy.flow()
+        await client.append("s", [b"1"], producer=tuple_)
+        await aeventually(lambda: follower.items == [b"1"])
+        assert (await client.read("s")).messages == (b"1",)
+        await follower.aclose()
+
+
+def wrapped(server: StreamServer, wrap: Callable[[App, Any, Any, Any], Any]) -> None:
+    server.app = partial(wrap, server.app)
+
+
+async def reply_with(send: Any, status: int, headers: list[tuple[bytes, bytes]], body: bytes = b"") -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def test_overloaded_answers_are_waited_out_by_writers_and_readers(server: StreamServer) -> None:
+    statuses = [429, 502, 503, 504] * 3
+    waits: list[float] = []
+
+    async def overloaded(app: App, scope: Any, receive: Any, send: Any) -> None:
+        if scope["method"] != "PUT" and statuses:
+            await reply_with(send, statuses.pop(), [(b"retry-after", b"1")])
+        else:
+            await app(scope, receive, send)
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        await asyncio.sleep(0)
+
+    wrapped(server, overloaded)
+    patient = Patience(retry=Retry(attempts=3, base=0.01), reconnect=PATIENCE.reconnect)
+    async with client_at(server.url, patient, sleep=sleep) as client:
+        await client.ensure("s")
+        follower = Follower(client)
+        producer = IdempotentProducer(client, "s", producer_id="p", retry=Retry(attempts=9), sleep=sleep)
+        await producer.append([b"1"])
+        await producer.append([b"2"])
+        await aeventually(lambda: follower.items == [b"1", b"2"])
+        assert min(waits) >= 1.0
+        await follower.aclose()
+
+
+def replayed(body: Any) -> Callable[[], Any]:
+    """A ``receive`` that gives ``body``, and then nothing."""
+    left = [body]
+
+    async def receive() -> Any:
+        return left.pop() if left else await asyncio.Event().wait()
+
+    return receive
+
+
+async def test_requests_that_arrive_twice(server: StreamServer) -> None:
+    async def twice(app: App, scope: Any, receive: Any, send: Any) -> None:
+        if scope["method"] == "POST":
+            body = await receive()
+
+            async def ignore(message: Any) -> None:
+                pass
+
+            await app(scope, replayed(body), ignore)
+            receive = replayed(body)
+        await app(scope, receive, send)
+
+    wrapped(server, twice)
+    async with client_at(server.url) as client:
+        await client.ensure("s")
+        producer = IdempotentProducer(client, "s", producer_id="p")
+        for n in range(5):
+            await producer.append([b"%d" % n])
+        assert (await client.read("s")).messages == (b"0", b"1", b"2", b"3", b"4")
+
+
+async def test_event_streams_that_are_held_back_give_way_to_long_polls(server: StreamServer) -> None:
+    async def buffering(app: App, scope: Any, receive: Any, send: Any) -> None:
+        if b"live=sse" not in scope["query_string"]:
+            await app(scope, receive, send)
+            return
+        held: list[Any] = []
+
+        async def hold(message: Any) -> None:
+            held.append(message)
+
+        await app(scope, receive, hold)
+        for message in held:
+            await send(message)
+
+    wrapped(server, buffering)
+    patience = Patience(first_control=0.2, reconnect=PATIENCE.reconnect)
+    async with client_at(server.url, patience) as client:
+        await client.ensure("s")
+        follower = Follower(client)
+        forwarded = Follower(client, forward=True)
+        await write(server, [b"1"])
+        await aeventually(lambda: follower.items == [b"1"])
+        await write(server, [b"2", b"3"])
+        await aeventually(lambda: follower.items == [b"1", b"2", b"3"])
+        await aeventually(lambda: flat(forwarded.items) == [1, 2, 3])
+        assert any("live=long-poll" in request for request in server.requests)
+        await follower.aclose()
+        await forwarded.aclose()
+
+
+@pytest.mark.parametrize("status", [200, 406])
+async def test_servers_without_event_streams_are_polled(server: StreamServer, status: int) -> None:
+    async def without(app: App, scope: Any, receive: Any, send: Any) -> None:
+        if b"live=sse" in scope["query_string"]:
+            await reply_with(send, status, [(b"content-type", b"application/json")], b"[]")
+        else:
+            await app(scope, receive, send)
+
+    wrapped(server, without)
+    async with client_at(server.url) as client:
+        await client.ensure("s")
+        follower = Follower(client)
+        await write(server, [b"1"])
+        await aeventually(lambda: follower.items == [b"1"])
+        await write(server, [b"2"])
+        await aeventually(lambda: follower.items == [b"1", b"2"])
+        assert sum("live=sse" in request for request in server.requests) == 1
+        await follower.aclose()
+
+
+async def test_event_streams_that_end_at_once_are_given_up(server: StreamServer) -> None:
+    async def brief(app: App, scope: Any, receive: Any, send: Any) -> None:
+        if b"live=sse" not in scope["query_string"]:
+            await app(scope, receive, send)
+            return
+        control = b'event: control\ndata:{"streamNextOffset":"%s","upToDate":true}\n\n'
+        offset = scope["query_string"].split(b"offset=")[1].split(b"&")[0]
+        await reply_with(send, 200, [(b"content-type", b"text/event-stream")], control % offset)
+
+    wrapped(server, brief)
+    patience = Patience(reconnect=PATIENCE.reconnect)
+    async with client_at(server.url, patience) as client:
+        await client.ensure("s")
+        follower = Follower(client)
+        await aeventually(lambda: any("live=long-poll" in request for request in server.requests))
+        await write(server, [b"1"])
+        await aeventually(lambda: follower.items == [b"1"])
+        assert sum("live=sse" in request for request in server.requests) == 3
+        await follower.aclose()
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"event: control\ndata:{}\n\n",
+        b"event: control\ndata:[\n\n",
+        b'event: data\ndata:[1]\n\nevent: data\ndata:x\n\nevent: control\ndata:{"streamNextOffset":"9"}\n\n',
+        b"",
+    ],
+)
+async def test_nonsense_is_not_taken_for_events(server: StreamServer, nonsense: bytes) -> None:
+    left = 1
+
+    async def confused(app: App, scope: Any, receive: Any, send: Any) -> None:
+        nonlocal left
+        if b"live=sse" in scope["query_string"] and left:
+            left -= 1
+            await reply_with(send, 200, [(b"content-type", b"text/event-stream")], nonsense)
+        else:
+            await app(scope, receive, send)
+
+    wrapped(server, confused)
+    async with client_at(server.url) as client:
+        await client.ensure("s")
+        follower = Follower(client)
+        await write(server, [b"1", b"2"])
+        await aeventually(lambda: follower.items == [b"1", b"2"])
+        await aeventually(lambda: left == 0)
+        await write(server, [b"3"])
+        await aeventually(lambda: follower.items == [b"1", b"2", b"3"])
+        await follower.aclose()
+
+
+async def test_a_large_reply_that_is_cut_is_not_passed_on_as_whole(
+    server: StreamServer, start_proxy: Callable[[int], FaultProxy]
+) -> None:
+    proxy = start_proxy(server.port)
+    async with client_at(url_of(proxy.port)) as client, stream_server() as front:
+        await client.ensure("s")
+        await write(server, [b'"%b"' % (b"x" * 3_000_000)])
+
+        async def forward(scope: Any, receive: Any, send: Any) -> None:
+            request = WireRequest(method="GET", path="s", query=(("offset", "-1"),))
+            await Responder(partial(client.forward, request), write_timeout=5)(scope, receive, send)
+
+        front.app = forward
+        proxy.cut()
+        proxy.cut_after(2_000_000)
+        reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        received = await asyncio.wait_for(reader.read(-1), 10)
+        assert received.startswith(b"HTTP/1.1 200 ")
+        assert not received.endswith(b"0\r\n\r\n")
+        writer.close()
+        async with client_at(front.url) as second:  # and whole when it is not cut
+            page = await second.read("s")
+            assert len(page.messages[0]) == 3_000_002
