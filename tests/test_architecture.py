@@ -33,7 +33,7 @@ ROOMS = {
     "litestar": ("webapp.web", "webapp.app", "webapp.lifespan", "webapp.cli"),
     "jinja2": ("webapp.web", "webapp.app", "webapp.lifespan"),
     "uvicorn": ("webapp.cli", "webapp.web", "webapp.streams.asgi"),
-    "httpx": ("webapp.streams.clients.http", "webapp.streams.clients.upstream"),
+    "httpx": ("webapp.streams.clients.http",),
     "sqlite3": ("webapp.streams.store",),
     "sqlalchemy": ("webapp.chat.catalog",),
 }

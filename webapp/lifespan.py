@@ -1,7 +1,7 @@
 """Opens what the app runs on, in order, and closes it in reverse.
 
-store → engine → stream client → catalog → capabilities → sessions → supervisor, which recovers what an
-earlier process left behind before the first request is served.
+streams (a store and its engine, or a client of a server elsewhere) → catalog → capabilities → sessions →
+supervisor, which recovers what an earlier process left behind before the first request is served.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from webapp.settings import Settings, secret_keys
 from webapp.sharing.capabilities import Capabilities
 from webapp.streams.clients.base import StreamClient
 from webapp.streams.clients.local import LocalStreamClient
+from webapp.streams.engine import Engine
 from webapp.streams.limits import Drain, Slots
 from webapp.web.cookies import CookieSigner
 from webapp.web.embedded import open_engine
+from webapp.web.remote import remote_streams
 from webapp.web.render import Pages
 from webapp.web.services import Services, install
 
@@ -46,13 +48,7 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
     """Litestar lifespan: ``app.state`` has the services inside, and not outside."""
     settings = parts.settings
     async with AsyncExitStack() as stack:
-        streams, engine = parts.streams, None
-        if streams is None:
-            engine = await stack.enter_async_context(
-                open_engine(settings, clock=parts.clock, drain=parts.drain)
-            )
-            streams = LocalStreamClient(engine)
-            stack.push_async_callback(streams.aclose)
+        streams, engine = await _open_streams(stack, parts)
         catalog = await Catalog.open(_database_url(settings), clock=parts.clock)
         stack.push_async_callback(catalog.aclose)
         sessions = Sessions(streams=streams, cache=catalog.snapshots)
@@ -66,7 +62,8 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
             ids=parts.ids,
         )
         stack.push_async_callback(supervisor.aclose, grace=settings.server.run_grace)
-        # Nobody else can be using the embedded store, so every run left open is ours to end.
+        # Nobody else can be using the embedded store, so every run left open is ours to end. Elsewhere its
+        # owner may be another process that lives.
         await supervisor.start(take_all=engine is not None)
         services = Services(
             settings=settings,
@@ -92,6 +89,23 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
         yield
 
 
+async def _open_streams(stack: AsyncExitStack, parts: Parts) -> tuple[StreamClient, Engine | None]:
+    """The streams, and the embedded server if it is they."""
+    if parts.streams is not None:
+        return parts.streams, None
+    if parts.settings.streams.url:
+        remote = remote_streams(parts.settings, clock=parts.clock, drain=parts.drain)
+        stack.push_async_callback(remote.aclose)
+        return remote, None
+    engine = await stack.enter_async_context(
+        open_engine(parts.settings, clock=parts.clock, drain=parts.drain)
+    )
+    return LocalStreamClient(engine), engine
+
+
 def _database_url(settings: Settings) -> str:
-    """The configured database, else a file beside the streams."""
-    return settings.storage.database_url or f"sqlite:///{settings.storage.data_dir / 'catalog.db'}"
+    """The configured database, else a file in the data directory."""
+    if settings.storage.database_url:
+        return settings.storage.database_url
+    settings.storage.data_dir.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{settings.storage.data_dir / 'catalog.db'}"

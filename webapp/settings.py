@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
+from webapp.streams.protocol.paths import split_base
+
 PREFIX = "DURABLE_CHAT_"
 SECRET_KEY_FILE = "secret-key"  # noqa: S105 - a file name
 
@@ -70,6 +72,17 @@ def _path(value: str) -> Path:
 
 def _secret(value: str) -> Secret:
     return Secret(value.strip())
+
+
+def _token(value: str) -> Secret:
+    if not re.fullmatch(r"[!-~]*", value.strip()):
+        raise ValueError("must be one word of printable ASCII")
+    return _secret(value)
+
+
+def _stream_server(value: str) -> str:
+    split_base(value.strip())
+    return value.strip()
 
 
 def _secrets(value: str) -> tuple[Secret, ...]:
@@ -165,8 +178,14 @@ class SecuritySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamSettings:
-    """The embedded stream server: who else may use it, and how its live replies behave."""
+    """Where the streams are, who else may use the embedded server, and how live replies behave."""
 
+    url: str = field(default="", metadata=_env("STREAMS_URL", _stream_server))
+    """Address of a stream server to use instead of the embedded one: ``http://host:4437/v1/stream``."""
+    read_token: Secret = field(default=Secret(""), metadata=_env("STREAMS_READ_TOKEN", _token))
+    """Token for reading there; empty = the write token."""
+    write_token: Secret = field(default=Secret(""), metadata=_env("STREAMS_WRITE_TOKEN", _token))
+    """Token for reading and writing there."""
     server_read_token: Secret = field(default=Secret(""), metadata=_env("STREAMS_SERVER_READ_TOKEN", _secret))
     """Token that lets others read our own ``/v1/stream``."""
     server_write_token: Secret = field(

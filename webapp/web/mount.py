@@ -20,9 +20,12 @@ _READS = frozenset({"GET", "HEAD"})
 
 
 def stream_mount(settings: StreamSettings) -> list[ASGIRouteHandler]:
-    """The handler of ``/v1/stream``, or nothing. The write token reads too; the read token only reads."""
+    """The handler of ``/v1/stream``, or nothing, as without a token or with the streams elsewhere.
+
+    The write token reads too; the read token only reads.
+    """
     read, write = settings.server_read_token, settings.server_write_token
-    if not read and not write:
+    if settings.url or not (read or write):
         return []
 
     async def bearer_only(connection: Connection, handler: BaseRouteHandler) -> None:

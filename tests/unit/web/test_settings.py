@@ -54,6 +54,9 @@ def test_values_are_read_by_area() -> None:
         ("SLOTS_TOTAL", "1.5"),
         ("SECRET_KEY", "short"),
         ("DATABASE_URL", "mysql://localhost/chat"),
+        ("STREAMS_URL", "streams.example:4437"),
+        ("STREAMS_URL", "http://user:password@host/v1/stream"),
+        ("STREAMS_WRITE_TOKEN", "two words"),
         ("PROT", "8000"),
     ],
 )
@@ -69,6 +72,8 @@ def test_a_secret_does_not_show_itself() -> None:
         {
             "DURABLE_CHAT_SECRET_KEY": "canary-canary-canary",
             "DURABLE_CHAT_STREAMS_SERVER_WRITE_TOKEN": "canary",
+            "DURABLE_CHAT_STREAMS_READ_TOKEN": "canary",
+            "DURABLE_CHAT_STREAMS_WRITE_TOKEN": "canary",
         }
     )
     for area in fields(settings):

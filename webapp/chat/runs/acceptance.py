@@ -32,8 +32,8 @@ from webapp.streams.clients.base import (
     StreamNotFound,
     StreamsUnavailable,
 )
-from webapp.streams.clients.patience import Retry
 from webapp.streams.clients.producer import IdempotentProducer
+from webapp.streams.clients.retry import Retry
 
 # A person is waiting, and the row's lease is running: a few tries, then they are told when to come back.
 _RETRY = Retry(attempts=3, base=0.05, cap=0.5)

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from webapp.agents.base import Event
 from webapp.chat import events
 from webapp.streams.clients.base import StreamClient
-from webapp.streams.clients.patience import Retry
 from webapp.streams.clients.producer import IdempotentProducer
+from webapp.streams.clients.retry import Retry
 
 # A run outlasts a restart of its stream server. When even this is not enough, its lease runs out and the
 # recoverer goes on trying.

@@ -18,7 +18,7 @@ from webapp.streams.clients.base import (
     StreamError,
     StreamsUnavailable,
 )
-from webapp.streams.clients.patience import Retry
+from webapp.streams.clients.retry import Retry
 
 
 @dataclass(frozen=True, slots=True)

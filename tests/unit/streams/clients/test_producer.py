@@ -17,8 +17,8 @@ from webapp.streams.clients.base import (
     StreamsUnavailable,
 )
 from webapp.streams.clients.local import LocalStreamClient
-from webapp.streams.clients.patience import Retry
 from webapp.streams.clients.producer import IdempotentProducer
+from webapp.streams.clients.retry import Retry
 from webapp.streams.engine import Engine
 from webapp.streams.store.memory import MemoryStore
 

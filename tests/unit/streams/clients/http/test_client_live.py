@@ -11,9 +11,9 @@ import pytest
 from tests.support.sse import SseReader
 from tests.support.stream_server import StreamServer, stream_server
 from tests.support.waiting import aeventually
-from webapp.streams.clients.http import HttpStreamClient
+from webapp.streams.clients.http import HttpStreamClient, Patience
 from webapp.streams.clients.local import LocalStreamClient
-from webapp.streams.clients.patience import Patience, Retry
+from webapp.streams.clients.retry import Retry
 from webapp.streams.limits import Drain, StreamLimits
 from webapp.streams.wire import WireRequest, WireResponse
 

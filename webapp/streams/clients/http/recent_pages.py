@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import replace
 
-from webapp.streams.clients.remote_page import RemotePage
+from webapp.streams.clients.http.remote_page import RemotePage
 from webapp.streams.protocol.errors import StreamError
 from webapp.streams.signals import Signal
 

@@ -23,8 +23,7 @@ from webapp.streams.clients.base import (
     StreamNotFound,
     StreamsUnavailable,
 )
-from webapp.streams.clients.http import HttpStreamClient
-from webapp.streams.clients.patience import Patience
+from webapp.streams.clients.http import HttpStreamClient, Patience
 from webapp.streams.wire import WireRequest
 
 READ, WRITE = "read-token-secret", "write-token-secret"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.streams.clients.sse_decoder import EventTooLarge, SseDecoder, SseEvent
+from webapp.streams.clients.http.sse_decoder import EventTooLarge, SseDecoder, SseEvent
 from webapp.streams.protocol import sse
 
 

@@ -1,37 +1,27 @@
-"""How long a client of a distant stream server waits, and how it asks again."""
+"""How long a client waits for a stream server elsewhere, and how much it takes from it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from random import Random
+
+from webapp.streams.clients.retry import Retry
 
 KIB = 1024
 MIB = 1024 * KIB
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
-    """How often one request is tried, and how the waits between grow (seconds, full jitter)."""
-
-    attempts: int = 6
-    base: float = 0.1
-    cap: float = 5.0
-
-    def delay(self, attempt: int, *, floor: float, rng: Random) -> float:
-        """The wait after try number ``attempt`` has failed; ``floor`` is what the server asked for."""
-        ceiling = min(self.cap, self.base * 2.0 ** min(attempt, 32))
-        return floor + rng.uniform(0, ceiling)
+_CALLS = Retry(attempts=3, cap=1.0)
+_CONNECTIONS = Retry(base=0.25, cap=15.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
     """Every bound of a client over HTTP. Times are seconds, sizes bytes."""
 
-    retry: Retry = Retry(attempts=3, cap=1.0)
+    retry: Retry = _CALLS
     """How one call is repeated before its caller is told."""
     total: float = 5.0
     """No call is repeated once this much time has gone by, or would while waiting."""
-    reconnect: Retry = Retry(base=0.25, cap=15.0)
+    reconnect: Retry = _CONNECTIONS
     """How waits between connections of a live read grow; it is never given up."""
     connect: float = 3.0
     """How long opening a connection may take."""

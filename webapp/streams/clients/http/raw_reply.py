@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 
-from webapp.streams.clients.refusals import Reply
-from webapp.streams.clients.upstream import Call, Incoming, Upstream
+from webapp.streams.clients.http.refusals import Reply
+from webapp.streams.clients.http.upstream import Call, Incoming, Upstream
 from webapp.streams.protocol import names
 from webapp.streams.wire import Headers, WireRequest, WireResponse
 

@@ -16,13 +16,13 @@ from urllib.parse import quote
 
 import httpx
 
-from webapp.streams.clients import raw_reply, remote_page
 from webapp.streams.clients.base import BEGINNING, AppendReceipt, ReadPage
-from webapp.streams.clients.patience import Patience
-from webapp.streams.clients.refusals import Reply, Transient
-from webapp.streams.clients.remote_page import RemotePage
-from webapp.streams.clients.shared_tails import SharedTails, TailReader
-from webapp.streams.clients.upstream import Call, Upstream
+from webapp.streams.clients.http import raw_reply, remote_page
+from webapp.streams.clients.http.patience import Patience
+from webapp.streams.clients.http.refusals import Reply, Transient
+from webapp.streams.clients.http.remote_page import RemotePage
+from webapp.streams.clients.http.shared_tails import SharedTails, TailReader
+from webapp.streams.clients.http.upstream import Call, Upstream
 from webapp.streams.limits import Drain, StreamLimits
 from webapp.streams.live import Follower
 from webapp.streams.protocol import commands, json_mode, names, replies

@@ -11,12 +11,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from random import Random
 
-from webapp.streams.clients import remote_page
-from webapp.streams.clients.patience import Patience
-from webapp.streams.clients.refusals import Reply, refusal
-from webapp.streams.clients.remote_page import RemotePage
-from webapp.streams.clients.sse_decoder import EventTooLarge, SseDecoder, SseEvent
-from webapp.streams.clients.upstream import Call, Incoming, Upstream
+from webapp.streams.clients.http import remote_page
+from webapp.streams.clients.http.patience import Patience
+from webapp.streams.clients.http.refusals import Reply, refusal
+from webapp.streams.clients.http.remote_page import RemotePage
+from webapp.streams.clients.http.sse_decoder import EventTooLarge, SseDecoder, SseEvent
+from webapp.streams.clients.http.upstream import Call, Incoming, Upstream
 from webapp.streams.protocol import names
 from webapp.streams.protocol.errors import StreamsUnavailable
 

@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from webapp.streams.clients import remote_page
-from webapp.streams.clients.following import Following
-from webapp.streams.clients.patience import Patience
-from webapp.streams.clients.recent_pages import RecentPages
-from webapp.streams.clients.remote_page import RemotePage
-from webapp.streams.clients.upstream import Call, Upstream
+from webapp.streams.clients.http import remote_page
+from webapp.streams.clients.http.following import Following
+from webapp.streams.clients.http.patience import Patience
+from webapp.streams.clients.http.recent_pages import RecentPages
+from webapp.streams.clients.http.remote_page import RemotePage
+from webapp.streams.clients.http.upstream import Call, Upstream
 from webapp.streams.live import Frames
 from webapp.streams.protocol import names
 from webapp.streams.protocol.errors import StreamError, StreamsUnavailable

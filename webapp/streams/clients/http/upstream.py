@@ -17,8 +17,8 @@ from urllib.parse import quote, urlencode
 
 import httpx
 
-from webapp.streams.clients.patience import Patience
-from webapp.streams.clients.refusals import Reply, Transient, refusal
+from webapp.streams.clients.http.patience import Patience
+from webapp.streams.clients.http.refusals import Reply, Transient, refusal
 from webapp.streams.protocol import paths
 from webapp.streams.protocol.errors import StreamsUnavailable
 
