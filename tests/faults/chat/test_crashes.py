@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 
 import pytest
@@ -16,7 +16,7 @@ from webapp.chat.catalog.runs import RunStatus
 from webapp.chat.messages import NewMessage
 from webapp.chat.runs import RunLimits
 from webapp.chat.sessions import Sessions
-from webapp.streams.clients.base import ProducerTuple, StaleEpoch
+from webapp.streams.clients.base import AppendReceipt, ProducerTuple, StaleEpoch
 
 Condition = Callable[[list[Event]], bool]
 
@@ -133,6 +133,29 @@ async def test_dying_again_while_recovering(world: World) -> None:
     assert [e["value"]["epoch"] for e in of(events, "CUSTOM")] == [1, 2]
     assert len(of(events, "RUN_ERROR")) == 1
     check_runs(events)
+
+
+class Forgetful(Streams):
+    """A stream server that has forgotten its producers."""
+
+    async def append(
+        self,
+        path: str,
+        messages: Sequence[bytes],
+        *,
+        producer: ProducerTuple | None = None,
+        close: bool = False,
+    ) -> AppendReceipt:
+        return await super().append(path, messages, close=close)
+
+
+async def test_a_server_that_forgot_its_producers_is_told_nothing_twice(world: World) -> None:
+    await crash_at(world, after=question)
+    supervisor = await world.boot(streams=Forgetful(world.client))
+    await say(supervisor, "hello there", run_id="r1")
+    events = await world.events()
+    assert questions(events) == ["m1"]
+    assert text_of(events, "r1") == "Echo: hello there"
 
 
 async def test_the_queue_outlives_a_crash_in_order(world: World) -> None:

@@ -25,6 +25,7 @@ from webapp.chat.messages import NewMessage, Participant
 from webapp.chat.runs.limits import RunLimits
 from webapp.chat.sessions import Sessions
 from webapp.streams.clients.base import (
+    BEGINNING,
     PayloadTooLarge,
     StreamClient,
     StreamClosed,
@@ -92,15 +93,18 @@ class Acceptance:
                 raise _unavailable(refusal) from refusal
         raise Unavailable("The chat is busy. Please send the message again.")
 
-    async def publish(self, row: RunRow) -> RunRow | None:
+    async def publish(self, row: RunRow, *, again: bool = True) -> RunRow | None:
         """Append an accepted row's message; the row as it is then, or None if somebody else has it by now.
 
-        Raises Unavailable and keeps the row, or TooLarge or ChatNotFound and takes the acceptance back.
+        ``again``: it may have been appended before. Raises Unavailable and keeps the row, or TooLarge or
+        ChatNotFound and takes the acceptance back.
         """
         messages = [events.encode(event) for event in row.events or ()]
         path = self._sessions.path(row.chat_id)
         producer = IdempotentProducer(self._streams, path, producer_id=f"msg:{row.message_id}", retry=_RETRY)
         try:
+            if again and await self._is_told(row):
+                return await self._inbox.mark_appended(row, offset=row.offset or BEGINNING)
             receipt = await producer.append(messages)
         except StreamsUnavailable as refusal:
             raise _unavailable(refusal) from refusal
@@ -120,7 +124,7 @@ class Acceptance:
         await self._check_limits(request)
         row = await self._new_row(request, attempt=len(attempts) + 1)
         await self._inbox.add(row)
-        return await self._completed(row), False
+        return await self._completed(row, again=False), False
 
     async def _attempts(self, request: Request) -> list[RunRow]:
         """Earlier attempts of the agent at this message, if the request contradicts none of them."""
@@ -184,10 +188,21 @@ class Acceptance:
             offset=current.offset,
         )
 
-    async def _completed(self, row: RunRow) -> RunRow:
+    async def _completed(self, row: RunRow, *, again: bool = True) -> RunRow:
         if row.status is not RunStatus.ACCEPTED:
             return row
-        return await self.publish(row) or row
+        return await self.publish(row, again=again) or row
+
+    async def _is_told(self, row: RunRow) -> bool:
+        """Whether the message is in the stream. Its producer says so too, unless the server forgot it."""
+        path, offset = self._sessions.path(row.chat_id), row.offset or BEGINNING
+        while True:
+            page = await self._streams.read(path, offset=offset)
+            if any(events.decode(each).get("messageId") == row.message_id for each in page.messages):
+                return True
+            if page.up_to_date:
+                return False
+            offset = page.next_offset
 
 
 def content_hash(text: str, parts: Sequence[Mapping[str, Any]]) -> bytes:
