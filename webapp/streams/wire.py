@@ -30,7 +30,8 @@ class WireRequest:
 class WireResponse:
     """A reply. ``body`` is whole bytes, or an async iterator of frames when the reply is live (SSE).
 
-    Every item of a live body is one complete frame: data and its control event together.
+    Every item of a live body is one complete frame: data and its control event together. A large body that is
+    passed on from elsewhere is an iterator of pieces. Whoever has a body that can be closed closes it.
     """
 
     status: int

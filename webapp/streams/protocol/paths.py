@@ -14,6 +14,7 @@ from webapp.streams.protocol.errors import InvalidRequest
 
 MAX_LENGTH = 1024
 
+_NOT_IN_BASE = re.compile(r"[^!-~]|[@?#]")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
 
@@ -37,13 +38,12 @@ def split_base(url: str) -> tuple[str, str]:
 
     Raises ValueError, without the address: somebody may have put a password into it.
     """
-    parts = urlsplit(url)
-    with_more = "@" in parts.netloc or parts.query or parts.fragment
     try:
-        port = parts.port
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
-        port = 0
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or with_more:
+        good = False
+    if not good or _NOT_IN_BASE.search(url):
         raise ValueError("must be http://host:port/path or https://…, with no user, query or fragment")
     return f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
 

@@ -53,6 +53,9 @@ def test_base_addresses() -> None:
         "http://h?q",
         "http://h#f",
         "http://h:x",
+        "http://a b",
+        "http://h/é",
+        "http://h\n",
         "http://[h",
     ],
 )

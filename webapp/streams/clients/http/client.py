@@ -25,7 +25,7 @@ from webapp.streams.clients.http.shared_tails import SharedTails, TailReader
 from webapp.streams.clients.http.upstream import Call, Upstream
 from webapp.streams.limits import Drain, StreamLimits
 from webapp.streams.live import Follower
-from webapp.streams.protocol import commands, json_mode, names, replies
+from webapp.streams.protocol import commands, json_mode, names, offsets, replies
 from webapp.streams.protocol.commands import Live, ReadQuery
 from webapp.streams.protocol.errors import (
     InvalidRequest,
@@ -154,7 +154,8 @@ class HttpStreamClient:
     async def fork(self, source: str, target: str, *, offset: str | None = None, sub_offset: int = 0) -> str:
         headers = {names.STREAM_FORKED_FROM: self._upstream.url_path(source)}
         if offset is not None:
-            headers[names.STREAM_FORK_OFFSET] = offset
+            # Servers take only real offsets here, and all of them begin at the same one.
+            headers[names.STREAM_FORK_OFFSET] = str(offsets.START) if offset == BEGINNING else offset
         if sub_offset:
             headers[names.STREAM_FORK_SUB_OFFSET] = str(sub_offset)
         reply = await self._upstream.call(Call(method="PUT", path=target, headers=headers))

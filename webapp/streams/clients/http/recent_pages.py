@@ -8,8 +8,10 @@ signal.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import replace
 
+from webapp.streams.clients.http import remote_page
 from webapp.streams.clients.http.remote_page import RemotePage
 from webapp.streams.protocol.errors import StreamError
 from webapp.streams.signals import Signal
@@ -26,6 +28,7 @@ class RecentPages:
         self._size = 0
         self._closed = False
         self._error: StreamError | None = None
+        self._joined: RemotePage | None = None
         self._changed = Signal()
 
     def ticket(self) -> Signal:
@@ -43,12 +46,28 @@ class RecentPages:
 
     def after(self, offset: str) -> RemotePage | None:
         """``at`` for a reader who has the offset from the server, and so may be ahead of what came here:
-        offsets are made to be compared.
+        offsets are made to be compared. A reader who is behind gets several pages as one.
         """
-        return self._nothing_after(offset) if offset > self._end else self.at(offset)
+        first = self.at(offset)
+        if first is None:
+            return self._nothing_after(offset) if offset > self._end else None
+        if first.next in (offset, self._end):
+            return first
+        if self._joined is None or (self._joined.start, self._joined.next) != (offset, self._end):
+            self._joined = remote_page.join([*self._from(first)])
+        return self._joined
+
+    def _from(self, page: RemotePage | None) -> Iterator[RemotePage]:
+        while page is not None:
+            yield page
+            page = self._pages.get(page.next)
 
     def push(self, page: RemotePage) -> None:
         """The server has sent ``page``, which begins where the last one ended."""
+        if page.next < page.start:
+            # Another stream by the same name: what is here is of the old one.
+            self._pages.clear()
+            self._size = 0
         if self._pages:
             # The one before is the last no more: whoever gets it must look again at once.
             start, before = self._pages.popitem()

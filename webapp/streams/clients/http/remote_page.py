@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -83,8 +83,10 @@ def from_events(
         pieces = [_decoded(piece) for piece in data] if encoded else data
     except (msgspec.DecodeError, binascii.Error):
         raise no_protocol() from None
-    if content.is_json(content_type) and len(pieces) > 1:
-        body = json_mode.array([message for piece in pieces for message in _messages(piece)])
+    if content.is_json(content_type) and data:
+        # Looked through even if there is one: it goes to every reader.
+        messages = [message for piece in pieces for message in _messages(piece)]
+        body = pieces[0] if len(pieces) == 1 else json_mode.array(messages)
     else:
         body = b"".join(pieces)
     return RemotePage(
@@ -95,6 +97,17 @@ def from_events(
         up_to_date=place.up_to_date or place.stream_closed,
         closed=place.stream_closed,
     )
+
+
+def join(pages: Sequence[RemotePage]) -> RemotePage:
+    """Pages that follow each other as one."""
+    last = pages[-1]
+    if content.is_json(last.content_type):
+        inside = (page.data.strip(_JSON_SPACE)[1:-1] for page in pages if not page.empty)
+        data = b"[%b]" % b",".join(inside)
+    else:
+        data = b"".join(page.data for page in pages)
+    return replace(last, start=pages[0].start, data=data)
 
 
 def no_protocol() -> StreamsUnavailable:

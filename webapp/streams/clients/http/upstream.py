@@ -95,7 +95,7 @@ class Upstream:
             trust_env=False,
             # Live reads hold a connection each, so a bound on connections would be one on readers; and a
             # connection is given up before the server does, or a request would meet its end.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=4.0),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=16, keepalive_expiry=4.0),
             timeout=httpx.Timeout(patience.reply, connect=patience.connect, pool=None),
         )
 

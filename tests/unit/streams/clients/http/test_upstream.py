@@ -161,6 +161,17 @@ async def test_a_delete_that_was_done_at_the_first_try_is_done() -> None:
     await client.aclose()
 
 
+async def test_a_fork_names_its_source_by_path_and_its_beginning_by_a_real_offset() -> None:
+    transport = Scripted(httpx.Response(201, headers=OK))
+    client = client_of(transport)
+    assert await client.fork("a/b", "c", offset="-1", sub_offset=2) == "7"
+    (request,) = transport.requests
+    assert request.headers["stream-forked-from"] == "/v1/stream/a/b"
+    assert request.headers["stream-fork-offset"] == "0000000000000000_0000000000000000"
+    assert request.headers["stream-fork-sub-offset"] == "2"
+    await client.aclose()
+
+
 async def test_duplicates_without_an_offset_are_looked_up() -> None:
     transport = Scripted(httpx.Response(204), httpx.Response(200, headers=OK))
     client = client_of(transport)
