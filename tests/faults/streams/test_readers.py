@@ -56,6 +56,7 @@ async def open_house(serve: Serve, engine: Engine) -> House:
     house = House(engine)
     await house.client.ensure("s")
     house.port = await serve(house.app)
+    gc.collect()  # what earlier tests left behind is not to be counted
     house.empty = house.holds()
     return house
 
