@@ -35,6 +35,9 @@ from webapp.web.services import provide_services
 from webapp.web.standalone import StandaloneStreams
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, never a default
+STREAMS_KEEP_ALIVE = 60
+"""Seconds. The clients of a stream server pool their connections, and a pool that is older than the server's
+patience sends requests into a connection that is just being closed."""
 START_ERRORS = (BadSetting, AgentNotFound, CannotListen, StoreError, CatalogUnusable)
 
 _data_dir = click.option("--data-dir", type=click.Path(path_type=Path), help="Where everything is kept.")
@@ -65,10 +68,17 @@ def serve_command(host: str | None, port: int | None, data_dir: Path | None, acc
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on.  [default: 4437]")
 @_data_dir
-def streams_command(host: str | None, port: int | None, data_dir: Path | None) -> None:
+@click.option(
+    "--store",
+    type=click.Choice(["sqlite", "memory"]),
+    default="sqlite",
+    show_default=True,
+    help="memory: nothing outlives the process. For trying things out and for tests.",
+)
+def streams_command(host: str | None, port: int | None, data_dir: Path | None, store: str) -> None:
     """Run the Durable Streams server alone, at /v1/stream."""
     options = {"HOST": host, "PORT": 4437 if port is None else port, "DATA_DIR": data_dir}
-    _run(lambda: _streams(_settings(options)))
+    _run(lambda: _streams(_settings(options), in_memory=store == "memory"))
 
 
 class _Stop:
@@ -105,10 +115,10 @@ async def _serve(settings: Settings) -> None:
         )
 
 
-async def _streams(settings: Settings) -> None:
+async def _streams(settings: Settings, *, in_memory: bool) -> None:
     server = settings.server
     with bind(server.host, server.port, stall_timeout=settings.streams.write_timeout) as listen:
-        app = StandaloneStreams(settings)
+        app = StandaloneStreams(settings, in_memory=in_memory)
         await serve(
             app,
             listen=listen,
@@ -116,6 +126,7 @@ async def _streams(settings: Settings) -> None:
             on_ready=lambda: _print_addresses("Durable Streams", listen, ()),
             on_signal=app.drain.set,
             settings=server,
+            keep_alive=STREAMS_KEEP_ALIVE,
         )
 
 

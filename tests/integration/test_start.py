@@ -127,3 +127,14 @@ def test_the_stream_server_alone(start_server: Callable[..., ServerProcess]) -> 
         assert http.get("/v1/stream/a?offset=-1").json() == [1, 2]
         assert http.get("/nowhere").status_code == 404
     assert server.sigterm() == 0
+
+
+def test_the_stream_server_in_memory_leaves_nothing_behind(
+    start_server: Callable[..., ServerProcess],
+) -> None:
+    server = start_server(command="streams", args=("--store", "memory"))
+    stream = f"{server.url}/v1/stream/a"
+    assert httpx.put(stream, content=b"1", headers={"Content-Type": "text/plain"}).status_code == 201
+    assert not list(server.data_dir.iterdir())
+    server.restart()
+    assert httpx.get(stream).status_code == 404

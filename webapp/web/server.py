@@ -91,11 +91,12 @@ async def serve(
     on_ready: Callable[[], None],
     on_signal: Callable[[], None],
     settings: ServerSettings,
+    keep_alive: int = 5,
 ) -> None:
     """Serve until SIGINT or SIGTERM. Errors of the lifespan come out as they are, before anything is served.
 
-    Open requests get ``settings.shutdown_grace``, or none after a second signal; then the lifespan closes in
-    its own time. ``on_signal`` is called at each signal.
+    An idle connection is kept for ``keep_alive`` seconds. Open requests get ``settings.shutdown_grace``, or none
+    after a second signal; then the lifespan closes in its own time. ``on_signal`` is called at each signal.
     """
     config = uvicorn.Config(
         app,
@@ -107,6 +108,7 @@ async def serve(
         server_header=False,
         forwarded_allow_ips=settings.forwarded_allow_ips,
         limit_concurrency=settings.concurrency,
+        timeout_keep_alive=keep_alive,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_grace)),
     )
     server = _Server(config, on_ready=on_ready, on_signal=on_signal)

@@ -17,16 +17,21 @@ _HEALTH = ("/healthz", "/readyz")
 
 
 class StandaloneStreams:
-    """An ASGI app that serves the protocol at ``/v1/stream`` while its lifespan is entered."""
+    """An ASGI app that serves the protocol at ``/v1/stream`` while its lifespan is entered.
 
-    def __init__(self, settings: Settings) -> None:
+    ``in_memory`` keeps streams for as long as the lifespan lasts and touches no disk.
+    """
+
+    def __init__(self, settings: Settings, *, in_memory: bool = False) -> None:
         self._settings = settings
+        self._in_memory = in_memory
         self._app: StreamsApp | None = None
         self.drain = Drain()
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        async with open_engine(self._settings, clock=time.time, drain=self.drain) as engine:
+        opened = open_engine(self._settings, clock=time.time, drain=self.drain, in_memory=self._in_memory)
+        async with opened as engine:
             self._app = StreamsApp(engine, base_path=STREAM_MOUNT)
             yield
             self._app = None
