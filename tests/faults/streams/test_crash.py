@@ -10,13 +10,13 @@ import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from tests.faults.streams import workload
+from tests.support.strace import strace
 from webapp.streams.protocol import json_mode
 from webapp.streams.protocol.commands import Append
 from webapp.streams.protocol.errors import StreamNotFound
@@ -30,21 +30,6 @@ COMMAND = [sys.executable, str(Path(workload.__file__))]
 LIMIT = PageLimit(size=1 << 20, units=1 << 20)
 WRITES = "pwrite64"
 FLUSHES = "fdatasync,fsync"
-
-
-@lru_cache
-def strace() -> str:
-    """Where strace is, if it may trace. Skips on a person's machine and fails with CI set."""
-    found = shutil.which("strace")
-    if (
-        found
-        and subprocess.run([found, "-o", os.devnull, "true"], check=False, capture_output=True).returncode
-        == 0
-    ):
-        return found
-    if os.environ.get("CI"):
-        pytest.fail("strace is missing or may not trace")
-    pytest.skip("strace is missing or may not trace")
 
 
 def run(data_dir: Path, *options: str, under: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:

@@ -76,7 +76,9 @@ class SqliteStore:
         self._tails = Tails()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="streams-reader")
         self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
+        # The last connection to close takes the log and its index along, and opening them again needs space.
+        # One is always open, so that a writer that gives up its own on a full disk leaves readers theirs.
+        self._connections = [_connect_reader(file)]
         self._writer = Writer(
             connection,
             connect=partial(_connect, file),
@@ -167,9 +169,7 @@ class SqliteStore:
     def _query(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = _connect(self._file)
-            connection.execute("PRAGMA query_only = ON")
-            self._local.connection = connection
+            connection = self._local.connection = _connect_reader(self._file)
             self._connections.append(connection)
         return query(connection)
 
@@ -180,6 +180,12 @@ def _connect(file: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _connect_reader(file: Path) -> sqlite3.Connection:
+    connection = _connect(file)
+    connection.execute("PRAGMA query_only = ON")
     return connection
 
 
