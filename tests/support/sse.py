@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +57,7 @@ def follow(client: httpx.Client, url: str, **params: str) -> Iterator[SseEvent]:
             yield from reader.feed(chunk)
 
 
-async def afollow(client: httpx.AsyncClient, url: str, **params: str) -> AsyncIterator[SseEvent]:
+async def afollow(client: httpx.AsyncClient, url: str, **params: str) -> AsyncGenerator[SseEvent, None]:
     """``follow`` for a running event loop."""
     async with client.stream("GET", url, params=params, timeout=httpx.Timeout(10, read=25)) as reply:
         reply.raise_for_status()
@@ -70,14 +71,14 @@ async def afollow(client: httpx.AsyncClient, url: str, **params: str) -> AsyncIt
 class Batch:
     """What one data event and its control event carried."""
 
-    items: list[dict[str, Any]]
+    items: list[Any]
     offset: str
     up_to_date: bool
 
 
 def batches(events: Iterator[SseEvent]) -> Iterator[Batch]:
     """Pair data with control: a batch counts only once its control event is there."""
-    items: list[dict[str, Any]] = []
+    items: list[Any] = []
     for event in events:
         if event.event == "data":
             items += event.json()
@@ -85,3 +86,16 @@ def batches(events: Iterator[SseEvent]) -> Iterator[Batch]:
             control = event.json()
             yield Batch(items, control["streamNextOffset"], bool(control.get("upToDate")))
             items = []
+
+
+async def abatches(events: AsyncGenerator[SseEvent, None]) -> AsyncGenerator[Batch, None]:
+    """``batches`` for a running event loop."""
+    items: list[Any] = []
+    async with aclosing(events):
+        async for event in events:
+            if event.event == "data":
+                items += event.json()
+            elif event.event == "control":
+                control = event.json()
+                yield Batch(items, control["streamNextOffset"], bool(control.get("upToDate")))
+                items = []

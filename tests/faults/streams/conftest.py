@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -40,3 +41,10 @@ async def serving(app: Any) -> AsyncIterator[int]:
 async def serve() -> AsyncIterator[Serve]:
     async with AsyncExitStack() as stack:
         yield lambda app: stack.enter_async_context(serving(app))
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Hang up as a dying machine does: no goodbye, a reset."""
+    linger = struct.pack("ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    writer.transport.abort()

@@ -6,12 +6,11 @@ import asyncio
 import gc
 import os
 import socket
-import struct
 from pathlib import Path
 
 import pytest
 
-from tests.faults.streams.conftest import Serve
+from tests.faults.streams.conftest import Serve, reset
 from tests.support.waiting import aeventually
 from webapp.streams.asgi import StreamsApp
 from webapp.streams.clients.local import LocalStreamClient
@@ -67,13 +66,6 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def reset(writer: asyncio.StreamWriter) -> None:
-    """Hang up as a dying machine does: no goodbye, a reset."""
-    linger = struct.pack("ii", 1, 0)
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-    writer.transport.abort()
-
-
 async def wave(house: House, size: int, request: bytes = SSE) -> None:
     """Open ``size`` readers, see that each is served, and drop them all."""
     connections = [await house.connect(request) for _ in range(size)]
@@ -115,6 +107,18 @@ async def test_readers_gone_before_the_first_byte_give_their_slots_back(serve: S
             await writer.drain()
             reset(writer)
         await aeventually(house.is_empty, what="readers that never read to be gone")
+
+
+async def test_a_thousand_connections_reset_at_once_leave_nothing_behind(serve: Serve) -> None:
+    house = await open_house(serve, Engine(MemoryStore()))
+    for said in (b"", SSE[:20]):
+        for _ in range(500):
+            _, writer = await house.connect(said)
+            reset(writer)
+        await aeventually(house.is_empty, what="connections that were reset to be gone")
+    reader, writer = await house.connect()
+    await reader.readuntil(b'"upToDate":true')  # and it still works
+    reset(writer)
 
 
 async def test_long_polls_that_are_dropped_leave_nothing_behind(serve: Serve) -> None:
