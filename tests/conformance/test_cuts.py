@@ -17,7 +17,7 @@ from webapp.streams.store.base import StreamStore
 from webapp.streams.wire import WireRequest, WireResponse
 
 LIMITS = StreamLimits(page_messages=2, page_bytes=40, ping_interval=0.01)
-# A CR and an LF of two appends would be one line break or two, as they happen to be read: events carry lines.
+# A CR and an LF of two appends are one line break or two, as they happen to be read: events carry lines.
 AWKWARD = (
     "plain",
     "a\r\nb\rc\n\nd",

@@ -147,6 +147,12 @@ async def test_other_methods(engine: Engine, method: str) -> None:
     response = await ask(engine, method)
     assert response.status == 405
     assert "PUT" in (response.header("Allow") or "")
+    assert response.header("Cache-Control") == "no-store"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST", "DELETE"])
+async def test_the_protocols_own_paths_are_not_served(engine: Engine, method: str) -> None:
+    assert (await ask(engine, method, "__ds/subscriptions/a", content_type=JSON)).status == 404
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import re
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from webapp.streams.protocol import names
-from webapp.streams.protocol.errors import InvalidRequest
+from webapp.streams.protocol.errors import InvalidRequest, StreamNotFound
 
 MAX_LENGTH = 1024
 
@@ -19,7 +19,10 @@ _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
 
 def check(path: str) -> str:
-    """Return ``path`` if it may name a stream; raise InvalidRequest if not."""
+    """Return ``path`` if it may name a stream.
+
+    Raises InvalidRequest, or StreamNotFound for the protocol's own routes, of which we serve none.
+    """
     if not path or len(path) > MAX_LENGTH:
         raise InvalidRequest(f"A stream path has 1 to {MAX_LENGTH} characters.")
     decoded = unquote_to_bytes(path)
@@ -29,7 +32,7 @@ def check(path: str) -> str:
     if any(segment in (b"", b".", b"..") for segment in segments):
         raise InvalidRequest("A stream path has no empty segment, no '.' and no '..'.")
     if segments[0] == names.RESERVED_PREFIX.encode():
-        raise InvalidRequest(f"Paths below {names.RESERVED_PREFIX} are reserved.")
+        raise StreamNotFound(f"Paths below {names.RESERVED_PREFIX} are reserved.")
     return path
 
 

@@ -129,7 +129,11 @@ def refused(error: StreamError) -> WireResponse:
 
 def method_not_allowed() -> WireResponse:
     body = json.dumps({"error": "A stream does not take this method.", "code": "method-not-allowed"})
-    headers = ((names.ALLOW, METHODS), (names.CONTENT_TYPE, names.JSON))
+    headers: Headers = (
+        (names.ALLOW, METHODS),
+        (names.CONTENT_TYPE, names.JSON),
+        (names.CACHE_CONTROL, caching.NO_STORE),
+    )
     return WireResponse(status=405, headers=headers, body=body.encode())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from webapp.streams.protocol import paths
-from webapp.streams.protocol.errors import InvalidRequest
+from webapp.streams.protocol.errors import InvalidRequest, StreamNotFound
 
 
 @pytest.mark.parametrize("path", ["a", "chats/abc", "a%20b/c", "%C3%A9", "a..b", "x/__ds", "a" * 1024])
@@ -15,11 +15,16 @@ def test_good_paths_come_back_as_they_are(path: str) -> None:
 
 @pytest.mark.parametrize(
     "path", ["", "/a", "a/", "a//b", ".", "..", "a/../b", "a/%2e%2E/b", "a%2F..", "a%00", "a\n", "a%0d",
-    "a\\b", "a%5Cb",
-     "__ds", "__ds/x", "%5F%5Fds/x", "a" * 1025],
+    "a\\b", "a%5Cb", "a" * 1025],
 )  # fmt: skip
 def test_bad_paths_are_refused(path: str) -> None:
     with pytest.raises(InvalidRequest):
+        paths.check(path)
+
+
+@pytest.mark.parametrize("path", ["__ds", "__ds/x", "%5F%5Fds/x"])
+def test_the_protocols_own_paths_name_no_stream(path: str) -> None:
+    with pytest.raises(StreamNotFound):
         paths.check(path)
 
 
