@@ -211,26 +211,3 @@ def test_with_open_access_an_unknown_id_becomes_a_chat(open_app: LiveApp) -> Non
 
 def test_the_embedded_stream_server_is_not_there_unless_asked_for(app: LiveApp) -> None:
     assert app.client().get("/v1/stream/chats/x").status_code == 404
-
-
-def test_the_stream_server_is_for_bearers_only(tmp_path_factory: pytest.TempPathFactory) -> None:
-    env = {
-        "DURABLE_CHAT_STREAMS_SERVER_READ_TOKEN": "read-token",
-        "DURABLE_CHAT_STREAMS_SERVER_WRITE_TOKEN": "write-token",
-    }
-    with LiveApp(tmp_path_factory.mktemp("mounted"), env=env) as live:
-        reader = live.client(headers={"Authorization": "Bearer read-token"})
-        writer = live.client(headers={"Authorization": "Bearer write-token"})
-        stranger, wrong = live.client(), live.client(headers={"Authorization": "Bearer nonsense"})
-        json_body = {"Content-Type": "application/json"}
-        for client in (stranger, wrong, reader):
-            assert client.put("/v1/stream/a/b", headers=json_body).status_code == 401
-        assert writer.put("/v1/stream/a/b", headers=json_body).status_code == 201
-        assert writer.post("/v1/stream/a/b", headers=json_body, content=b'[{"x":1}]').status_code == 204
-        for client in (reader, writer):
-            reply = client.get("/v1/stream/a/b", params={"offset": "-1"})
-            assert (reply.status_code, reply.json()) == (200, [{"x": 1}])
-            assert reply.headers["cross-origin-resource-policy"] == "cross-origin"
-        for client in (stranger, wrong):
-            refused = client.get("/v1/stream/a/b")
-            assert (refused.status_code, refused.json()["code"]) == (401, "unauthorised")

@@ -25,6 +25,7 @@ from webapp.streams.protocol.errors import (
     RequestTimeout,
     StreamError,
     StreamNotFound,
+    Unauthorised,
 )
 from webapp.streams.wire import Headers, WireRequest, WireResponse
 
@@ -121,14 +122,22 @@ class Responder:
 class StreamsApp:
     """The stream server at ``base_path``. Live reads of one client address share its slots.
 
-    Open to every origin, because streams are addressed by unguessable paths or sit behind a guard of their
-    own.
+    ``admit`` says by method and ``Authorization`` header whether a request is served. Open to every origin,
+    because streams are addressed by unguessable paths or guarded by a token, which no browser adds by itself.
     """
 
-    def __init__(self, engine: Engine, *, base_path: str = "/v1/stream", slots: Slots | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        base_path: str = "/v1/stream",
+        slots: Slots | None = None,
+        admit: Callable[[str, str | None], bool] = lambda method, authorization: True,
+    ) -> None:
         self._engine = engine
         self._base_path = base_path
         self._slots = slots or Slots(per_principal=ANYONE, per_stream=ANYONE)
+        self._admit = admit
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -137,7 +146,9 @@ class StreamsApp:
         response: WireResponse | Answer
         try:
             if scope["method"] == "OPTIONS":
-                response = _preflight()
+                response = _preflight()  # a browser asks it without a token
+            elif not self._admit(scope["method"], _headers(scope).get(_AUTHORIZATION)):
+                raise Unauthorised
             else:
                 request = self._request(scope, await self._body(scope, receive))
                 response = partial(self._answer, request, _url(scope))
@@ -200,6 +211,7 @@ class StreamsApp:
         return bytes(body)
 
 
+_AUTHORIZATION = names.AUTHORIZATION.lower()
 _FORKED_FROM = names.STREAM_FORKED_FROM.lower()
 _LIVE = ((names.QUERY_LIVE, names.LIVE_SSE), (names.QUERY_LIVE, names.LIVE_LONG_POLL))
 _BROWSER_HEADERS: Headers = (

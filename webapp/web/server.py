@@ -96,7 +96,8 @@ async def serve(
     """Serve until SIGINT or SIGTERM. Errors of the lifespan come out as they are, before anything is served.
 
     An idle connection is kept for ``keep_alive`` seconds. Open requests get ``settings.shutdown_grace``, or
-    none after a second signal; then the lifespan closes in its own time. ``on_signal`` is called at each.
+    none after a second signal; then the lifespan closes in its own time. ``on_signal`` is called at each
+    signal.
     """
     config = uvicorn.Config(
         app,

@@ -12,6 +12,7 @@ from webapp.streams.limits import Drain
 from webapp.streams.wire import WireResponse
 from webapp.web.embedded import open_engine
 from webapp.web.security import STREAM_MOUNT
+from webapp.web.stream_tokens import StreamTokens
 
 _HEALTH = ("/healthz", "/readyz")
 
@@ -32,7 +33,8 @@ class StandaloneStreams:
     async def lifespan(self) -> AsyncIterator[None]:
         opened = open_engine(self._settings, clock=time.time, drain=self.drain, in_memory=self._in_memory)
         async with opened as engine:
-            self._app = StreamsApp(engine, base_path=STREAM_MOUNT)
+            admit = StreamTokens.of(self._settings.streams).admit
+            self._app = StreamsApp(engine, base_path=STREAM_MOUNT, admit=admit)
             yield
             self._app = None
 

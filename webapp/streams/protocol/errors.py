@@ -2,6 +2,7 @@
 
     StreamError
     ├── InvalidRequest            400 bad offset, bad JSON, bad header
+    ├── Unauthorised              401 a token is needed
     ├── StaleEpoch                403 fenced by a newer epoch; carries ``current_epoch``
     ├── StreamNotFound            404 there is no such stream
     ├── RequestTimeout            408 the body took too long to arrive
@@ -29,6 +30,14 @@ class StreamError(Exception):
 class InvalidRequest(StreamError):
     status = 400
     code = "invalid-request"
+
+
+class Unauthorised(StreamError):
+    status = 401
+    code = "unauthorised"
+
+    def __init__(self, message: str = "A token of this stream server is needed.") -> None:
+        super().__init__(message)
 
 
 class StaleEpoch(StreamError):

@@ -14,6 +14,8 @@ IF_NONE_MATCH: Final = "If-None-Match"
 LOCATION: Final = "Location"
 ALLOW: Final = "Allow"
 RETRY_AFTER: Final = "Retry-After"
+AUTHORIZATION: Final = "Authorization"
+WWW_AUTHENTICATE: Final = "WWW-Authenticate"
 
 STREAM_NEXT_OFFSET: Final = "Stream-Next-Offset"
 STREAM_CURSOR: Final = "Stream-Cursor"
@@ -71,7 +73,7 @@ EXPOSED_HEADERS: Final = (
 
 REQUEST_HEADERS: Final = (
     CONTENT_TYPE,
-    "Authorization",
+    AUTHORIZATION,
     IF_NONE_MATCH,
     STREAM_SEQ,
     STREAM_TTL,

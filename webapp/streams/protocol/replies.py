@@ -15,6 +15,7 @@ from webapp.streams.protocol.errors import (
     StreamClosed,
     StreamError,
     StreamsUnavailable,
+    Unauthorised,
 )
 from webapp.streams.protocol.offsets import Offset
 from webapp.streams.protocol.producers import ProducerTuple
@@ -112,6 +113,8 @@ def refused(error: StreamError) -> WireResponse:
     """To a request that was refused: a sentence, a code, and what the caller needs to go on."""
     headers: Headers = ((names.CONTENT_TYPE, names.JSON), (names.CACHE_CONTROL, caching.NO_STORE))
     match error:
+        case Unauthorised():
+            headers += ((names.WWW_AUTHENTICATE, "Bearer"),)
         case StreamClosed(tail=tail):
             headers += ((names.STREAM_CLOSED, names.TRUE), (names.STREAM_NEXT_OFFSET, tail))
         case SequenceGap(expected=expected, received=received):
