@@ -1,0 +1,182 @@
+"""The stream server over HTTP, side by side with the protocol's reference server on Node and a bare loop.
+
+Each server runs in a process of its own and so does the load (``http_load``). The reference server comes from
+npm (``npm install @durable-streams/server`` in any folder, named with ``--node``); without it only ours is
+measured. Its file mode is the durable one; ours syncs every append to disk before it acknowledges it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.server import ROOT, clean_environ
+from tests.support.waiting import eventually, free_port
+
+OURS, MEMORY, NODE_FILE, NODE_MEMORY, BARE = "ours", "ours, memory", "Node file", "Node memory", "bare loop"
+SERVERS = (OURS, MEMORY, NODE_FILE, NODE_MEMORY, BARE)
+SECONDS = 3
+PATIENCE = 30
+
+Results = dict[str, dict[str, dict[str, float]]]
+"""Figures by case, server and name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One measurement: a scenario of ``http_load``, and which of its figures is compared."""
+
+    title: str
+    scenario: str
+    options: tuple[str, ...]
+    figure: str = "per second"
+
+
+CASES = (
+    *(
+        Case(f"appends/s, {n} connections", "appends", (f"connections={n}", f"seconds={SECONDS}"))
+        for n in (1, 32)
+    ),
+    *(
+        Case(f"appends/s, 32 connections, one stream after {n:,}", "appends", (*shared, f"earlier={n}"))
+        for shared in [("connections=32", f"seconds={SECONDS}", "shared=1")]
+        for n in (0, 20_000)
+    ),
+    *(
+        Case(f"delivered/s, {n} readers x 200/s", "fan-out", (f"readers={n}", f"seconds={SECONDS}"))
+        for n in (1, 100, 500)
+    ),
+    *(Case(f"catch-up MB/s, {n} readers", "catch-up", (f"readers={n}",), "MB per second") for n in (1, 8)),
+    Case("kB per idle reader, 1,000 readers", "idle", ("readers=990",), "kB per reader"),
+    *(Case(f"fork of {n:,} messages, ms", "fork", (f"messages={n}",), "p50 ms") for n in (100, 100_000)),
+)
+
+
+@contextmanager
+def running(name: str, node: Path, folder: Path) -> Iterator[tuple[int, int]]:
+    """Start server ``name``; its port and process id."""
+    port = free_port()
+    data_dir = folder / name.replace(" ", "-")
+    ours = [sys.executable, "-m", "webapp", "streams", "--port", str(port), "--data-dir", str(data_dir)]
+    js = ["node", str(Path(__file__).with_name("node_server.mjs")), str(port), str(node)]
+    command = {
+        OURS: ours,
+        MEMORY: [*ours, "--store", "memory"],
+        NODE_FILE: [*js, str(data_dir)],
+        NODE_MEMORY: js,
+        BARE: [sys.executable, "-m", "benchmarks.bare_server", str(port)],
+    }[name]
+    with (folder / "log").open("ab") as log:
+        # In a session of its own, because a launcher may not pass the signal on to Node.
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=clean_environ(), stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            eventually(lambda: _accepts(port), timeout=30, what=f"the server {name}")
+            yield port, process.pid
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(timeout=30)
+
+
+def _accepts(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+
+
+def measure(case: Case, port: int, pid: int) -> dict[str, float]:
+    line = [sys.executable, "-m", "benchmarks.http_load", case.scenario, str(port), str(pid), *case.options]
+    try:
+        done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    except subprocess.TimeoutExpired:
+        print(f"  not done in {PATIENCE} s", flush=True)
+        return {}
+    if done.returncode:
+        print(f"  failed: {done.stderr.strip().splitlines()[-1]}", flush=True)
+        return {}
+    result: dict[str, float] = json.loads(done.stdout)
+    return result
+
+
+def measured(
+    servers: Sequence[str], cases: Sequence[Case], node: Path
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Results by case and server. Every case has servers of its own, so that none starts with another's data."""
+    results: dict[str, dict[str, dict[str, float]]] = {}
+    for case in cases:
+        results[case.title] = {}
+        for name in servers:
+            if name == BARE and case.scenario != "fan-out":
+                continue
+            with tempfile.TemporaryDirectory() as folder, running(name, node, Path(folder)) as (port, pid):
+                found = results[case.title][name] = measure(case, port, pid)
+            figures = ", ".join(f"{key} {value:,.1f}" for key, value in found.items())
+            print(f"{case.title}; {name}: {figures}", flush=True)
+    return results
+
+
+def markdown(results: Results, servers: Sequence[str]) -> Iterator[str]:
+    """The compared figures as a table, and the details of the fan-out as another."""
+    against = [name for name in (NODE_FILE, NODE_MEMORY) if name in servers]
+    yield "| | " + " | ".join([*servers, *(f"ours / {name}" for name in against)]) + " |"
+    yield "|---" + "|--:" * (len(servers) + len(against)) + "|"
+    for case in CASES:
+        by_server = results.get(case.title)
+        if by_server is None:
+            continue
+        figures = [by_server.get(name, {}).get(case.figure) for name in servers]
+        ours = by_server.get(OURS, {}).get(case.figure)
+        others = [by_server.get(name, {}).get(case.figure) for name in against]
+        ratios = [f"{ours / other:.2f} x" if ours and other else "–" for other in others]
+        cells = ["–" if figure is None else f"{figure:,.1f}" for figure in figures]
+        yield f"| {case.title} | " + " | ".join(cells + ratios) + " |"
+    yield ""
+    yield "| | server | delivered/s | p50 ms | p99 ms | server CPU % |"
+    yield "|---|---|--:|--:|--:|--:|"
+    for case in CASES:
+        if case.scenario != "fan-out":
+            continue
+        for name, found in results.get(case.title, {}).items():
+            columns = ("per second", "p50 ms", "p99 ms", "cpu %")
+            cells = [f"{found[key]:,.1f}" if key in found else "–" for key in columns]
+            yield f"| {case.title} | {name} | " + " | ".join(cells) + " |"
+
+
+def has_reference(node: Path) -> bool:
+    return (node / "node_modules" / "@durable-streams" / "server").is_dir()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--node", type=Path, default=ROOT, help="folder with the npm server installed")
+    parser.add_argument("--only", default="", help="measure the cases whose title contains this")
+    parser.add_argument("--servers", default="", help="measure these servers, separated by semicolons")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    options = parser.parse_args()
+    node = options.node.resolve()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8192)), hard))
+    servers = options.servers.split(";") if options.servers else list(SERVERS)
+    if not has_reference(node):
+        print("@durable-streams/server is not installed: only our own server is measured")
+        servers = [name for name in servers if name not in (NODE_FILE, NODE_MEMORY)]
+    cases = [case for case in CASES if options.only in case.title]
+    results = measured(servers, cases, node)
+    print("\n" + "\n".join(markdown(results, servers)))
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
