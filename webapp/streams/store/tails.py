@@ -71,6 +71,17 @@ class _Tail:
     start: int
     rows: list[Row] = field(default_factory=list)
     size: int = 0
+    _page: tuple[int, PageLimit, Page] | None = None
+
+    def page(self, start: int, limit: PageLimit) -> Page:
+        """A page from ``start``. Readers woken together ask for the same one, so the last one is kept."""
+        if self._page is not None:
+            page_start, page_limit, page = self._page
+            if page_start == start and page_limit == limit and page.record is self.record:
+                return page
+        page = pages.page(self.record, start, limit, self.rows_of)
+        self._page = (start, limit, page)
+        return page
 
     def push(self, row: Row) -> None:
         self.rows.append(row)
@@ -120,7 +131,7 @@ class Tails:
             start = tail.record.lineage.position(where, tail=tail.record.position)
         except StreamError:
             return None
-        return None if start < tail.start else pages.page(tail.record, start, limit, tail.rows_of)
+        return None if start < tail.start else tail.page(start, limit)
 
     def touch(self, record: StreamRecord) -> None:
         """Replace a record by one with a later deadline."""
