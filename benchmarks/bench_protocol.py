@@ -109,11 +109,9 @@ def measure(case: Case, port: int, pid: int) -> dict[str, float]:
     return result
 
 
-def measured(
-    servers: Sequence[str], cases: Sequence[Case], node: Path
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Results by case and server. Every case has servers of its own, so that none starts with another's data."""
-    results: dict[str, dict[str, dict[str, float]]] = {}
+def measured(servers: Sequence[str], cases: Sequence[Case], node: Path) -> Results:
+    """Every case has servers of its own, so that none starts with another's data."""
+    results: Results = {}
     for case in cases:
         results[case.title] = {}
         for name in servers:

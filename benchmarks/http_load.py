@@ -190,7 +190,7 @@ async def appends(
 async def fan_out(server: Server, readers: int, seconds: float, rate: int = 200) -> Result:
     """Messages delivered per second to SSE readers of one stream, and how long each was under way.
 
-    Appends go out on schedule on 16 connections in turn, so that one slow acknowledgement holds up none of the
+    Appends go out on schedule on 16 connections in turn, so one slow acknowledgement holds up none of the
     others. With many readers only some of them look at the time, so that this process keeps up.
     """
     path = f"{PATH}-fan-{time.time_ns()}"
@@ -202,9 +202,7 @@ async def fan_out(server: Server, readers: int, seconds: float, rate: int = 200)
     following = []
     for number in range(readers):
         timed = waits if number % max(1, readers // 50) == 0 else None
-        _, reader = await loop.create_connection(
-            lambda timed=timed: Reader(ask, timed), "127.0.0.1", server.port
-        )
+        _, reader = await loop.create_connection(partial(Reader, ask, timed), "127.0.0.1", server.port)
         await asyncio.wait_for(reader.live, 10)
         following.append(reader)
     cpu, started = server.cpu_seconds(), time.perf_counter()
