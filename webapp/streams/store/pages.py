@@ -49,10 +49,13 @@ def _pieces(
     """Chunks after ``start`` and where each ends, cut where a read or a fork began inside one."""
     json = record.is_json
     for segment in record.lineage.segments(start, record.position):
+        begin: int | None = None  # a row begins where the one before it ends: only the first is counted
         for end, chunk in rows_of(segment):
-            begin = end - content.count(chunk, json=json)
+            if begin is None:
+                begin = end - content.count(chunk, json=json)
             if begin >= segment.stop:
                 break
             low, high = max(begin, segment.start), min(end, segment.stop)
             whole = low == begin and high == end
             yield (chunk if whole else content.cut(chunk, low - begin, high - begin, json=json)), high
+            begin = end
