@@ -26,8 +26,8 @@ from tests.support.waiting import eventually, free_port
 
 OURS, MEMORY, NODE_FILE, NODE_MEMORY, BARE = "ours", "ours, memory", "Node file", "Node memory", "bare loop"
 SERVERS = (OURS, MEMORY, NODE_FILE, NODE_MEMORY, BARE)
-SECONDS = 3
-PATIENCE = 30
+SECONDS = 2
+PATIENCE = 20
 
 Results = dict[str, dict[str, dict[str, float]]]
 """Figures by case, server and name."""
