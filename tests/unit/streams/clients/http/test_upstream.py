@@ -207,7 +207,17 @@ async def test_paths_go_out_as_they_are(path: str, target: str) -> None:
     await client.aclose()
 
 
-@pytest.mark.parametrize("path", ["", "../x", "a//b", "__ds/x", "a%0d%0ab", "a\r\nb"])
+async def test_reserved_paths_are_not_found_and_go_nowhere() -> None:
+    transport = Scripted(answer(200))
+    client = client_of(transport)
+    with pytest.raises(StreamNotFound):
+        await client.ensure("__ds/x")
+    assert (await client.forward(WireRequest(method="GET", path="__ds/x"))).status == 404
+    assert not transport.requests
+    await client.aclose()
+
+
+@pytest.mark.parametrize("path", ["", "../x", "a//b", "a%0d%0ab", "a\r\nb"])
 async def test_bad_paths_go_nowhere(path: str) -> None:
     transport = Scripted(answer(200))
     client = client_of(transport)
