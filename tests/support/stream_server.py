@@ -15,6 +15,7 @@ from tests.support.waiting import aeventually
 from webapp.streams.asgi import StreamsApp
 from webapp.streams.engine import Engine
 from webapp.streams.limits import Drain, Slots, StreamLimits
+from webapp.streams.service import StreamsService
 from webapp.streams.store.memory import MemoryStore
 
 BASE_PATH = "/v1/stream"
@@ -35,7 +36,7 @@ class StreamServer:
     ) -> None:
         self.slots = Slots(per_principal=10_000, per_stream=10_000, total=10_000)
         self.engine = Engine(MemoryStore(clock=clock), limits=limits, drain=drain, clock=clock)
-        self.app: Any = StreamsApp(self.engine, base_path=BASE_PATH, slots=self.slots)
+        self.app: Any = StreamsApp(StreamsService(self.engine, base_path=BASE_PATH, slots=self.slots))
         self.requests: list[str] = []
         """Method and target of every request, in order."""
         self.authorizations: set[str] = set()

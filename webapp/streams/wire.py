@@ -1,6 +1,6 @@
 """One request and one reply of the Durable Streams protocol, without a socket.
 
-Owns the two values that pass between a transport and the engine. Knows nothing of ASGI, storage or asyncio.
+Owns the values that pass between a transport and the engine. Knows nothing of ASGI, storage or asyncio.
 """
 
 from __future__ import annotations
@@ -9,6 +9,22 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestHead:
+    """What a transport knows of a request before its body.
+
+    ``path`` and ``query`` are as they came; ``headers`` has lower-case names, repeated ones joined by commas.
+    ``client`` is the peer's address.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    client: str = ""
+    scheme: str = "http"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
