@@ -50,7 +50,7 @@ class Page:
 
     @property
     def up_to_date(self) -> bool:
-        return self.next == self.record.tail
+        return self.next.position == self.record.position
 
     @property
     def closed(self) -> bool:

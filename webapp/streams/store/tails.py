@@ -77,7 +77,7 @@ class _Tail:
         """A page from ``start``. Readers woken together ask for the same one, so the last one is kept."""
         if self._page is not None:
             page_start, page_limit, page = self._page
-            if page_start == start and page_limit == limit and page.record is self.record:
+            if page_start == start and page_limit is limit and page.record is self.record:
                 return page
         page = pages.page(self.record, start, limit, self.rows_of)
         self._page = (start, limit, page)
