@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from urllib.parse import parse_qsl
+
+from msgspec import structs
 
 from webapp.streams.engine import Engine
 from webapp.streams.limits import Scope, Slot, Slots, SlotsExhausted
@@ -101,7 +102,7 @@ class StreamsService:
         response = await self._engine.handle(request)
         if response.status == 201:
             url = f"{head.scheme}://{head.headers.get('host', '')}{head.path}"
-            return replace(response, headers=(*response.headers, (names.LOCATION, url)))
+            return structs.replace(response, headers=(*response.headers, (names.LOCATION, url)))
         return response
 
     def _request(self, head: RequestHead, body: bytes) -> WireRequest:

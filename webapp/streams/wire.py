@@ -6,13 +6,13 @@ Owns the values that pass between a transport and the engine. Knows nothing of A
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 Headers = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestHead:
+class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
     """What a transport knows of a request before its body.
 
     ``path`` and ``query`` are as they came; ``headers`` has lower-case names, repeated ones joined by commas.
@@ -22,13 +22,12 @@ class RequestHead:
     method: str
     path: str
     query: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     client: str = ""
     scheme: str = "http"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WireRequest:
+class WireRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request on one stream.
 
     ``path`` is the stream's path below the mount, percent-encoded as it came, without a leading slash.
@@ -38,12 +37,11 @@ class WireRequest:
     method: str
     path: str
     query: tuple[tuple[str, str], ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WireResponse:
+class WireResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A reply. ``body`` is whole bytes, or an async iterator of frames when the reply is live (SSE).
 
     Every item of a live body is one complete frame: data and its control event together. A large body that is

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from weakref import WeakValueDictionary
 
+import msgspec
+
 from webapp.streams.protocol.errors import StreamError
 from webapp.streams.protocol.forks import Segment
 from webapp.streams.protocol.offsets import Where
@@ -52,8 +54,7 @@ class Tickets:
             self.fire(path)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One durable change: the record after it and the row that was appended, which began at ``start``.
 
     ``record`` None: the stream is gone, or of no further use in memory.
