@@ -110,16 +110,16 @@ class SqliteStore:
         return cls(data_dir / FILE_NAME, lock=lock, connection=connection, clock=clock, committed=committed)
 
     async def create(self, path: str, command: Create) -> Created:
-        return await self._writer.submit(lambda tx: tables.create(tx, path, command, now=self._clock()))
+        return await self._writer.submit(lambda tx: tx.create(path, command, now=self._clock()))
 
     async def append(self, path: str, command: Append) -> Appended:
-        return await self._writer.submit(lambda tx: tables.append(tx, path, command, now=self._clock()))
+        return await self._writer.submit(lambda tx: tx.append(path, command, now=self._clock()))
 
     async def delete(self, path: str) -> None:
-        await self._writer.submit(lambda tx: tables.delete(tx, path, now=self._clock()))
+        await self._writer.submit(lambda tx: tx.delete(path, now=self._clock()))
 
     async def touch(self, path: str) -> None:
-        self._tails.touch(await self._writer.submit(lambda tx: tables.touch(tx, path, now=self._clock())))
+        self._tails.touch(await self._writer.submit(lambda tx: tx.touch(path, now=self._clock())))
 
     async def read(self, path: str, where: Where, *, limit: PageLimit) -> Page:
         known = self._tails.record(path)

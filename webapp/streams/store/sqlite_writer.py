@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from webapp.streams.protocol.errors import StreamError, StreamsUnavailable
-from webapp.streams.store.sqlite_tables import Transaction
+from webapp.streams.store.sqlite_transaction import Recent, Transaction
 from webapp.streams.store.tails import Change
 
 MAX_BATCH = 1000
@@ -57,6 +57,7 @@ class Writer:
         self._publish = publish
         self._forget = forget
         self._committed = committed
+        self._recent = Recent()
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="streams-writer", daemon=True)
@@ -105,7 +106,7 @@ class Writer:
         try:
             if self._connection is None:
                 self._connection = self._connect()
-            changes = _execute(self._connection, jobs)
+            changes = _execute(self._connection, jobs, self._recent)
         except Exception as error:
             self._abandon()
             for job in jobs:
@@ -117,7 +118,8 @@ class Writer:
         _on_loop(jobs, lambda: self._settle(jobs, changes))
 
     def _abandon(self) -> None:
-        """Close a connection that failed; the next commit opens another."""
+        """Close a connection that failed, with all that is known of it; the next commit opens another."""
+        self._recent.clear()
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(sqlite3.Error):
@@ -138,9 +140,9 @@ class Writer:
                 job.future.set_result(job.result)
 
 
-def _execute(connection: sqlite3.Connection, jobs: list[_Job]) -> list[Change]:
+def _execute(connection: sqlite3.Connection, jobs: list[_Job], recent: Recent) -> list[Change]:
     """Run all jobs in one transaction. Raises if it could not be committed."""
-    tx = Transaction(connection)
+    tx = Transaction(connection, recent)
     connection.execute("BEGIN IMMEDIATE")
     for job in jobs:
         try:
@@ -150,6 +152,7 @@ def _execute(connection: sqlite3.Connection, jobs: list[_Job]) -> list[Change]:
         except Exception as error:
             job.error = error
             raise
+    tx.flush()
     connection.execute("COMMIT")
     return tx.changes
 
