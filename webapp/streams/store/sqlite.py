@@ -37,6 +37,8 @@ FILE_NAME = "streams.sqlite3"
 LOCK_NAME = "streams.lock"
 READERS = 4
 BUSY_SECONDS = 5.0
+CHECKPOINT_PAGES = 4000
+"""Of 4 KiB. A busy page is written to the log many times and copied to the database once per checkpoint."""
 
 Result = TypeVar("Result")
 
@@ -179,6 +181,7 @@ def _connect(file: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
 
