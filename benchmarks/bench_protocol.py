@@ -1,8 +1,8 @@
 """The stream server over HTTP, side by side with the protocol's reference server on Node and a bare loop.
 
 Each server runs in a process of its own and so does the load (``http_load``). The reference server comes from
-npm (``npm install @durable-streams/server`` in any folder, named with ``--node``); without it only ours is
-measured. Its file mode is the durable one; ours syncs every append to disk before it acknowledges it.
+npm (``npm ci``); without it only ours is measured. Its file mode is the durable one; ours syncs every append
+to disk before it acknowledges it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.node_streams import SCRIPT
 from tests.support.server import ROOT, clean_environ
 from tests.support.waiting import eventually, free_port
 
@@ -64,12 +65,12 @@ CASES = (
 
 
 @contextmanager
-def running(name: str, node: Path, folder: Path) -> Iterator[tuple[int, int]]:
+def running(name: str, folder: Path) -> Iterator[tuple[int, int]]:
     """Start server ``name``; its port and process id."""
     port = free_port()
     data_dir = folder / name.replace(" ", "-")
     ours = [sys.executable, "-m", "webapp", "streams", "--port", str(port), "--data-dir", str(data_dir)]
-    js = ["node", str(Path(__file__).with_name("node_server.mjs")), str(port), str(node)]
+    js = ["node", str(SCRIPT), str(port)]
     command = {
         OURS: ours,
         MEMORY: [*ours, "--store", "memory"],
@@ -109,7 +110,7 @@ def measure(case: Case, port: int, pid: int) -> dict[str, float]:
     return result
 
 
-def measured(servers: Sequence[str], cases: Sequence[Case], node: Path) -> Results:
+def measured(servers: Sequence[str], cases: Sequence[Case]) -> Results:
     """Every case has servers of its own, so that none starts with another's data."""
     results: Results = {}
     for case in cases:
@@ -117,7 +118,7 @@ def measured(servers: Sequence[str], cases: Sequence[Case], node: Path) -> Resul
         for name in servers:
             if name == BARE and case.scenario != "fan-out":
                 continue
-            with tempfile.TemporaryDirectory() as folder, running(name, node, Path(folder)) as (port, pid):
+            with tempfile.TemporaryDirectory() as folder, running(name, Path(folder)) as (port, pid):
                 found = results[case.title][name] = measure(case, port, pid)
             figures = ", ".join(f"{key} {value:,.1f}" for key, value in found.items())
             print(f"{case.title}; {name}: {figures}", flush=True)
@@ -151,26 +152,24 @@ def markdown(results: Results, servers: Sequence[str]) -> Iterator[str]:
             yield f"| {case.title} | {name} | " + " | ".join(cells) + " |"
 
 
-def has_reference(node: Path) -> bool:
-    return (node / "node_modules" / "@durable-streams" / "server").is_dir()
+def has_reference() -> bool:
+    return (ROOT / "node_modules" / "@durable-streams" / "server").is_dir()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--node", type=Path, default=ROOT, help="folder with the npm server installed")
     parser.add_argument("--only", default="", help="measure the cases whose title contains this")
     parser.add_argument("--servers", default="", help="measure these servers, separated by semicolons")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()
-    node = options.node.resolve()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8192)), hard))
     servers = options.servers.split(";") if options.servers else list(SERVERS)
-    if not has_reference(node):
+    if not has_reference():
         print("@durable-streams/server is not installed: only our own server is measured")
         servers = [name for name in servers if name not in (NODE_FILE, NODE_MEMORY)]
     cases = [case for case in CASES if options.only in case.title]
-    results = measured(servers, cases, node)
+    results = measured(servers, cases)
     print("\n" + "\n".join(markdown(results, servers)))
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")

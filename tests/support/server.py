@@ -1,4 +1,4 @@
-"""The application as its users run it: a process of its own, with its own data directory and port."""
+"""Servers as their users run them: each a process of its own, with its own data directory and port."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -40,40 +41,39 @@ def ask(url: str, text: str) -> str:
     return "".join(part["content"] for part in snapshot["messages"][-1]["parts"])
 
 
-class ServerProcess:
-    """``python -m webapp serve`` under test.
+class Process(ABC):
+    """A server process that can be killed, frozen and started again. It lives as long as the ``with``."""
 
-    >>> with ServerProcess(tmp_path / "data", env={"DURABLE_CHAT_AGENT": "echo"}) as server:
-    ...     server.url  # http://127.0.0.1:PORT
-    """
+    ready = ("/readyz", 200)
+    """A path, and the status it has once the server is ready."""
 
     def __init__(
         self,
         data_dir: Path,
         *,
         env: Mapping[str, str] | None = None,
-        args: Sequence[str] = (),
         port: int | None = None,
-        command: str = "serve",
-        wrapper: Sequence[str] = (),
-        executable: Sequence[str] = (sys.executable, "-m", "webapp"),
         cwd: Path = ROOT,
     ) -> None:
-        """``wrapper`` goes in front of the command line (``strace …``); ``command`` may be ``streams``."""
         self.data_dir = data_dir
         self.port = port or free_port()
         self.env = dict(env or {})
-        self.args = tuple(args)
-        self.command = command
-        self.wrapper = tuple(wrapper)
-        self.executable = tuple(executable)
         self.cwd = cwd
         self.log_path = data_dir.parent / f"{data_dir.name}-{self.port}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
+    def command_line(self) -> Sequence[str]:
+        """The words that start the server, in the foreground, as one process."""
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def streams_url(self) -> str:
+        """The base address of its streams, if it is a stream server."""
+        return f"{self.url}/v1/stream"
 
     @property
     def pid(self) -> int:
@@ -86,14 +86,12 @@ class ServerProcess:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     def start(self, *, wait: bool = True, timeout: float = 25.0) -> Self:
-        """Start the process and wait until ``/readyz`` answers 200 (unless ``wait`` is False)."""
+        """Start the process and wait until it is ready (unless ``wait`` is False)."""
         assert self._process is None or self._process.poll() is not None, "the server runs already"
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        line = [*self.wrapper, *self.executable, self.command, "--port", str(self.port)]
-        line += ["--data-dir", str(self.data_dir), *self.args]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                line,
+                self.command_line(),
                 cwd=self.cwd,
                 env=clean_environ(self.env),
                 stdin=subprocess.DEVNULL,
@@ -105,14 +103,17 @@ class ServerProcess:
         return self
 
     def wait_ready(self, *, timeout: float = 25.0) -> None:
+        path, status = self.ready
+
         def ready() -> bool:
             if self._process is not None and self._process.poll() is not None:
                 raise RuntimeError(f"the server exited with {self._process.returncode}:\n{self.log}")
             try:
-                with urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as reply:
-                    return bool(reply.status == 200)
-            except urllib.error.HTTPError:
-                return False
+                with urllib.request.urlopen(self.url + path, timeout=2) as reply:
+                    return bool(reply.status == status)
+            except urllib.error.HTTPError as refusal:
+                with refusal:
+                    return refusal.code == status
 
         try:
             eventually(ready, timeout=timeout, interval=0.05, what=f"readiness of {self.url}")
@@ -123,6 +124,14 @@ class ServerProcess:
         """SIGKILL: no handler runs, nothing is flushed by the process itself."""
         self._signal(signal.SIGKILL)
         self.wait()
+
+    def freeze(self) -> None:
+        """SIGSTOP: it hangs. Connections are still taken by the kernel, and nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """End a ``freeze``."""
+        self._signal(signal.SIGCONT)
 
     def sigterm(self, *, timeout: float = 15.0) -> int:
         """Ask politely; return the exit code."""
@@ -144,6 +153,7 @@ class ServerProcess:
         if self._process is None or self._process.poll() is not None:
             return
         self._signal(signal.SIGTERM)
+        self._signal(signal.SIGCONT)
         try:
             self._process.wait(12)
         except subprocess.TimeoutExpired:
@@ -161,3 +171,34 @@ class ServerProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+class ServerProcess(Process):
+    """``python -m webapp serve`` under test.
+
+    >>> with ServerProcess(tmp_path / "data", env={"DURABLE_CHAT_AGENT": "echo"}) as server:
+    ...     server.url  # http://127.0.0.1:PORT
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        args: Sequence[str] = (),
+        port: int | None = None,
+        command: str = "serve",
+        wrapper: Sequence[str] = (),
+        executable: Sequence[str] = (sys.executable, "-m", "webapp"),
+        cwd: Path = ROOT,
+    ) -> None:
+        """``wrapper`` goes in front of the command line (``strace …``); ``command`` may be ``streams``."""
+        super().__init__(data_dir, env=env, port=port, cwd=cwd)
+        self.args = tuple(args)
+        self.command = command
+        self.wrapper = tuple(wrapper)
+        self.executable = tuple(executable)
+
+    def command_line(self) -> Sequence[str]:
+        line = [*self.wrapper, *self.executable, self.command, "--port", str(self.port)]
+        return [*line, "--data-dir", str(self.data_dir), *self.args]
