@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from random import Random
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.faults.streams.remote import PATIENCE, Follower, client_at, flat
@@ -16,6 +18,9 @@ from tests.support.waiting import aeventually
 from webapp.streams.asgi import Responder
 from webapp.streams.clients.base import ProducerTuple, StreamsUnavailable
 from webapp.streams.clients.http import Patience
+from webapp.streams.clients.http.following import Following
+from webapp.streams.clients.http.remote_page import RemotePage
+from webapp.streams.clients.http.upstream import Upstream
 from webapp.streams.clients.producer import IdempotentProducer
 from webapp.streams.clients.retry import Retry
 from webapp.streams.limits import StreamLimits
@@ -61,6 +66,48 @@ async def test_cut_at_every_place_nothing_is_lost_or_repeated(
         await aeventually(lambda: len(follower.items) >= len(log))
         assert follower.items == log
         await follower.aclose()
+
+
+async def test_an_event_stream_cut_at_every_byte_is_read_on_without_a_gap() -> None:
+    """F23: the first connection of a live read ends after so many bytes, the next ones are whole."""
+    log = [b'{"n":%d}' % n for n in range(3)] + AWKWARD
+    async with stream_server(limits=StreamLimits(page_messages=2)) as server:
+        async with client_at(server.url) as client:
+            await client.ensure("s")
+            await write(server, log)
+            await client.append("s", [], close=True)
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            recorded = (await http.get("/s", params={"offset": "-1", "live": "sse"})).content
+        cuts: list[int] = []
+
+        async def cutting(app: App, scope: Any, receive: Any, send: Any) -> None:
+            if not cuts:
+                await app(scope, receive, send)
+                return
+            headers = [(b"content-type", b"text/event-stream")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": recorded[: cuts.pop()], "more_body": True})
+            # Returning here is what breaks the connection.
+
+        wrapped(server, cutting)
+        upstream = Upstream(server.url, patience=PATIENCE, rng=Random(), sleep=asyncio.sleep)
+        for count in range(len(recorded) + 1):
+            cuts.append(count)
+            pages: list[RemotePage] = []
+            following = Following(
+                upstream,
+                "s",
+                offset="-1",
+                content_type="application/json",
+                publish=pages.append,
+                patience=PATIENCE,
+                rng=Random(),
+                sleep=asyncio.sleep,
+            )
+            await asyncio.wait_for(following.run(), 15)
+            found = [message for page in pages for message in page.read_page().messages]
+            assert found == log, f"cut after byte {count}"
+        await upstream.aclose()
 
 
 @pytest.mark.parametrize("reset", [False, True])

@@ -79,7 +79,9 @@ async def test_a_crowd_of_writers_and_readers_agrees_on_one_log(http: httpx.Asyn
             began = now()
             reply = await http.post("s", json=[item], headers=JSON)
             assert reply.status_code == 204
-            appends.append(Append(item, began, now(), reply.headers["Stream-Next-Offset"]))
+            offset = reply.headers["Stream-Next-Offset"]
+            appends.append(Append(item, began, now(), offset))
+            assert (await http.head("s")).headers["Stream-Next-Offset"] >= offset
 
     async def read(reader: int, batches: Batches, *, live: bool) -> None:
         mine = reads[reader] = []
