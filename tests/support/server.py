@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -61,6 +61,13 @@ class Process(ABC):
         self.cwd = cwd
         self.log_path = data_dir.parent / f"{data_dir.name}-{self.port}.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._clients: list[httpx.Client] = []
+
+    def client(self, **options: Any) -> httpx.Client:
+        """A browser without cookies. Closed with the server."""
+        client = httpx.Client(base_url=self.url, timeout=20, trust_env=False, **options)
+        self._clients.append(client)
+        return client
 
     @abstractmethod
     def command_line(self) -> Sequence[str]:
@@ -150,6 +157,8 @@ class Process(ABC):
 
     def stop(self) -> None:
         """End the process whatever state it is in."""
+        for client in self._clients:
+            client.close()
         if self._process is None or self._process.poll() is not None:
             return
         self._signal(signal.SIGTERM)

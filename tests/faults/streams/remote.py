@@ -8,17 +8,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.support.sse import SseReader
+from tests.support.stream_server import PATIENCE
 from webapp.streams.clients.base import InvalidRequest, StreamGone, StreamNotFound
 from webapp.streams.clients.http import HttpStreamClient, Patience
-from webapp.streams.clients.retry import Retry
 from webapp.streams.wire import WireRequest
-
-PATIENCE = Patience(
-    retry=Retry(attempts=10, base=0.005, cap=0.02),
-    reconnect=Retry(base=0.005, cap=0.05),
-    brief=0.0,
-    linger=0.1,
-)
 
 LOST = (StreamNotFound, StreamGone, InvalidRequest)
 """How a reader learns that the stream is not there, or that their offset is none of its own, or not yet."""

@@ -15,7 +15,6 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.support.server import ServerProcess
@@ -89,10 +88,10 @@ def test_a_database_that_stays_locked_refuses_appends_and_serves_readers(
     start_server: Callable[..., ServerProcess],
 ) -> None:
     server = start_server(command="streams")
-    url = f"{server.streams_url}/s"
+    http, url = server.client(), f"{server.streams_url}/s"
     producer = {"Producer-Id": "p", "Producer-Epoch": "0", "Producer-Seq": "0"}
-    with httpx.Client(timeout=20) as http, ThreadPoolExecutor(1) as pool:
-        http.put(url, headers={"Content-Type": "application/json"}).raise_for_status()
+    http.put(url, headers={"Content-Type": "application/json"}).raise_for_status()
+    with ThreadPoolExecutor(1) as pool:
         append = partial(http.post, url, json=[1], headers=producer)
         with closing(sqlite3.connect(server.data_dir / "streams.sqlite3", isolation_level=None)) as intruder:
             intruder.execute("BEGIN EXCLUSIVE")

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.faults.streams.remote import PATIENCE, Follower, client_at, flat
+from tests.faults.streams.remote import Follower, client_at, flat
 from tests.support.fault_proxy import FaultProxy
-from tests.support.stream_server import StreamServer, stream_server, url_of
+from tests.support.stream_server import PATIENCE, StreamServer, stream_server, url_of
 from tests.support.waiting import aeventually
 from webapp.streams.asgi import Responder
 from webapp.streams.clients.base import ProducerTuple, StreamsUnavailable
