@@ -104,8 +104,8 @@ class Acceptance:
         producer = IdempotentProducer(self._streams, path, producer_id=f"msg:{row.message_id}", retry=_RETRY)
         try:
             if again and await self._is_told(row):
-                return await self._inbox.mark_appended(row, offset=row.offset or BEGINNING)
-            receipt = await producer.append(messages)
+                return await self._inbox.mark_appended(row)
+            await producer.append(messages)
         except StreamsUnavailable as refusal:
             raise _unavailable(refusal) from refusal
         except PayloadTooLarge as refusal:
@@ -114,7 +114,7 @@ class Acceptance:
         except (StreamNotFound, StreamGone, StreamClosed) as refusal:
             await self._inbox.discard(row)
             raise ChatNotFound from refusal
-        return await self._inbox.mark_appended(row, offset=receipt.offset)
+        return await self._inbox.mark_appended(row)
 
     async def _accept(self, request: Request) -> tuple[RunRow, bool]:
         attempts = await self._attempts(request)
