@@ -35,9 +35,7 @@ def drain() -> Drain:
 
 
 @pytest.fixture(params=["local", "http", "node", "node-memory"])
-async def client(
-    request: pytest.FixtureRequest, drain: Drain, tmp_path: Path
-) -> AsyncIterator[StreamClient]:
+async def client(request: pytest.FixtureRequest, drain: Drain, tmp_path: Path) -> AsyncIterator[StreamClient]:
     """Over HTTP the server is ours or, as ``node``, the reference server."""
     limits = StreamLimits(max_append_bytes=1000, page_messages=2)
     if request.param == "local":
