@@ -13,12 +13,14 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, TypeAlias
 
 import uvicorn
 
 from webapp.settings import ServerSettings
 from webapp.streams.asgi import drop_stalled
+
+ASGIApp: TypeAlias = Callable[..., Any]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -83,8 +85,32 @@ class _Server(uvicorn.Server):
         self._on_signal()
 
 
+def websockets(message: int | None) -> dict[str, Any]:
+    """uvicorn's options for WebSockets: messages of so many bytes, or none at all.
+
+    They are not compressed: it costs more than it saves on small messages, and shows through to whoever can
+    have text of theirs compressed together with another's.
+    """
+    if message is None:
+        return {"ws": "none"}
+    return {"ws": "websockets-sansio", "ws_max_size": message, "ws_per_message_deflate": False}
+
+
+def _bounded(app: ASGIApp, connections: Callable[[], int], limit: int) -> ASGIApp:
+    """``app``, but no WebSocket at ``limit`` connections: uvicorn counts those and refuses only requests."""
+
+    async def bounded(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket" and connections() >= limit:
+            await send({"type": "websocket.http.response.start", "status": 503, "headers": []})
+            await send({"type": "websocket.http.response.body", "body": b""})
+            return
+        await app(scope, receive, send)
+
+    return bounded
+
+
 async def serve(
-    app: Callable[..., Any],
+    app: ASGIApp,
     *,
     listen: socket.socket,
     lifespan: AbstractAsyncContextManager[None],
@@ -92,17 +118,19 @@ async def serve(
     on_signal: Callable[[], None],
     settings: ServerSettings,
     keep_alive: int = 5,
+    socket_message: int | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM. Errors of the lifespan come out as they are, before anything is served.
 
-    An idle connection is kept for ``keep_alive`` seconds. Open requests get ``settings.shutdown_grace``, or
+    WebSockets are served if ``socket_message``, the bytes that one message may have, is given. An idle
+    connection is kept for ``keep_alive`` seconds. Open requests get ``settings.shutdown_grace``, or
     none after a second signal; then the lifespan closes in its own time. ``on_signal`` is called at each
     signal.
     """
     config = uvicorn.Config(
-        app,
+        _bounded(app, lambda: len(server.server_state.connections), settings.concurrency),
         http="httptools",
-        ws="none",
+        **websockets(socket_message),
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -190,8 +190,8 @@ async def test_only_the_owner_changes_a_row(catalog: Catalog) -> None:
     await catalog.runs.add(row())
     mine = row()
 
-    appended = await catalog.runs.mark_appended(mine, offset="o1")
-    assert appended == row(status=RunStatus.APPENDED, events=None, offset="o1")
+    appended = await catalog.runs.mark_appended(mine)
+    assert appended == row(status=RunStatus.APPENDED, events=None)
     assert await catalog.runs.get("r1") == appended
     assert not await catalog.runs.mark_running(mine, now=95.0)
     assert await catalog.runs.mark_running(appended, now=95.0)
@@ -202,7 +202,7 @@ async def test_only_the_owner_changes_a_row(catalog: Catalog) -> None:
     )
     [taken] = [claim for claim in claims if claim is not None]
     assert (taken.epoch, taken.lease_until, taken.status) == (1, 200.0, RunStatus.RUNNING)
-    assert await catalog.runs.mark_appended(mine, offset="o2") is None
+    assert await catalog.runs.mark_appended(mine) is None
     assert not await catalog.runs.mark_running(mine, now=96.0)
     assert not await catalog.runs.mark_done(mine, outcome="success", now=97.0)
     assert await catalog.runs.renew(["r1"], owner="me", lease_until=300.0) == set()
