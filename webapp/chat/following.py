@@ -61,13 +61,16 @@ class RunFilter:
         self._own: set[tuple[str, str]] = set()
 
     def admits(self, event: Event) -> bool:
+        if not isinstance(event.get("type"), str):
+            return False
         run_id = _run_named_by(event)
         keys = ("messageId", "toolCallId") if run_id in (None, self._run_id) else ("messageId",)
         things = [(key, event[key]) for key in keys if isinstance(event.get(key), str)]
         if run_id != self._run_id:
             return any(thing in self._own for thing in things)
         self._own.update(things)
-        return event.get("name") != events.CLAIMED  # that is about who writes the run, not said by it
+        # A claim is about who writes the run, and may come before RUN_STARTED, which readers expect first.
+        return (event.get("type"), event.get("name")) != (events.CUSTOM, events.CLAIMED)
 
 
 class RunReader:

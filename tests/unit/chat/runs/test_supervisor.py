@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -131,13 +132,17 @@ async def test_what_only_the_stream_knows_is_known(world: World) -> None:
 async def test_attempts(world: World) -> None:
     now = [1000.0]
     supervisor = await world.boot(clock=lambda: now[0], limits=RunLimits(duplicate_window=10))
-    first = await say(supervisor, "hi", run_id="r1")
 
-    assert (await say(supervisor, "hi", run_id="r1")).duplicate
-    assert await say(supervisor, "hi") == type(first)("r1", True)
-    assert await say(supervisor, "hi", run_id="r2") == type(first)("r2", False)
+    async def told(run_id: str | None = None) -> tuple[str, bool]:
+        accepted = await say(supervisor, "hi", run_id=run_id)
+        return accepted.run_id, accepted.duplicate
+
+    assert await told("r1") == ("r1", False)
+    assert await told("r1") == ("r1", True)
+    assert await told() == ("r1", True)
+    assert await told("r2") == ("r2", False)
     now[0] += 9
-    assert (await say(supervisor, "hi")) == type(first)("r2", True)
+    assert await told() == ("r2", True)
     now[0] += 2
     third = await say(supervisor, "hi")
 
@@ -196,6 +201,26 @@ async def test_the_prompt_is_the_conversation_without_the_queue(world: World) ->
         ["1", "answer 1", "2"],
         ["1", "answer 1", "2", "answer 2", "3"],
     ]
+
+
+async def test_a_run_has_its_clients_tools_also_after_a_crash(world: World) -> None:
+    tool = {"name": "roll", "description": "Rolls a die.", "parameters": {"type": "object"}}
+    gate = Gate()
+    supervisor = await world.boot(gate)
+    await say(supervisor, "first", id="m1", wait=False)
+    queued = await say(supervisor, "second", id="m2", wait=False, tools=[tool])
+    await aeventually(lambda: gate.waiting == ["first"])
+    await world.crash()
+    offered: list[Sequence[Mapping[str, Any]]] = []
+
+    async def remember(turn: AgentTurn) -> AsyncIterator[Piece]:
+        offered.append(turn.tools)
+        yield "done"
+
+    again = await world.boot(agent(remember, id="gate"))
+    await again.wait(queued.run_id)
+    await say(again, "third", id="m3")
+    assert offered == [(tool,), ()]
 
 
 async def test_stopping(world: World) -> None:
