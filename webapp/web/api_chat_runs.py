@@ -7,9 +7,8 @@ the event that arrived last, here or in another process. Framing and following a
 
 from __future__ import annotations
 
-from typing import Any
-
-from litestar import Response, post
+import msgspec
+from litestar import post
 from litestar.params import FromQuery
 
 from webapp.chat.errors import ChatError, Conflict
@@ -17,6 +16,7 @@ from webapp.chat.following import RunCursor
 from webapp.chat.messages import Role
 from webapp.streams.asgi import Answer, Responder
 from webapp.streams.clients.base import BEGINNING, StreamError
+from webapp.streams.protocol import names
 from webapp.streams.wire import WireResponse
 from webapp.web.bodies import ChatRequest, read_json
 from webapp.web.errors import refusal
@@ -49,7 +49,7 @@ async def run_ndjson(
 @read("/api/chat/sse", opt={SAME_ORIGIN_READ: True})
 async def join_sse(
     request: ChatRequest, services: AppServices, visitor: Caller, id: FromQuery[str] = ""
-) -> Responder | Response[Any]:
+) -> Responder:
     """The events of ``runId`` after ``offset``; without ``runId`` the chat so far, to begin with."""
     return await _join(request, services, visitor, id, SERVER_SENT_EVENTS)
 
@@ -57,7 +57,7 @@ async def join_sse(
 @read("/api/chat/ndjson", opt={SAME_ORIGIN_READ: True})
 async def join_ndjson(
     request: ChatRequest, services: AppServices, visitor: Caller, id: FromQuery[str] = ""
-) -> Responder | Response[Any]:
+) -> Responder:
     """The same as NDJSON."""
     return await _join(request, services, visitor, id, NDJSON)
 
@@ -94,7 +94,7 @@ async def _run(
 
 async def _join(
     request: ChatRequest, services: Services, visitor: Visitor, chat_id: str, framing: Framing
-) -> Responder | Response[Any]:
+) -> Responder:
     query = request.query_params
     chat_id = chat_id or query.get("threadId", "")
     if not query.get("runId"):
@@ -106,19 +106,21 @@ async def _join(
     return _respond(services, visitor, row.chat_id, answer)
 
 
-async def _chat_so_far(services: Services, visitor: Visitor, chat_id: str) -> Response[Any]:
+async def _chat_so_far(services: Services, visitor: Visitor, chat_id: str) -> Responder:
     """What a published client asks before it shows a chat: the messages, and which run to join."""
     await enter(services, visitor, chat_id, Role.VIEW)
     snapshot = (await services.sessions.snapshot(chat_id)).snapshot
     running = snapshot.active_runs[-1:]
-    return Response(
-        {
-            "messages": snapshot.messages,
-            "activeRun": {"runId": running[0]} if running else None,
-            "interrupts": None,
-            "page": {"truncated": False},
-        }
+    shown = {
+        "messages": snapshot.messages,
+        "activeRun": {"runId": running[0]} if running else None,
+        "interrupts": None,
+        "page": {"truncated": False},
+    }
+    answer = WireResponse(
+        status=200, headers=((names.CONTENT_TYPE, names.JSON),), body=msgspec.json.encode(shown)
     )
+    return Responder(answer, write_timeout=services.settings.streams.write_timeout)
 
 
 def _respond(services: Services, visitor: Visitor, chat_id: str, answer: WireResponse | Answer) -> Responder:
