@@ -10,7 +10,17 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.chat_socket import open_socket
 from tests.support.live_app import Chatter, LiveApp
+from tests.support.run_transports import (
+    TRANSPORTS,
+    Door,
+    Transport,
+    log_of,
+    run_in,
+    run_input,
+    text_of,
+)
 from tests.support.server import ServerProcess
 from tests.support.sse import batches, follow
 from tests.support.waiting import eventually
@@ -166,6 +176,43 @@ def test_two_apps_on_one_stream_server(start_server: Callable[..., ServerProcess
         eventually(lambda: onlooker.text == expected)
         onlooker.leave()
         assert ana.messages(chat_id) == there.messages(chat_id)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS, ids=lambda transport: transport.name)
+def test_a_run_is_gone_on_with_in_another_process(
+    start_server: Callable[..., ServerProcess], tmp_path: Path, transport: Transport
+) -> None:
+    env = {
+        "DURABLE_CHAT_STREAMS_URL": address(start_server("streams", command="streams")),
+        "DURABLE_CHAT_DATABASE_URL": f"sqlite:///{tmp_path / 'catalog.db'}",
+        "DURABLE_CHAT_SECRET_KEY": SECRET,
+    }
+    door = Door()
+    with (
+        LiveApp(tmp_path / "one", env=env, agent=door) as one,
+        LiveApp(tmp_path / "two", env=env, agent=Door()) as two,
+    ):
+        ana, there = Chatter(one), Chatter(two)
+        there.http.cookies.clear()
+        there.http.cookies.set("durable-chat", ana.http.cookies["durable-chat"])
+        chat_id = ana.create_chat()
+        body = run_input("begun here", run_id="far")
+        with transport.post(ana.http, chat_id, body) as reply:
+            begun = [next(framed) for framed in [reply.read()] for _ in range(3)]
+        with (
+            transport.post(there.http, chat_id, body, seen=begun[1][0]) as resumed,
+            open_socket(there, runId="far", offset=begun[-1][0]) as socket,
+        ):
+            rest = resumed.read()
+            assert next(rest) == begun[2]
+            door.open(one, "begun here")
+            whole = [*begun, *rest]
+            assert socket.closed()[0] == 1000
+            assert whole == begun + socket.events
+        assert text_of(whole) == "begun here: done"
+        assert [chunk for _, chunk in whole] == run_in(log_of(there.http, chat_id), "far")
+        assert transport.join(there.http, "far") == transport.join(ana.http, "far") == whole
+        assert transport.run(there.http, chat_id, body) == whole
 
 
 def test_an_app_that_dies_leaves_its_runs_to_the_other(
