@@ -16,6 +16,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias
 
 import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from webapp.settings import ServerSettings
 from webapp.streams.asgi import drop_stalled
@@ -93,7 +94,15 @@ def websockets(message: int | None) -> dict[str, Any]:
     """
     if message is None:
         return {"ws": "none"}
-    return {"ws": "websockets-sansio", "ws_max_size": message, "ws_per_message_deflate": False}
+    return {"ws": _WebSocket, "ws_max_size": message, "ws_per_message_deflate": False}
+
+
+class _WebSocket(WebSocketsSansIOProtocol):
+    """uvicorn's, but a handshake that is answered with a refusal is over: there it is logged as an error."""
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        self.handshake_complete = self.handshake_complete or self.close_sent
 
 
 def _bounded(app: ASGIApp, connections: Callable[[], int], limit: int) -> ASGIApp:
