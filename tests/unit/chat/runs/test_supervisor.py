@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -201,26 +200,6 @@ async def test_the_prompt_is_the_conversation_without_the_queue(world: World) ->
         ["1", "answer 1", "2"],
         ["1", "answer 1", "2", "answer 2", "3"],
     ]
-
-
-async def test_a_run_has_its_clients_tools_also_after_a_crash(world: World) -> None:
-    tool = {"name": "roll", "description": "Rolls a die.", "parameters": {"type": "object"}}
-    gate = Gate()
-    supervisor = await world.boot(gate)
-    await say(supervisor, "first", id="m1", wait=False)
-    queued = await say(supervisor, "second", id="m2", wait=False, tools=[tool])
-    await aeventually(lambda: gate.waiting == ["first"])
-    await world.crash()
-    offered: list[Sequence[Mapping[str, Any]]] = []
-
-    async def remember(turn: AgentTurn) -> AsyncIterator[Piece]:
-        offered.append(turn.tools)
-        yield "done"
-
-    again = await world.boot(agent(remember, id="gate"))
-    await again.wait(queued.run_id)
-    await say(again, "third", id="m3")
-    assert offered == [(tool,), ()]
 
 
 async def test_stopping(world: World) -> None:
