@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ from webapp.agents.pieces import Piece
 from webapp.chat.errors import Conflict, InvalidMessage, LimitReached, TooLarge, Unavailable
 from webapp.chat.messages import NewMessage
 from webapp.chat.runs import RunLimits, Supervisor
-from webapp.streams.clients.base import PayloadTooLarge, StreamsUnavailable
+from webapp.streams.clients.base import AppendReceipt, PayloadTooLarge, StreamClient, StreamsUnavailable
 
 
 class Gate:
@@ -344,15 +345,28 @@ async def test_limits(world: World) -> None:
     gate.open.set()
 
 
+class Held(Streams):
+    """Appends wait to be released."""
+
+    def __init__(self, inner: StreamClient) -> None:
+        super().__init__(inner)
+        self.released = asyncio.Event()
+
+    async def append(self, *args: Any, **options: Any) -> AppendReceipt:
+        self.reached.set()
+        await self.released.wait()
+        return await super().append(*args, **options)
+
+
 async def test_a_sender_who_hangs_up_does_not_undo_the_message(world: World) -> None:
-    streams = Streams(world.client)
+    streams = Held(world.client)
     supervisor = await world.boot(streams=streams)
     sender = asyncio.create_task(say(supervisor, "hello", run_id="r1"))
-    await aeventually(lambda: world.catalog.runs.get("r1"))
+    await streams.reached.wait()
     sender.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sender
-
+    streams.released.set()
     await supervisor.wait("r1")
     assert text_of(await world.events(), "r1") == "Echo: hello"
 
