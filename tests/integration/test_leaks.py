@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ import pytest
 
 from tests.support.live_app import Chatter, LiveApp
 from tests.support.run_transports import run_input
+from tests.support.server import ServerProcess
 from tests.support.waiting import eventually
 from webapp.agents.scripted import EchoAgent
 from webapp.app import create_app
@@ -46,9 +47,9 @@ class Held(NamedTuple):
         return abs(self.files - other.files) <= 2 and abs(self.threads - other.threads) <= 2
 
 
-async def _live_once(data_dir: Path) -> None:
+async def _live_once(env: dict[str, str]) -> None:
     """Boot, create a chat, have a message answered, close."""
-    settings = Settings.from_environ({"DURABLE_CHAT_DATA_DIR": str(data_dir)})
+    settings = Settings.from_environ(env)
     app = create_app(settings, agents={"echo": EchoAgent(word_delay=0)})
     async with app.lifespan():
         services = provide_services(app.state)
@@ -62,11 +63,17 @@ async def _live_once(data_dir: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-async def test_app_lifetimes(tmp_path: Path) -> None:
-    await _live_once(tmp_path)
+@pytest.mark.parametrize("streams", ["embedded", "elsewhere"])
+async def test_app_lifetimes(
+    tmp_path: Path, start_server: Callable[..., ServerProcess], streams: str
+) -> None:
+    env = {"DURABLE_CHAT_DATA_DIR": str(tmp_path / "app")}
+    if streams == "elsewhere":
+        env["DURABLE_CHAT_STREAMS_URL"] = start_server("streams", command="streams").streams_url
+    await _live_once(env)
     held, tasks = Held.now(), len(asyncio.all_tasks())
     for _ in range(LIFETIMES):
-        await _live_once(tmp_path)
+        await _live_once(env)
     assert len(asyncio.all_tasks()) == tasks
     assert Held.now().about(held), f"{held} became {Held.now()}"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 from ag_ui.core import Event as AgUiEvent
 from pydantic import TypeAdapter
 
+from tests.support.chat_socket import open_socket
 from tests.support.live_app import Chatter, LiveApp
 from tests.support.run_transports import (
     TRANSPORTS,
@@ -23,6 +25,7 @@ from tests.support.run_transports import (
     run_input,
     text_of,
 )
+from tests.support.server import ServerProcess
 from tests.support.waiting import eventually
 from webapp.agents.scripted import DemoAgent
 
@@ -350,3 +353,47 @@ def test_a_guest_is_remembered_by_the_reply(tmp_path_factory: pytest.TempPathFac
         assert len(guest.cookies) == 1
         messages = guest.get("/api/chats/a-chat-nobody-made/snapshot").json()["messages"]
         assert len({message["metadata"]["participantId"] for message in messages[::2]}) == 1
+
+
+def test_a_run_is_gone_on_with_in_another_process(
+    start_server: Callable[..., ServerProcess], tmp_path: Path, transport: Transport
+) -> None:
+    env = {
+        "DURABLE_CHAT_STREAMS_URL": start_server("streams", command="streams").streams_url,
+        "DURABLE_CHAT_DATABASE_URL": f"sqlite:///{tmp_path / 'catalog.db'}",
+        "DURABLE_CHAT_SECRET_KEY": "one-secret-for-both-of-them",
+    }
+    door = Door()
+    with (
+        LiveApp(tmp_path / "one", env=env, agent=door) as one,
+        LiveApp(tmp_path / "two", env=env, agent=Door()) as two,
+    ):
+        ana, there = Chatter(one), Chatter(two)
+        there.http.cookies.clear()
+        there.http.cookies.set("durable-chat", ana.http.cookies["durable-chat"])
+        chat_id = ana.create_chat()
+        body = run_input("begun here", run_id="far")
+        with transport.post(ana.http, chat_id, body) as reply:
+            begun = [next(framed) for framed in [reply.read()] for _ in range(3)]
+        with (
+            transport.post(there.http, chat_id, body, seen=begun[1][0]) as resumed,
+            open_socket(there, runId="far", offset=begun[-1][0]) as socket,
+        ):
+            rest = resumed.read()
+            assert next(rest) == begun[2]
+            door.open(one, "begun here")
+            whole = [*begun, *rest]
+            assert socket.closed()[0] == 1000
+            assert whole == begun + socket.events
+        assert text_of(whole) == "begun here: done"
+        assert [chunk for _, chunk in whole] == run_in(log_of(there.http, chat_id), "far")
+        assert transport.join(there.http, "far") == transport.join(ana.http, "far") == whole
+        assert transport.run(there.http, chat_id, body) == whole
+        with transport.post(
+            ana.http, chat_id, run_input("stopped", message_id="m2", run_id="far-2")
+        ) as reply:
+            events = reply.read()
+            begun = [next(events) for _ in range(3)]
+            with open_socket(there) as socket:
+                socket.send({"type": "abort", "runId": "far-2"})
+                assert [*begun, *events][-1][1]["outcome"] == {"type": "cancelled"}

@@ -76,7 +76,7 @@ def open_socket(
     chatter: Chatter, *, headers: dict[str, str] | None = None, url: str = "", **query: str
 ) -> Iterator[Socket]:
     """A socket as the page would open it: with the cookie, and our own Origin."""
-    base = url or chatter.app.url
+    base = url or str(chatter.http.base_url).rstrip("/")
     cookie = "; ".join(f"{name}={value}" for name, value in chatter.http.cookies.items())
     given = {"Origin": base, "Cookie": cookie} if headers is None else headers
     address = f"{base.replace('http', 'ws', 1)}/api/chat/ws?{urlencode(query)}"

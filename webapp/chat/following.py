@@ -69,8 +69,7 @@ class RunFilter:
         if run_id != self._run_id:
             return any(thing in self._own for thing in things)
         self._own.update(things)
-        # A claim is about who writes the run, and may come before RUN_STARTED, which readers expect first.
-        return (event.get("type"), event.get("name")) != (events.CUSTOM, events.CLAIMED)
+        return True
 
 
 class RunReader:
@@ -120,9 +119,13 @@ async def follow(
 
 
 def _run_named_by(event: Event) -> str | None:
-    """The run an event says it belongs to: itself, in a message's metadata, or in one of our signals."""
+    """The run an event says it belongs to: itself, or in a message's metadata.
+
+    Of the signals about a run only one is its own. The others say who writes it or wants it stopped, and may
+    come before RUN_STARTED, which readers expect first.
+    """
     places: tuple[Any, ...] = (event, event.get("metadata"))
-    if event.get("type") == events.CUSTOM:
+    if (event["type"], event.get("name")) == (events.CUSTOM, events.STOPPED_BY):
         places += (event.get("value"),)
     for place in places:
         run_id = place.get("runId") if isinstance(place, dict) else None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from webapp.chat.catalog.runs import RunRow
 from webapp.chat.errors import ChatNotFound, InvalidMessage
 from webapp.chat.following import RunCursor, RunEvent, follow
+from webapp.chat.runs.trace import start_of
 from webapp.streams.clients.base import BEGINNING
 from webapp.web.services import Services
 
@@ -36,7 +37,7 @@ async def find_run(services: Services, run_id: str | None, *, chat_id: str = "")
 
 def place_after(row: RunRow, seen: str) -> RunPlace:
     """After the event with the id ``seen``; ``-1`` is before the first. Raises InvalidMessage."""
-    start = row.offset or BEGINNING
+    start = start_of(row)
     after = RunCursor(start) if seen == BEGINNING else RunCursor.parse(seen)
     if after.offset != start:
         raise InvalidMessage("That is no id of an event of this run.", code="invalid-offset")

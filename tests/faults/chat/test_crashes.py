@@ -202,7 +202,7 @@ async def test_the_old_writer_is_fenced(world: World) -> None:
     await aeventually(lambda: _said(world, "tick "))
 
     # Not crashed: it is alive and does not know that it was declared dead.
-    supervisor = await world.boot(take_all=True)
+    supervisor = await world.boot()
     await supervisor.wait("r1")
 
     recovered = await world.events()
@@ -229,7 +229,7 @@ async def test_a_lease_that_expires_is_taken_over(world: World) -> None:
     await aeventually(lambda: _said(world, "tick "))
     await world.crash()
 
-    survivor = await world.boot(agent(_endless), limits=limits, take_all=False)
+    survivor = await world.boot(agent(_endless), limits=limits, shared=True)
     await asyncio.wait_for(survivor.wait("r1"), 15)
 
     events = await world.events()
@@ -246,7 +246,7 @@ async def test_a_living_run_keeps_its_lease(world: World) -> None:
         await finish.wait()
 
     owner = await world.boot(agent(slow), limits=limits)
-    await world.boot(agent(slow), limits=limits, take_all=False)
+    await world.boot(agent(slow), limits=limits, shared=True)
     await say(owner, "hello", run_id="r1", wait=False)
     first = await world.catalog.runs.get("r1")
     assert first is not None

@@ -80,6 +80,7 @@ def chats(draw: st.DrawFn) -> tuple[dict[str, list[Event]], list[bytes]]:
     lanes = [list(run) for run in runs.values()]
     lanes += [noise_of(run_id) for run_id in runs]
     lanes.append([events.claimed(run_id, epoch=1) for run_id in runs])
+    lanes.append([events.stop_requested(run_id, participant_id="p", name="Ana") for run_id in runs])
     log: list[bytes] = []
     while lanes := [lane for lane in lanes if lane]:
         log.append(events.encode(draw(st.sampled_from(lanes)).pop(0)))

@@ -91,7 +91,9 @@ class StreamClient(Protocol):
         ...
 
     def tail(self, path: str, *, offset: str) -> AsyncGenerator[ReadPage, None]:
-        """Yield pages from ``offset`` on and wait for more, until the stream is closed or deleted."""
+        """Yield pages from ``offset`` on and wait for more, until the stream is closed or this process begins
+        to stop. Raises what ends the stream; that it cannot be reached is waited out.
+        """
         ...
 
     async def forward(self, request: WireRequest) -> WireResponse:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from webapp.chat.catalog import Catalog, CatalogTooNew
-from webapp.chat.catalog.runs import RunExists, RunRow, RunStatus
+from webapp.chat.catalog.runs import RunExists, RunRow, RunStatus, Turn
 from webapp.chat.catalog.schema import SCHEMA_VERSION
 from webapp.chat.catalog.snapshots import CachedSnapshot
 from webapp.chat.errors import Conflict, Unavailable
@@ -217,6 +217,11 @@ async def test_only_the_owner_changes_a_row(catalog: Catalog) -> None:
     assert not await catalog.runs.mark_running(mine, now=95.0)
     assert await catalog.runs.mark_running(appended, now=95.0)
     assert not await catalog.runs.mark_running(appended, now=95.0)
+    assert await catalog.runs.mark_appended(mine) is None
+    running = replace(appended, status=RunStatus.RUNNING)
+    assert await catalog.runs.mark_appended(running) == appended
+    assert await catalog.runs.mark_appended(mine) == appended
+    assert await catalog.runs.mark_running(appended, now=96.0)
 
     claims = await asyncio.gather(
         *(catalog.runs.claim(mine, owner=f"other {n}", lease_until=200.0) for n in range(5))
@@ -237,6 +242,50 @@ async def test_only_the_owner_changes_a_row(catalog: Catalog) -> None:
     assert (done.outcome, done.ended_at, done.events, dict(done.data)) == ("interrupted", 98.0, None, {})
 
 
+async def test_a_turn_is_taken_by_one_after_the_other(catalog: Catalog) -> None:
+    await catalog.create_chat("c1234567", owner=ANA)
+    await catalog.create_chat("another-chat", owner=ANA)
+
+    async def add(name: str, status: RunStatus = RunStatus.APPENDED, **changes: object) -> RunRow:
+        added = row(run_id=name, message_id=name, status=status, owner=f"owner of {name}", **changes)
+        await catalog.runs.add(added)
+        return added
+
+    late = await add("late", RunStatus.ACCEPTED)
+    one, two, three = await add("one"), await add("two"), await add("three")
+    elsewhere = await add("elsewhere", chat_id="another-chat")
+    other_agent = await add("other agent", agent_id="other")
+    take = catalog.runs.take_turn
+
+    for free in (elsewhere, other_agent):
+        assert await take(free, now=1.0) == Turn(taken=True)
+    # What is not in the stream yet keeps nobody waiting.
+    turns = await asyncio.gather(*(take(each, now=2.0) for each in (three, two, one)))
+    assert turns == [
+        Turn(taken=False, behind="two"),
+        Turn(taken=False, behind="one"),
+        Turn(taken=True),
+    ]
+    begun = await catalog.runs.get("one")
+    assert begun is not None
+    assert (begun.status, begun.started_at) == (RunStatus.RUNNING, 2.0)
+    assert await take(one, now=3.0) == Turn(taken=False)
+
+    # Accepted first and stored last: it has to wait for what runs, and then it is before the others.
+    appended = await catalog.runs.mark_appended(late)
+    assert appended is not None
+    assert await take(appended, now=4.0) == Turn(taken=False, behind="one")
+    await catalog.runs.mark_done(begun, outcome="success", now=5.0)
+    assert await take(two, now=6.0) == Turn(taken=False, behind="late")
+    assert await take(appended, now=6.0) == Turn(taken=True)
+    await catalog.runs.mark_done(appended, outcome="success", now=7.0)
+
+    claimed = await catalog.runs.claim(two, owner="heir", lease_until=9.0)
+    assert claimed is not None
+    assert await take(two, now=8.0) == Turn(taken=False)
+    assert await take(claimed, now=8.0) == Turn(taken=True)
+
+
 async def test_what_is_unfinished(catalog: Catalog) -> None:
     await catalog.create_chat("c1234567", owner=ANA)
     for number in range(4):
@@ -246,6 +295,8 @@ async def test_what_is_unfinished(catalog: Catalog) -> None:
 
     assert [each.run_id for each in await catalog.runs.unfinished()] == ["r1", "r2"]
     assert [each.run_id for each in await catalog.runs.unfinished(leases_before=101.5)] == ["r1"]
+    assert [each.run_id for each in await catalog.runs.unfinished(chat_id="c1234567")] == ["r1", "r2"]
+    assert await catalog.runs.unfinished(chat_id="another-chat") == []
     assert await catalog.runs.load(participant_id="ana", chat_id="elsewhere") == (2, 0)
     assert await catalog.runs.load(participant_id="ben", chat_id="c1234567") == (0, 2)
     await catalog.runs.release(["r2"], owner="me")

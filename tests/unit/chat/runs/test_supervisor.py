@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
@@ -12,12 +11,14 @@ from tests.support.chats import (
     ANA,
     BEN,
     CHAT,
+    Gate,
     Streams,
     World,
     agent,
     check_runs,
     of,
     questions,
+    said,
     say,
     text_of,
 )
@@ -27,35 +28,7 @@ from webapp.agents.pieces import Piece
 from webapp.chat.errors import Conflict, InvalidMessage, LimitReached, TooLarge, Unavailable
 from webapp.chat.messages import NewMessage
 from webapp.chat.runs import RunLimits, Supervisor
-from webapp.streams.clients.base import AppendReceipt, PayloadTooLarge, StreamClient, StreamsUnavailable
-
-
-class Gate:
-    """An agent that says a word, waits to be let go on, and says another."""
-
-    id = "gate"
-    name = "Gate"
-
-    def __init__(self) -> None:
-        self.waiting: list[str] = []
-        self.let_go: list[str] = []
-        self.open = asyncio.Event()
-
-    async def run(self, turn: AgentTurn) -> AsyncIterator[Piece]:
-        message = {"messageId": "1"}
-        yield {"type": "TEXT_MESSAGE_START", **message}
-        yield {"type": "TEXT_MESSAGE_CONTENT", "delta": f"{turn.text}: ", **message}
-        self.waiting.append(turn.text)
-        try:
-            await self.open.wait()
-        except asyncio.CancelledError:
-            self.let_go.append(turn.text)
-            raise
-        yield {"type": "TEXT_MESSAGE_CONTENT", "delta": "done", **message}
-
-
-async def said(world: World, text: str) -> bool:
-    return any(event["delta"] == text for event in of(await world.events(), "TEXT_MESSAGE_CONTENT"))
+from webapp.streams.clients.base import PayloadTooLarge, StreamsUnavailable
 
 
 async def test_a_message_is_answered(world: World) -> None:
@@ -345,28 +318,23 @@ async def test_limits(world: World) -> None:
     gate.open.set()
 
 
-class Held(Streams):
-    """Appends wait to be released."""
-
-    def __init__(self, inner: StreamClient) -> None:
-        super().__init__(inner)
-        self.released = asyncio.Event()
-
-    async def append(self, *args: Any, **options: Any) -> AppendReceipt:
-        self.reached.set()
-        await self.released.wait()
-        return await super().append(*args, **options)
-
-
 async def test_a_sender_who_hangs_up_does_not_undo_the_message(world: World) -> None:
-    streams = Held(world.client)
+    streams = Streams(world.client)
     supervisor = await world.boot(streams=streams)
+    storing, gone = asyncio.Event(), asyncio.Event()
+
+    def hold(events: list[Event]) -> Exception | None:
+        storing.set()
+        return None if gone.is_set() else StreamsUnavailable("not now", retry_after=0.001)
+
+    streams.refuse = hold
     sender = asyncio.create_task(say(supervisor, "hello", run_id="r1"))
-    await streams.reached.wait()
+    await asyncio.wait_for(storing.wait(), 15)
     sender.cancel()
+    gone.set()
     with pytest.raises(asyncio.CancelledError):
         await sender
-    streams.released.set()
+
     await supervisor.wait("r1")
     assert text_of(await world.events(), "r1") == "Echo: hello"
 
