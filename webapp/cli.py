@@ -31,6 +31,7 @@ from webapp.chat.runs import Supervisor
 from webapp.settings import BadSetting, Settings
 from webapp.streams.limits import Drain
 from webapp.streams.store.sqlite import StoreError
+from webapp.web.bodies import MAX_BODY_BYTES
 from webapp.web.server import CannotListen, bind, serve, serve_site
 from webapp.web.services import provide_services
 from webapp.web.standalone import standalone_streams
@@ -110,6 +111,7 @@ async def _serve(settings: Settings) -> None:
             on_ready=lambda: _print_addresses("Durable Chat", listen, names),
             on_signal=_Stop(app, grace=server.run_grace),
             settings=server,
+            socket_message=MAX_BODY_BYTES,
         )
 
 

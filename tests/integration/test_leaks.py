@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import os
+import random
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.support.live_app import Chatter, LiveApp
+from tests.support.run_transports import run_input
 from tests.support.server import ServerProcess
 from tests.support.waiting import eventually
 from webapp.agents.scripted import EchoAgent
@@ -140,6 +144,47 @@ def test_clients_gone_before_the_first_byte(roomy: LiveApp) -> None:
             client.sendall(request[: len(request) if number % 2 else number])
     eventually(lambda: roomy.services.slots.taken == 0, what="all slots are given back")
     eventually(lambda: _tasks(roomy) <= tasks, what="all tasks have ended")
+
+
+def _post(app: LiveApp, number: int) -> bytes:
+    """A guest's run, or its socket with the run's frame right behind the handshake."""
+    frame = json.dumps(run_input("hung up on", message_id=f"m{number}", run_id=f"r{number}")).encode()
+    host = app.url.removeprefix("http://")
+    if number % 2:
+        upgrade = (
+            f"Origin: {app.url}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        masked = b"\x81\xfe" + struct.pack("!H", len(frame)) + bytes(4) + frame
+        return f"GET /api/chat/ws?id=left-in-a-hurry HTTP/1.1\r\nHost: {host}\r\n{upgrade}".encode() + masked
+    length = f"Content-Type: application/json\r\nContent-Length: {len(frame)}\r\n\r\n"
+    return f"POST /api/chat/sse?id=left-in-a-hurry HTTP/1.1\r\nHost: {host}\r\n{length}".encode() + frame
+
+
+@pytest.mark.slow
+def test_senders_that_hang_up_at_any_moment(
+    tmp_path: Path, rng: random.Random, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While they are let in, stored, heard or answered: nothing is left behind, and nothing is half done."""
+    env = {"DURABLE_CHAT_ACCESS": "open"}
+    with LiveApp(tmp_path, env=env) as app:
+        chatter = Chatter(app)
+        chatter.send("left-in-a-hurry", "first", message_id="first")
+        tasks = _tasks(app)
+        for number in range(200):
+            with _connect(app) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.sendall(_post(app, number))
+                time.sleep(rng.choice((0, 0.001, 0.003, 0.01, 0.03)))
+        eventually(lambda: app.services.slots.taken == 0, what="all slots are given back")
+        eventually(lambda: _tasks(app) <= tasks, what="all tasks have ended")
+        assert chatter.send("left-in-a-hurry", "last", message_id="last").status_code == 200
+        messages = chatter.messages("left-in-a-hurry")
+        asked = [message["id"] for message in messages if message["role"] == "user"]
+        answered = [message["metadata"]["parentId"] for message in messages if message["role"] != "user"]
+        assert sorted(asked) == sorted(answered)
+        assert len(asked) > 2
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_one_person_cannot_take_every_slot(app: LiveApp) -> None:

@@ -179,10 +179,11 @@ async def say(
     by: Participant = ANA,
     wait: bool = True,
     data: Mapping[str, Any] | None = None,
+    tools: Sequence[dict[str, Any]] = (),
 ) -> Accepted:
     """Send a message and, if ``wait``, see it answered."""
     accepted = await supervisor.accept(
-        chat_id=CHAT, participant=by, message=NewMessage(id, text), run_id=run_id, data=data
+        chat_id=CHAT, participant=by, message=NewMessage(id, text), run_id=run_id, data=data, tools=tools
     )
     if wait:
         await supervisor.wait(accepted.run_id)

@@ -24,7 +24,8 @@ from webapp.agents.scripted import EchoAgent
 from webapp.app import create_app
 from webapp.settings import Settings
 from webapp.streams.clients.base import StreamClient
-from webapp.web.server import bind
+from webapp.web.bodies import MAX_BODY_BYTES
+from webapp.web.server import bind, websockets
 from webapp.web.services import Services, provide_services
 
 T = TypeVar("T")
@@ -102,6 +103,7 @@ class LiveApp:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                **websockets(MAX_BODY_BYTES),
                 timeout_graceful_shutdown=3,
             )
             self._server = uvicorn.Server(config)

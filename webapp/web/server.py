@@ -13,13 +13,16 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, TypeAlias
 
 import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from webapp.settings import ServerSettings
 from webapp.streams.asgi import drop_stalled
 from webapp.streams.http1 import HttpLimits, HttpServer, Site
+
+ASGIApp: TypeAlias = Callable[..., Any]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -88,24 +91,56 @@ def _on_signals(*actions: Callable[[], None]) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
+def websockets(message: int) -> dict[str, Any]:
+    """uvicorn's options for WebSockets with messages of at most so many bytes.
+
+    They are not compressed: it costs more than it saves on small messages, and shows through to whoever can
+    have text of theirs compressed together with another's.
+    """
+    return {"ws": _WebSocket, "ws_max_size": message, "ws_per_message_deflate": False}
+
+
+class _WebSocket(WebSocketsSansIOProtocol):
+    """uvicorn's, but a handshake that is answered with a refusal is over: there it is logged as an error."""
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        self.handshake_complete = self.handshake_complete or self.close_sent
+
+
+def _bounded(app: ASGIApp, connections: Callable[[], int], limit: int) -> ASGIApp:
+    """``app``, but no WebSocket at ``limit`` connections: uvicorn counts those and refuses only requests."""
+
+    async def bounded(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket" and connections() >= limit:
+            await send({"type": "websocket.http.response.start", "status": 503, "headers": []})
+            await send({"type": "websocket.http.response.body", "body": b""})
+            return
+        await app(scope, receive, send)
+
+    return bounded
+
+
 async def serve(
-    app: Callable[..., Any],
+    app: ASGIApp,
     *,
     listen: socket.socket,
     lifespan: AbstractAsyncContextManager[None],
     on_ready: Callable[[], None],
     on_signal: Callable[[], None],
     settings: ServerSettings,
+    socket_message: int,
 ) -> None:
     """Serve until SIGINT or SIGTERM. Errors of the lifespan come out as they are, before anything is served.
 
-    Open requests get ``settings.shutdown_grace``, or none after a second signal; then the lifespan closes in
-    its own time. ``on_signal`` is called at each signal.
+    ``socket_message`` is how many bytes one message of a WebSocket may have. Open requests get
+    ``settings.shutdown_grace``, or none after a second signal; then the lifespan closes in its own time.
+    ``on_signal`` is called at each signal.
     """
     config = uvicorn.Config(
-        app,
+        _bounded(app, lambda: len(server.server_state.connections), settings.concurrency),
         http="httptools",
-        ws="none",
+        **websockets(socket_message),
         lifespan="off",
         log_config=None,
         access_log=False,

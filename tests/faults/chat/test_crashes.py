@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -359,3 +360,29 @@ async def _endless(turn: AgentTurn) -> AsyncIterator[Piece]:
 async def _nothing(turn: AgentTurn) -> AsyncIterator[Piece]:
     return
     yield
+
+
+async def test_a_queued_run_keeps_its_clients_tools(world: World) -> None:
+    tool = {"name": "roll", "description": "Rolls a die.", "parameters": {"type": "object"}}
+    busy = asyncio.Event()
+
+    async def wait(turn: AgentTurn) -> AsyncIterator[Piece]:
+        busy.set()
+        await asyncio.Event().wait()
+        yield ""
+
+    supervisor = await world.boot(agent(wait))
+    await say(supervisor, "first", id="m1", wait=False)
+    queued = await say(supervisor, "second", id="m2", wait=False, tools=[tool])
+    await asyncio.wait_for(busy.wait(), 15)
+    await world.crash()
+    offered: list[Sequence[Mapping[str, Any]]] = []
+
+    async def remember(turn: AgentTurn) -> AsyncIterator[Piece]:
+        offered.append(turn.tools)
+        yield "done"
+
+    again = await world.boot(agent(remember))
+    await again.wait(queued.run_id)
+    await say(again, "third", id="m3")
+    assert offered == [(tool,), ()]

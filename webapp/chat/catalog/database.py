@@ -12,14 +12,14 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from sqlalchemy import event, insert, select
+from sqlalchemy import event, insert, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.url import URL
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from webapp.chat.catalog.schema import SCHEMA_VERSION, metadata, schema_version
+from webapp.chat.catalog.schema import SCHEMA_VERSION, STEPS, metadata, schema_version
 from webapp.chat.errors import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -126,11 +126,17 @@ def _with_async_driver(url: str) -> URL:
 
 
 async def _check_version(connection: AsyncConnection) -> None:
-    found = (await connection.execute(select(schema_version.c.version))).scalar()
+    # Locked, so that of several processes that start at once one takes the steps.
+    query = select(schema_version.c.version).with_for_update()
+    found = (await connection.execute(query)).scalar()
     if found is None:
         await connection.execute(insert(schema_version).values(version=SCHEMA_VERSION))
-    elif found > SCHEMA_VERSION:
+        return
+    if found > SCHEMA_VERSION:
         raise CatalogTooNew(f"The catalog has schema {found}, this program knows up to {SCHEMA_VERSION}.")
+    for version in range(found + 1, SCHEMA_VERSION + 1):
+        await connection.execute(text(STEPS[version]))
+    await connection.execute(update(schema_version).values(version=SCHEMA_VERSION))
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -32,7 +32,8 @@ class RunRow:
     """One attempt. ``events`` are the message's own, present only until they are in the stream.
 
     Times are seconds since the epoch. ``attempt`` counts from 1. ``content_hash`` identifies what was said.
-    ``offset`` is a place in the stream before anything of this run or about it.
+    ``offset`` is a place in the stream before the message, and before anything of this run or about it; it
+    never changes. ``tools`` are those the client offers to run.
     """
 
     run_id: str
@@ -44,6 +45,7 @@ class RunRow:
     content_hash: bytes
     events: tuple[dict[str, Any], ...] | None
     data: Mapping[str, Any] = field(default_factory=dict)
+    tools: tuple[dict[str, Any], ...] = ()
     parent_run_id: str | None = None
     status: RunStatus
     owner: str
@@ -79,6 +81,7 @@ class RunInbox:
         values = {name: getattr(row, name) for name in row.__slots__}
         values["events"] = None if row.events is None else list(row.events)
         values["data"] = dict(row.data)
+        values["tools"] = list(row.tools) or None
         try:
             async with self._database.write() as connection:
                 await connection.execute(insert(runs).values(values))
@@ -167,7 +170,14 @@ class RunInbox:
         """The run has ended. False if the row is no longer the caller's."""
         return await self._change(
             row,
-            {"status": RunStatus.DONE, "outcome": outcome, "ended_at": now, "events": None, "data": None},
+            {
+                "status": RunStatus.DONE,
+                "outcome": outcome,
+                "ended_at": now,
+                "events": None,
+                "data": None,
+                "tools": None,
+            },
         )
 
     async def discard(self, row: RunRow) -> None:
@@ -218,4 +228,5 @@ def _run_row(row: Row[Any]) -> RunRow:
     values["status"] = RunStatus(row.status)
     values["events"] = None if row.events is None else tuple(row.events)
     values["data"] = row.data or {}
+    values["tools"] = tuple(row.tools or ())
     return RunRow(**values)

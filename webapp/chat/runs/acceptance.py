@@ -44,7 +44,7 @@ _RACES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One POST. ``run_id`` is the client's, if it sent one; ``data`` goes to the agent."""
+    """One POST. ``run_id`` is the client's, if it sent one; ``data`` and ``tools`` go to the agent."""
 
     chat_id: str
     participant: Participant
@@ -52,6 +52,7 @@ class Request:
     agent_id: str
     run_id: str | None
     data: Mapping[str, Any]
+    tools: tuple[dict[str, Any], ...]
     parent_run_id: str | None
 
 
@@ -180,6 +181,7 @@ class Acceptance:
             content_hash=said,
             events=None if known else tuple(echo),
             data=request.data,
+            tools=request.tools,
             parent_run_id=request.parent_run_id,
             status=RunStatus.APPENDED if known else RunStatus.ACCEPTED,
             owner=self._owner,

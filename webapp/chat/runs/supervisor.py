@@ -27,7 +27,7 @@ from webapp.chat.runs.limits import RunLimits
 from webapp.chat.runs.recovery import Recovery, Startable
 from webapp.chat.runs.run import INTERRUPTED, MissingAgent, Run
 from webapp.chat.runs.stop_requests import StopRequests
-from webapp.chat.runs.trace import STREAM_IS_GONE
+from webapp.chat.runs.trace import STREAM_IS_GONE, start_of
 from webapp.chat.runs.watch import Watch
 from webapp.chat.sessions import Sessions
 from webapp.streams.clients.base import StaleEpoch, StreamClient, StreamError
@@ -45,10 +45,13 @@ _GLANCE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What a sender is told. ``duplicate`` says that an earlier request had started this run."""
+    """What a sender is told. ``duplicate`` says that an earlier request had started this run; ``offset`` is a
+    place in the stream before it.
+    """
 
     run_id: str
     duplicate: bool
+    offset: str
 
 
 class Supervisor:
@@ -126,6 +129,7 @@ class Supervisor:
         message: NewMessage,
         run_id: str | None = None,
         data: Mapping[str, Any] | None = None,
+        tools: Sequence[dict[str, Any]] = (),
         parent_run_id: str | None = None,
         agent_id: str | None = None,
     ) -> Accepted:
@@ -150,6 +154,7 @@ class Supervisor:
             agent_id=agent_id or self._default_agent,
             run_id=run_id,
             data=data or {},
+            tools=tuple(tools),
             parent_run_id=parent_run_id,
         )
         # A sender that hangs up does not undo what was begun.
@@ -259,7 +264,7 @@ class Supervisor:
                 self._enqueue(Startable(row, self._recovery.writer(row)))
         if not duplicate:
             self._spawn(self._catalog.touch_chat(request.chat_id, title=request.message.text))
-        return Accepted(row.run_id, duplicate)
+        return Accepted(row.run_id, duplicate, start_of(row))
 
     def _enqueue(self, startable: Startable) -> None:
         row = startable.row
@@ -307,6 +312,7 @@ class Supervisor:
             text="".join(part.get("content", "") for part in parts if part.get("type") == "text"),
             speaker=trigger.get("name") or "you",
             data=row.data,
+            tools=row.tools,
         )
 
     async def _keep_leases(self) -> None:

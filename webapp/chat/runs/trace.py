@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from webapp.agents.base import Event
 from webapp.chat import events
 from webapp.chat.catalog.runs import RunRow
+from webapp.chat.following import RunFilter
 from webapp.chat.messages import Participant
 from webapp.streams.clients.base import (
     BEGINNING,
@@ -37,7 +38,10 @@ class Trace:
     wanted_by: Participant | None = None
     stopped_by: Participant | None = None
     open: events.OpenParts = field(default_factory=events.OpenParts)
-    _messages: set[object] = field(default_factory=set)
+    _own: RunFilter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._own = RunFilter(self.run_id)
 
     @classmethod
     async def read(cls, streams: StreamClient, path: str, row: RunRow) -> Trace:
@@ -60,16 +64,12 @@ class Trace:
         if kind == events.CUSTOM:
             self.wanted_by = self.wanted_by or person(event, events.STOP_REQUESTED, run_id=self.run_id)
             self.stopped_by = self.stopped_by or person(event, events.STOPPED_BY, run_id=self.run_id)
-        metadata = event.get("metadata")
-        claimed = metadata.get("runId") if isinstance(metadata, dict) else None
-        if self.run_id not in (event.get("runId"), claimed) and event.get("messageId") not in self._messages:
+        if not self._own.admits(event):
             return
         if kind == events.RUN_STARTED:
             self.started = True
         elif kind in events.TERMINAL:
             self.outcome = _outcome(event)
-        elif kind == events.TEXT_MESSAGE_START:
-            self._messages.add(event.get("messageId"))
         self.open.feed(event)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from webapp.chat.catalog import Catalog, CatalogTooNew
 from webapp.chat.catalog.runs import RunExists, RunRow, RunStatus, Turn
+from webapp.chat.catalog.schema import SCHEMA_VERSION
 from webapp.chat.catalog.snapshots import CachedSnapshot
 from webapp.chat.errors import Conflict, Unavailable
 from webapp.chat.messages import Participant
@@ -37,6 +38,7 @@ def row(**changes: object) -> RunRow:
         content_hash=b"h" * 32,
         events=({"type": "TEXT_MESSAGE_START"},),
         data={"key": [1, None]},
+        tools=({"name": "roll", "parameters": {"type": "object"}},),
         status=RunStatus.ACCEPTED,
         owner="me",
         lease_until=100.0,
@@ -126,6 +128,25 @@ async def test_the_database_is_durable_and_its_version_is_checked(tmp_path: Path
     raw.close()
     with pytest.raises(CatalogTooNew):
         await Catalog.open(f"sqlite:///{path}")
+
+
+async def test_a_database_of_the_version_before_is_brought_up(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    catalog = await Catalog.open(f"sqlite:///{path}")
+    await catalog.create_chat("c1234567", owner=ANA)
+    await catalog.runs.add(row())
+    await catalog.aclose()
+    with sqlite3.connect(path) as raw:
+        raw.execute("ALTER TABLE runs DROP COLUMN tools")
+        raw.execute("UPDATE schema_version SET version = 1")
+    raw.close()
+    for _ in range(2):
+        again = await Catalog.open(f"sqlite:///{path}")
+        assert await again.runs.get("r1") == row(tools=())
+        await again.aclose()
+    with sqlite3.connect(path) as raw:
+        assert raw.execute("SELECT version FROM schema_version").fetchall() == [(SCHEMA_VERSION,)]
+    raw.close()
 
 
 async def test_a_database_that_does_not_answer_is_a_refusal_without_anybodys_words(
