@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from webapp.chat.catalog import Catalog, CatalogTooNew
 from webapp.chat.catalog.runs import RunExists, RunRow, RunStatus, Turn
@@ -116,9 +119,9 @@ async def test_the_database_is_durable_and_its_version_is_checked(tmp_path: Path
     path = tmp_path / "catalog.db"
     catalog = await Catalog.open(f"sqlite:///{path}")
     async with catalog._database.read() as connection:
-        assert (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar() == "wal"
-        assert (await connection.exec_driver_sql("PRAGMA synchronous")).scalar() == 2
-        assert (await connection.exec_driver_sql("PRAGMA foreign_keys")).scalar() == 1
+        assert (await connection.execute(text("PRAGMA journal_mode"))).scalar() == "wal"
+        assert (await connection.execute(text("PRAGMA synchronous"))).scalar() == 2
+        assert (await connection.execute(text("PRAGMA foreign_keys"))).scalar() == 1
     await catalog.ping()
     await catalog.aclose()
     again = await Catalog.open(f"sqlite:///{path}")
@@ -166,6 +169,29 @@ async def test_a_database_that_does_not_answer_is_a_refusal_without_anybodys_wor
     assert "no such table" in caplog.text
     assert "private matter" not in caplog.text
     await catalog.aclose()
+
+
+async def test_a_caller_that_is_cancelled_leaves_no_lock_behind(
+    catalog: Catalog, tmp_path: Path, rng: random.Random
+) -> None:
+    """At whatever step of whichever transaction."""
+    other = await Catalog.open(f"sqlite:///{tmp_path / 'catalog.db'}")
+    await catalog.create_chat("c1234567", owner=ANA)
+    await catalog.runs.add(row(status=RunStatus.APPENDED))
+    calls: list[Callable[[], Coroutine[Any, Any, object]]] = [
+        lambda: catalog.runs.take_turn(row(status=RunStatus.APPENDED), now=1.0),
+        lambda: catalog.runs.renew(["r1"], owner="me", lease_until=2.0),
+        catalog.runs.unfinished,
+        lambda: catalog.touch_chat("c1234567", title="a title"),
+    ]
+    for _ in range(100):
+        tasks = [asyncio.create_task(call()) for call in rng.sample(calls, 3)]
+        await asyncio.sleep(rng.uniform(0, 0.006))
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert await other.runs.renew(["r1"], owner="me", lease_until=3.0) == {"r1"}
+    await other.aclose()
 
 
 @pytest.mark.parametrize(
