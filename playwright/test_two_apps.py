@@ -65,3 +65,16 @@ def test_each_sees_what_is_sent_on_the_other_as_it_streams(here: People, there: 
     eventually(lambda: hers.structure() == hers_too.structure(), what="one person's screens are the same")
     assert hers.snapshot() == his.snapshot()
     device.equals_fresh(hers_too)
+
+
+def test_an_answer_of_the_other_app_is_stopped(here: People, there: People) -> None:
+    hers = here.join().new_chat()
+    his = invite(hers, there.join())
+    hers.send("/long 500")
+    his.wait_words(5)
+    his.page.locator("#stop").click()
+    for page in (hers, his):
+        page.page.get_by_text("Stopped by").wait_for()
+        assert 5 <= len(page.wait_state("stopped").words) < 500
+    same_everywhere(hers, his)
+    assert hers.snapshot()["activeRuns"] == his.snapshot()["activeRuns"] == []
