@@ -36,7 +36,7 @@ def test_two_browsers_show_one_conversation_whoever_sends(people: People) -> Non
 @pytest.mark.slow
 def test_refresh_at_random_points_loses_and_repeats_nothing(people: People, rng: random.Random) -> None:
     """AC-01, a sample."""
-    refresh_while_streaming(people, rng, words=400, refreshes=10)
+    refresh_while_streaming(people, rng, words=250, refreshes=6)
 
 
 @pytest.mark.long
