@@ -8,19 +8,19 @@ const encoder = new TextEncoder();
 
 /** @param {...(string | Uint8Array)} chunks */
 function parse(...chunks) {
-  const feed = createSseParser();
-  return chunks.flatMap((chunk) => feed(typeof chunk === "string" ? encoder.encode(chunk) : chunk));
+  const { feed } = createSseParser();
+  return chunks.flatMap((chunk) => [...feed(typeof chunk === "string" ? encoder.encode(chunk) : chunk)]);
 }
 
 /** @param {...(string | Uint8Array)} chunks */
 const data = (...chunks) => parse(...chunks).map((event) => event.data);
 
 test("the examples of the standard", () => {
-  assert.deepEqual(parse("data: YHOO\ndata: +2\ndata: 10\n\n"), [{ type: "message", data: "YHOO\n+2\n10", id: "" }]);
+  assert.deepEqual(parse("data: YHOO\ndata: +2\ndata: 10\n\n"), [{ type: "message", data: "YHOO\n+2\n10", id: "", tagged: false }]);
   const stream = ": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n";
   assert.deepEqual(parse(stream), [
-    { type: "message", data: "first event", id: "1" },
-    { type: "message", data: "second event", id: "" },
+    { type: "message", data: "first event", id: "1", tagged: true },
+    { type: "message", data: "second event", id: "", tagged: true },
   ]);
   assert.deepEqual(data("data\n\ndata\ndata\n\ndata:"), ["", "\n"]);
   assert.deepEqual(data("data:test\n\ndata: test\n\n"), ["test", "test"]);
@@ -48,8 +48,7 @@ test("CR, LF and CRLF end lines, wherever the chunks are cut", () => {
 });
 
 test("an event is dispatched by the CR itself, without waiting for an LF", () => {
-  const feed = createSseParser();
-  assert.equal(feed(encoder.encode("data: a\r\r")).length, 1);
+  assert.equal(parse("data: a\r\r").length, 1);
 });
 
 test("one byte order mark is dropped, also when cut; a second one is data", () => {
