@@ -10,12 +10,15 @@
 
 /** @param {Partial<Snapshot> & {messages: Message[]}} snapshot @returns {Generator<Chunk, void, void>} */
 export function* catchUp({ messages, activeRuns = [], runs = {}, state = {} }) {
-  /** @type {Record<string, {open: string[], step: string}>} */
+  /** @type {Record<string, {open: string[], adopt: string, step: string}>} */
   const lanes = state.lanes ?? {};
   const open = new Set(Object.values(lanes).flatMap((lane) => lane.open));
+  const unnamed = Object.values(lanes).map(({ adopt }) => adopt);
   yield {
     type: "MESSAGES_SNAPSHOT",
-    messages: messages.map((message) => (open.has(message.id) ? { ...message, parts: [] } : message)),
+    messages: messages
+      .filter(({ id }) => !unnamed.includes(id))
+      .map((message) => (open.has(message.id) ? { ...message, parts: [] } : message)),
   };
 
   for (const { runId, status, interrupts, supersededBy } of Object.values(runs)) {
@@ -28,22 +31,34 @@ export function* catchUp({ messages, activeRuns = [], runs = {}, state = {} }) {
     yield { type: "RUN_STARTED", runId, timestamp: startedAt, metadata: { agentId, agentName, triggerId, attempt } };
   }
   for (const runId in lanes) {
-    const { open, step } = lanes[runId];
-    for (const id of open) {
-      const message = messages.find((each) => each.id === id);
-      if (message) yield* rewrite(message, runId || undefined, state.structured?.includes(id));
+    const { open, adopt, step } = lanes[runId];
+    for (const message of messages.filter(({ id }) => open.includes(id))) {
+      const { id } = message;
+      yield* rewrite(message, runId || undefined, {
+        named: id !== adopt,
+        structured: state.structured?.includes(id),
+        inSteps: step !== "",
+      });
     }
     if (step) yield { type: "STEP_STARTED", runId: runId || undefined, stepName: step };
   }
 }
 
-/** @param {Message} message @param {string | undefined} runId @param {boolean} structured @returns {Generator<Chunk, void, void>} */
-function* rewrite({ id: messageId, role, name, parts, metadata }, runId, structured) {
-  yield { type: "TEXT_MESSAGE_START", messageId, role, name, metadata, runId };
-  if (structured) yield { type: "CUSTOM", name: "structured-output.start", value: { messageId }, runId };
+/**
+ * @param {Message} message @param {string | undefined} runId
+ * @param {{named: boolean, structured: boolean, inSteps: boolean}} how
+ *   `named`: its START has come, and with it its id; `inSteps`: the run says which step a thought belongs to
+ * @returns {Generator<Chunk, void, void>}
+ */
+function* rewrite({ id: messageId, role, name, parts, metadata }, runId, { named, structured, inSteps }) {
+  if (named) yield { type: "TEXT_MESSAGE_START", messageId, role, name, metadata, runId };
+  const start = { ...custom("structured-output.start", { messageId }), runId };
   for (const part of parts) {
+    if (inSteps && part.type === "thinking") yield { type: "STEP_STARTED", stepName: part.stepId, runId };
+    if (part.type === "structured-output") yield start;
     for (const chunk of CHUNKS_OF[part.type]?.(part, messageId) ?? []) yield { ...chunk, runId };
   }
+  if (structured) yield start;
 }
 
 /** @param {string} name @param {object} value */
@@ -57,13 +72,12 @@ const CHUNKS_OF = {
   text: ({ content }, messageId) => [{ type: "TEXT_MESSAGE_CONTENT", messageId, delta: content }],
 
   thinking: ({ stepId, content = "", signature }) => [
-    { type: "STEP_STARTED", stepName: stepId },
     { type: "REASONING_MESSAGE_CONTENT", messageId: stepId, delta: content },
     ...(signature ? [{ type: "REASONING_ENCRYPTED_VALUE", subtype: "message", entityId: stepId, encryptedValue: signature }] : []),
   ],
 
   "tool-call"({ id: toolCallId, name, arguments: text, state, input, approval, metadata }, parentMessageId) {
-    const written = !["awaiting-input", "input-streaming"].includes(state);
+    const written = input !== undefined || ["input-complete", "approval-requested"].includes(state);
     /** @type {Chunk[]} */
     const chunks = [
       { type: "TOOL_CALL_START", toolCallId, toolCallName: name, parentMessageId, metadata },

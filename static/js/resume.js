@@ -53,9 +53,11 @@ export function createResumePoint({ maxAttempts = 5, delayMs = 250 } = {}) {
         else repeated -= 1;
         return fresh;
       }
-      repeated = 0;
-      if (seen.has(id)) return false;
-      untagged = 0;
+      if (seen.has(id)) {
+        repeated = id === lastId ? untagged : Infinity; // all that follows an older one is old
+        return false;
+      }
+      repeated = untagged = 0;
       lastId = id || undefined;
       if (id) seen.add(id);
       else seen.clear();
