@@ -13,6 +13,9 @@ import { HttpError, postJson } from "./http.js";
 
 /** @import {Chunk, ConnectionStatus, DurableConnection, DurableConnectionOptions, DurableStreamExtras, SubscribeConnection} from "./types.js" */
 
+/** A picture or file of a person: no event of AG-UI can say it, so a client learns of it by being told all again. @param {Chunk} chunk */
+const isUnheard = ({ type, name }) => type === "CUSTOM" && name === "message.part";
+
 /**
  * Published name and options, and what is told in types.js. Beyond the published one it follows its stream through
  * any trouble, waits for one that nobody has written to, and says of which runs a newcomer sees the rest.
@@ -33,8 +36,10 @@ export function durableStreamConnection(options) {
   let subscriptions = 0;
   let live = false;
 
+  /** The conversation, if all of it is known. @type {ReturnType<typeof createReducer> | undefined} */
+  let history = emitSnapshotOnSubscribe && snapshot ? createReducer(snapshot) : undefined;
   /** What nobody has taken yet. @type {IterableIterator<Chunk>} */
-  let rest = emitSnapshotOnSubscribe && snapshot ? [...catchUp(snapshot)].values() : [].values();
+  let rest = history ? [...catchUp(snapshot)].values() : [].values();
 
   /** @param {AbortSignal} [signal] @returns {Generator<Chunk, void, void>} */
   function* takeRest(signal) {
@@ -74,7 +79,8 @@ export function durableStreamConnection(options) {
     async *subscribe(given) {
       const signal = anySignal(given, options.signal);
       if (signal?.aborted) return;
-      let history = emitSnapshotOnSubscribe && connection.offset === undefined ? createReducer() : undefined;
+      let behind = emitSnapshotOnSubscribe && connection.offset === undefined;
+      if (behind) history = createReducer(); // an early end starts over
       /** @type {ConnectionStatus | undefined} */
       let status;
       const forget = connection.onStatus((now) => {
@@ -90,14 +96,11 @@ export function durableStreamConnection(options) {
       try {
         yield* takeRest(signal);
         for await (const batch of connection.follow(signal, { patient: true })) {
-          if (history) {
-            for (const chunk of batch.items) history.apply(chunk);
-            if (!batch.upToDate) continue; // the offset stays: an early end starts over
-            rest = [...catchUp(history.snapshot())].values();
-            history = undefined;
-          } else {
-            rest = batch.items.values();
-          }
+          for (const chunk of batch.items) history?.apply(chunk);
+          if (behind && !batch.upToDate) continue;
+          const retold = history && (behind || batch.items.some(isUnheard)) ? catchUp(history.snapshot()) : [];
+          rest = [...(behind ? [] : batch.items), ...retold].values();
+          behind = false;
           connection.offset = batch.offset;
           yield* takeRest(signal);
         }

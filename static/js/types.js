@@ -46,7 +46,8 @@
  *
  * @typedef {object} SubscribeConnection  TanStack's SubscribeConnectionAdapter
  * @property {(signal?: AbortSignal) => AsyncIterable<Chunk>} subscribe
- * @property {(messages: any[], data?: Record<string, any>, signal?: AbortSignal, run?: RunContext) => Promise<void>} send
+ * @property {(messages: any[], data?: Record<string, any>, signal?: AbortSignal, run?: any) => Promise<void>} send
+ *   `run` is a RunContext; others' adapters may need more of it than ours
  * @property {JoinRun} [joinRun]
  * @property {Hydrate} [hydrate]
  *
@@ -181,7 +182,7 @@
  * @property {Hydrate} [hydrate]
  *
  * @typedef {object} ConnectRun
- * @property {(messages: any[], data?: Record<string, any>, signal?: AbortSignal, run?: RunContext) => AsyncIterable<Chunk>} connect
+ * @property {(messages: any[], data?: Record<string, any>, signal?: AbortSignal, run?: any) => AsyncIterable<Chunk>} connect
  *
  * @typedef {ConnectRun & ConnectionHandlers} ConnectConnection             TanStack's ConnectConnectionAdapter
  * @typedef {ConnectRun & Required<ConnectionHandlers>} ResumableConnection   TanStack's ResumableConnectConnectionAdapter

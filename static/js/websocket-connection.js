@@ -150,11 +150,11 @@ export function webSocket(url, options = {}) {
     run.link = undefined;
   }
 
-  /** Nobody listens: nothing stays open. What was under way goes on when somebody does again. */
+  /** Nobody listens: nothing stays open. What was under way goes on when somebody does again, if it can. */
   function rest() {
-    for (const run of runs.values()) letGo(run);
     conversation?.close();
     conversation = undefined;
+    for (const run of [...runs.values()]) tags ? letGo(run) : run.finish();
   }
 
   /** @param {unknown} error */

@@ -266,6 +266,17 @@ test("an abort while a lost run waits for its next attempt leaves nothing behind
   timers.restore();
 });
 
+test("without tags nobody goes on with a run that was left", async () => {
+  server.fate = () => ({ untagged: true });
+  const session = open();
+  await session.send("left", "/long 60");
+  await eventually(() => session.chunks.length > 5);
+  await session.close();
+  const again = collect(session.connection.subscribe(AbortSignal.timeout(20)));
+  assert.deepEqual(await again, { chunks: [], error: undefined });
+  assert.equal(server.requests.length, 1);
+});
+
 test("who subscribes again goes on with the runs under way", async () => {
   const session = open();
   await session.send("again", "/long 60");

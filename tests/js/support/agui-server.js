@@ -81,6 +81,9 @@ export async function startAguiServer({ word = WORD } = {}) {
     const chat = self.chat(id);
     const message = body.messages.findLast((/** @type {any} */ { role }) => role === "user");
     if (!message && !body.resume) throw Object.assign(new Error("The request has no message with the role user."), { code: "invalid-message" });
+    if (JSON.stringify(message ?? "").length > 256 * 1024) {
+      throw Object.assign(new Error("The message is larger than 256 KiB."), { status: 413, code: "too-large" });
+    }
     const runId = body.runId ?? `run-${chat.runs.size}`;
     const known = chat.runs.get(runId);
     if (known) return known;
@@ -176,9 +179,9 @@ export async function startAguiServer({ word = WORD } = {}) {
         case "POST /api/chat":
           return reply(202, "", { "X-Run-Id": accept(id, body).runId });
         case "POST /api/chat/stop": {
-          const run = self.chat(body.id).runs.get(body.runId);
-          run?.stop.abort();
-          return reply(run && !run.over ? 202 : 200, { stopped: run && !run.over });
+          const running = [...self.chat(body.id).runs.values()].filter(({ runId, over }) => !over && runId === (body.runId ?? runId));
+          for (const { stop } of running) stop.abort();
+          return reply(running.length ? 202 : 200, { stopped: running.length > 0 });
         }
         case `GET /api/chats/${url.pathname.split("/")[3]}/snapshot`:
           return reply(200, self.snapshot(url.pathname.split("/")[3]));
@@ -216,7 +219,8 @@ export async function startAguiServer({ word = WORD } = {}) {
           return reply(404, { error: "There is nothing here.", code: "not-found" });
       }
     } catch (error) {
-      if (!response.headersSent) reply(400, { error: /** @type {Error} */ (error).message, code: /** @type {any} */ (error).code });
+      const { status = 400, message, code } = /** @type {any} */ (error);
+      if (!response.headersSent) reply(status, { error: message, code });
       else response.destroy();
     }
   });
