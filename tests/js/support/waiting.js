@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 export async function eventually(check, what = String(check), timeout = 15_000) {
   const deadline = Date.now() + timeout;
   for (;;) {
-    const value = check();
+    const value = await check();
     if (value) return value;
     if (Date.now() > deadline) throw new Error(`did not hold within ${timeout} ms: ${what}`);
     await sleep(5);
@@ -81,14 +81,14 @@ export function watchTimers() {
     forget(timer);
   };
   Object.assign(globalThis, {
-    setTimeout(/** @type {() => void} */ callback, /** @type {number} */ ms) {
+    setTimeout(/** @type {(...args: any[]) => void} */ callback, /** @type {number} */ ms, /** @type {any[]} */ ...args) {
       const timer = set(() => {
         pending.delete(timer);
-        callback();
+        callback(...args);
       }, ms);
       return note(timer);
     },
-    setInterval: (/** @type {() => void} */ callback, /** @type {number} */ ms) => note(repeat(callback, ms)),
+    setInterval: (/** @type {Parameters<typeof repeat>} */ ...args) => note(repeat(...args)),
     clearTimeout: forgetting(clear),
     clearInterval: forgetting(end),
   });
