@@ -11,14 +11,9 @@
 import { createReducer } from "./chat-reducer.js";
 import { browserEnvironment } from "./durable-stream.js";
 import { persist, postJson } from "./http.js";
+import { createId } from "./ids.js";
 
 /** @import {Batch, ChatClientOptions, ConnectionStatus, Delivery, Message, RunInfo} from "./types.js" */
-
-/** Works on plain http too, where crypto.randomUUID does not exist. */
-export function createId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
 
 export class ChatClient extends EventTarget {
   #options;

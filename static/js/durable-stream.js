@@ -3,10 +3,11 @@
  * Owns requests, timers and wake-ups; stream-state.js decides what they mean.
  */
 
-import { httpError, resolveHeaders, resolveUrl } from "./http.js";
+import { httpError, readBytes, resolveHeaders, resolveUrl } from "./http.js";
 import { createSseParser } from "./sse-parser.js";
 import {
   advance,
+  BEGINNING,
   CONTROL_DEADLINE,
   initialState,
   isLive,
@@ -41,7 +42,9 @@ export const browserEnvironment = () => ({
 export async function* followStream({
   url,
   offset,
+  patient = false,
   headers,
+  credentials,
   fetchClient = fetch,
   signal,
   onStatus = () => {},
@@ -115,23 +118,24 @@ export async function* followStream({
       for (const name in query) target.searchParams.set(name, query[name]);
       const response = await fetchClient(target.href, {
         headers: await resolveHeaders(headers),
+        credentials,
         cache: "no-store",
         signal: controller.signal,
       });
       openedAt = heard();
       if (!response.ok) {
         const { passing, status, code, message, retryAfter } = await httpError(response, env.now());
-        yield passing
-          ? { type: "failed", at: env.now(), floor: retryAfter }
-          : { type: "refused", status, code, error: message };
+        if (patient && state.offset === BEGINNING && status === 404 && !code) yield { type: "absent", at: env.now() };
+        else if (passing) yield { type: "failed", at: env.now(), floor: retryAfter };
+        else yield { type: "refused", status, code, error: message };
       } else if (phase !== "sse") {
         yield { type: "page", at: env.now(), ...(await readPage(response, heard)) };
       } else if (!isEventStream(response)) {
         yield { type: "silent", at: env.now() };
       } else {
-        const parse = createSseParser();
-        for await (const bytes of chunks(response, heard)) {
-          for (const { type, data } of parse(bytes)) {
+        const parser = createSseParser();
+        for await (const bytes of readBytes(response, heard)) {
+          for (const { type, data } of parser.feed(bytes)) {
             if (type === "data") yield { type, items: readItems(data) };
             if (type === "control") yield { type, at: env.now(), ...readControl(data) };
           }
@@ -214,22 +218,6 @@ function createReporter(env, onStatus) {
   };
 }
 
-/** @param {Response} response @param {() => void} heard */
-async function* chunks({ body }, heard) {
-  if (!body) return;
-  const reader = body.getReader();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      heard();
-      yield value;
-    }
-  } finally {
-    reader.cancel().catch(() => {});
-  }
-}
-
 /** @param {Response} response */
 function isEventStream({ headers }) {
   const type = headers.get("content-type");
@@ -258,7 +246,7 @@ async function readPage(response, heard) {
   if (offset === undefined && response.status !== 204) throw new Error("Not a stream.");
   const decoder = new TextDecoder();
   let text = "";
-  for await (const bytes of chunks(response, heard)) text += decoder.decode(bytes, { stream: true });
+  for await (const bytes of readBytes(response, heard)) text += decoder.decode(bytes, { stream: true });
   const closed = header("stream-closed")?.toLowerCase() === "true";
   // Browsers take headers that were cut off for whole ones with nothing after them; a page is never empty.
   return {

@@ -5,7 +5,7 @@
 
 import { backoff } from "./backoff.js";
 
-/** @import {Fetch, HeaderSource, PersistOptions} from "./types.js" */
+/** @import {Fetch, HeaderSource, PersistOptions, UrlSource} from "./types.js" */
 
 const ANSWER_WITHIN = 15_000;
 const STRIKES = 5;
@@ -54,29 +54,45 @@ export async function httpError(response, now = Date.now()) {
   });
 }
 
-/** @param {HeaderSource} [source] static, a function, or an async function @returns {Promise<Headers>} */
-export async function resolveHeaders(source) {
-  return new Headers(typeof source === "function" ? await source() : source);
+/** @param {HeaderSource} [source] static, a function, or an async function @param {Record<string, string>} [extra] wins */
+export async function resolveHeaders(source, extra = {}) {
+  const headers = new Headers(typeof source === "function" ? await source() : source);
+  for (const name in extra) headers.set(name, extra[name]);
+  return headers;
 }
 
-/** Relative addresses belong to the page. @param {string | URL} url */
-export const resolveUrl = (url) => new URL(url, globalThis.document?.baseURI);
+/** Relative addresses belong to the page. @param {UrlSource} url asked for at every request if it is a function */
+export const resolveUrl = (url) => new URL(typeof url === "function" ? url() : url, globalThis.document?.baseURI);
+
+/** The body as it comes. Who leaves early lets go of the connection. @param {Response} response @param {() => void} [heard] */
+export async function* readBytes({ body }, heard) {
+  if (!body) return;
+  const reader = body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      heard?.();
+      yield value;
+    }
+  } finally {
+    reader.cancel().catch(() => {});
+    reader.releaseLock();
+  }
+}
 
 /**
  * Posts `body` as JSON; throws HttpError unless the answer is a success.
  *
- * @param {string} url @param {object} body
- * @param {{headers?: HeaderSource, extraHeaders?: Record<string, string>, fetchClient: Fetch, signal?: AbortSignal}} options
+ * @param {UrlSource} url @param {object} body
+ * @param {{headers?: HeaderSource, extraHeaders?: Record<string, string>, fetchClient: Fetch} & Omit<RequestInit, "headers">} options
  */
-export async function postJson(url, body, { headers, extraHeaders = {}, fetchClient, signal }) {
-  const all = await resolveHeaders(headers);
-  for (const name in extraHeaders) all.set(name, extraHeaders[name]);
-  all.set("Content-Type", "application/json");
+export async function postJson(url, body, { headers, extraHeaders, fetchClient, ...init }) {
   const response = await fetchClient(resolveUrl(url).href, {
+    ...init,
     method: "POST",
-    headers: all,
+    headers: await resolveHeaders(headers, { ...extraHeaders, "Content-Type": "application/json" }),
     body: JSON.stringify(body),
-    signal,
   });
   if (!response.ok) throw await httpError(response);
   return response;

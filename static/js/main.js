@@ -4,7 +4,7 @@ import { Autoscroll } from "./autoscroll.js";
 import { ChatClient } from "./chat-client.js";
 import { ChatView } from "./chat-view.js";
 import { Composer } from "./composer.js";
-import { durableStreamConnection } from "./connection-adapters.js";
+import { durableConnection } from "./durable-connection.js";
 import { byId } from "./dom.js";
 import { finish } from "./message-view.js";
 import { Activity, announce, ConnectionBar } from "./status.js";
@@ -14,7 +14,7 @@ const page = byId("chat");
 const transcript = byId("transcript");
 const jump = byId("jump");
 
-const connection = durableStreamConnection({
+const connection = durableConnection({
   sendUrl: urls.send,
   readUrl: urls.read,
   initialOffset: offset,

@@ -81,7 +81,7 @@ export function patience(state, ping) {
 }
 
 /** @param {string} a @param {string} b */
-const isAfter = (a, b) => (b === BEGINNING || b === "now" ? a !== b : a > b);
+export const isAfter = (a, b) => (b === BEGINNING || b === "now" ? a !== b : a > b);
 
 /** @param {StreamState} state @param {number} at @returns {Phase} */
 const liveMode = (state, at) => (at >= state.sseAfter ? "sse" : "long-poll");
@@ -178,6 +178,9 @@ function failed(state, { at, lived, floor = 0 }) {
   };
 }
 
+/** @type {Move<"absent">} */
+const absent = (state, { at }) => ({ ...failed(state, { type: "failed", at }), failures: Math.min(state.failures + 1, POLLING) });
+
 /** @type {Move<"dropped">} */
 const dropped = (state) => ({
   ...state,
@@ -198,7 +201,7 @@ const refused = (state, { status, code, error }) => ({
 
 /** @type {Record<Phase, {[T in StreamEvent["type"]]?: Move<T>}>} */
 export const TRANSITIONS = {
-  "catch-up": { asked, page: caughtUp, failed, dropped, refused },
+  "catch-up": { asked, page: caughtUp, failed, absent, dropped, refused },
   sse: { asked, data: received, control: controlled, silent, ended, failed, dropped, refused },
   "long-poll": { asked, page: polled, failed, dropped, refused },
   closed: {},

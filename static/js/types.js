@@ -4,7 +4,7 @@
  */
 
 /**
- * @typedef {Record<string, any>} Chunk   one AG-UI event
+ * @typedef {any} Chunk                   one AG-UI event
  *
  * @typedef {object} Batch                events that count together
  * @property {any[]} items
@@ -25,6 +25,7 @@
  * @typedef {typeof fetch} Fetch
  * @typedef {Record<string, string> | Headers | [string, string][]} HeaderValues
  * @typedef {HeaderValues | (() => HeaderValues | Promise<HeaderValues>)} HeaderSource
+ * @typedef {string | URL | (() => string | URL)} UrlSource
  *
  * @typedef {object} Environment          what a reader needs of the world; tests bring their own
  * @property {() => number} now           ms since the epoch
@@ -45,15 +46,20 @@
  *
  * @typedef {object} SubscribeConnection  TanStack's SubscribeConnectionAdapter
  * @property {(signal?: AbortSignal) => AsyncIterable<Chunk>} subscribe
- * @property {(messages: any[], data?: Record<string, any>, signal?: AbortSignal, run?: RunContext) => Promise<void>} send
+ * @property {(messages: any[], data?: Record<string, any>, signal?: AbortSignal, run?: any) => Promise<void>} send
+ *   `run` is a RunContext; others' adapters may need more of it than ours
+ * @property {JoinRun} [joinRun]
+ * @property {Hydrate} [hydrate]
  *
- * @typedef {object} DurableExtras        what our own client reads besides
- * @property {string | undefined} offset
- * @property {(signal?: AbortSignal) => AsyncIterable<Batch>} subscribeBatches
+ * @typedef {object} DurableConnection    what our own pages use
+ * @property {string | undefined} offset  where the next subscription begins
+ * @property {(signal?: AbortSignal, how?: {offset?: string, patient?: boolean}) => AsyncGenerator<Batch, void, void>} follow
+ *   the batches from there, or from another offset; the connection's own stays
+ * @property {(signal?: AbortSignal) => AsyncIterable<Batch>} subscribeBatches   the same, and the offset goes along
+ * @property {SubscribeConnection["send"]} send
  * @property {(listener: (status: ConnectionStatus) => void) => () => void} onStatus
+ * @property {(status: ConnectionStatus) => void} report   to those who listen
  * @property {() => void} retryNow
- *
- * @typedef {SubscribeConnection & DurableExtras} DurableConnection
  *
  * @typedef {object} Message              TanStack's UIMessage
  * @property {string} id
@@ -61,6 +67,12 @@
  * @property {string} [name]
  * @property {any[]} parts
  * @property {Record<string, any>} [metadata]
+ *
+ * @typedef {object} Snapshot             of the reducer
+ * @property {Message[]} messages
+ * @property {string[]} activeRuns
+ * @property {Record<string, any>} runs
+ * @property {Record<string, any>} state
  *
  * @typedef {object} RunInfo
  * @property {string} runId
@@ -104,7 +116,8 @@
  * What can happen: a request went out ("asked"); a whole reply came ("page"); SSE brought "data" and
  * "control", brought no control event in time ("silent") or "ended", having lived so many ms since its
  * headers; there was no reply, an error or a cut ("failed", with Retry-After as floor); we let go of a
- * connection that may be dead ("dropped"); the server will not have us ("refused").
+ * connection that may be dead ("dropped"); the stream is not there yet ("absent"); the server will not have us
+ * ("refused").
  *
  * @typedef {{type: "asked", at: number, plan: Plan}
  *   | {type: "page", at: number} & Page
@@ -114,6 +127,7 @@
  *   | {type: "ended", at: number, lived: number}
  *   | {type: "failed", at: number, floor?: number, lived?: number}
  *   | {type: "dropped", at: number}
+ *   | {type: "absent", at: number}
  *   | {type: "refused", status: number, code?: string, error?: string}} StreamEvent
  */
 
@@ -121,9 +135,11 @@
 
 /**
  * @typedef {object} FollowOptions
- * @property {string | URL} url
+ * @property {UrlSource} url
  * @property {string} [offset]           the beginning unless given
+ * @property {boolean} [patient]         a stream that is not there, without a word why, is one nobody has written to yet
  * @property {HeaderSource} [headers]
+ * @property {RequestCredentials} [credentials]
  * @property {Fetch} [fetchClient]
  * @property {AbortSignal} [signal]
  * @property {(status: ConnectionStatus) => void} [onStatus]
@@ -132,12 +148,12 @@
  * @property {Environment} [env]
  *
  * @typedef {object} DurableConnectionOptions
- * @property {string} sendUrl
- * @property {string} [readUrl]          the same as sendUrl unless given
+ * @property {UrlSource} sendUrl
+ * @property {UrlSource} [readUrl]       the same as sendUrl unless given
  * @property {string} [initialOffset]    of the snapshot the page was rendered from
- * @property {boolean} [emitSnapshotOnSubscribe]   without an initial offset: fold all that is there into one
- *   MESSAGES_SNAPSHOT, in place of its chunks (default true)
+ * @property {Record<string, any>} [body]   sent along with every message's data
  * @property {HeaderSource} [headers]    asked for at every request
+ * @property {RequestCredentials} [credentials]
  * @property {Fetch} [fetchClient]       for reads and writes
  * @property {number} [ping]             ms between two pings of the server
  * @property {Environment} [env]
@@ -148,6 +164,67 @@
  * @property {EventTarget} nudges        "nudge" on it ends a pause, save one the server asked for
  * @property {() => boolean} connected   whether a failure now is this request's own
  * @property {() => boolean} [settled]   whether the answer has come another way
+ */
+
+/**
+ * The connection adapters (connection-adapters.js).
+ *
+ * @typedef {object} TaggedChunk
+ * @property {Chunk} chunk
+ * @property {string} [id]                its place in its run, in the server's words
+ * @property {string} [runId]             which run that is
+ *
+ * @typedef {(runId: string, signal?: AbortSignal) => AsyncIterable<Chunk>} JoinRun   a run from its beginning
+ * @typedef {(threadId: string, options?: {limit?: number, before?: string}) => Promise<any>} Hydrate
+ *
+ * @typedef {object} ConnectionHandlers   what a connection may offer besides
+ * @property {JoinRun} [joinRun]
+ * @property {Hydrate} [hydrate]
+ *
+ * @typedef {object} ConnectRun
+ * @property {(messages: any[], data?: Record<string, any>, signal?: AbortSignal, run?: any) => AsyncIterable<Chunk>} connect
+ *
+ * @typedef {ConnectRun & ConnectionHandlers} ConnectConnection             TanStack's ConnectConnectionAdapter
+ * @typedef {ConnectRun & Required<ConnectionHandlers>} ResumableConnection   TanStack's ResumableConnectConnectionAdapter
+ * @typedef {ConnectConnection | SubscribeConnection} ConnectionAdapter
+ *
+ * @typedef {object} ReconnectOptions
+ * @property {number} [maxAttempts]       in a row that bring nothing new (default 5)
+ * @property {number} [delayMs]           before the first one (default 250)
+ *
+ * @typedef {object} FetchOptions
+ * @property {HeaderSource} [headers]
+ * @property {Record<string, any>} [body]   sent along with every message's data
+ * @property {RequestCredentials} [credentials]
+ * @property {Fetch} [fetchClient]        for reads and writes
+ * @property {AbortSignal} [signal]       ends every request of the connection
+ * @property {ReconnectOptions} [reconnect]
+ * @property {number} [ping]              ms between two pings of the server, if it sends any: silence means a cut
+ *
+ * @typedef {FetchOptions | (() => FetchOptions | Promise<FetchOptions>)} FetchOptionsSource
+ *
+ * @typedef {object} WebSocketOptions
+ * @property {string | string[]} [protocols]
+ * @property {Record<string, any>} [body]   sent along with every message's data
+ * @property {ReconnectOptions} [reconnect]
+ * @property {typeof WebSocket} [WebSocketImpl]
+ * @property {number} [ping]              ms between two pings of the server (default 30,000); silence means a cut
+ *
+ * @typedef {SubscribeConnection & {joinRun: JoinRun}} WebSocketConnection
+ *
+ * @typedef {object} TabsOptions          of what the tabs of a browser share
+ * @property {string} name                the same in every tab; of one chat and one person
+ * @property {number} [ping]              ms between two questions whether the leader is there (default 5,000)
+ * @property {LockManager} [locks]
+ * @property {typeof BroadcastChannel} [Channel]
+ *
+ * @typedef {object} DurableStreamExtras  what durableStreamConnection() takes besides
+ * @property {boolean} [emitSnapshotOnSubscribe]   without an initial offset: first all that is there, as one
+ *   MESSAGES_SNAPSHOT and the chunks of what is being written (default true)
+ * @property {any} [snapshot]             of the reducer at `initialOffset`: is what the first subscription begins with
+ * @property {UrlSource} [stopUrl]        asked to stop a run whose send is aborted; nobody is asked unless given
+ * @property {string} [chatId]            and in which chat
+ * @property {AbortSignal} [signal]       ends every request of the connection
  */
 
 /**

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ChatClient, createId } from "../../static/js/chat-client.js";
+import { ChatClient } from "../../static/js/chat-client.js";
+import { createId } from "../../static/js/ids.js";
 import { durableStreamConnection } from "../../static/js/connection-adapters.js";
 import { materialize } from "../../static/js/chat-reducer.js";
 import { createStreamServer, offsetOf } from "./support/stream-server.js";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { EventTooLargeError, MAX_EVENT } from "../../static/js/event-size.js";
 import { createSseParser } from "../../static/js/sse-parser.js";
 import { seeded } from "./support/world.js";
 
@@ -8,19 +9,19 @@ const encoder = new TextEncoder();
 
 /** @param {...(string | Uint8Array)} chunks */
 function parse(...chunks) {
-  const feed = createSseParser();
-  return chunks.flatMap((chunk) => feed(typeof chunk === "string" ? encoder.encode(chunk) : chunk));
+  const { feed } = createSseParser();
+  return chunks.flatMap((chunk) => [...feed(typeof chunk === "string" ? encoder.encode(chunk) : chunk)]);
 }
 
 /** @param {...(string | Uint8Array)} chunks */
 const data = (...chunks) => parse(...chunks).map((event) => event.data);
 
 test("the examples of the standard", () => {
-  assert.deepEqual(parse("data: YHOO\ndata: +2\ndata: 10\n\n"), [{ type: "message", data: "YHOO\n+2\n10", id: "" }]);
+  assert.deepEqual(parse("data: YHOO\ndata: +2\ndata: 10\n\n"), [{ type: "message", data: "YHOO\n+2\n10", id: "", tagged: false }]);
   const stream = ": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n";
   assert.deepEqual(parse(stream), [
-    { type: "message", data: "first event", id: "1" },
-    { type: "message", data: "second event", id: "" },
+    { type: "message", data: "first event", id: "1", tagged: true },
+    { type: "message", data: "second event", id: "", tagged: true },
   ]);
   assert.deepEqual(data("data\n\ndata\ndata\n\ndata:"), ["", "\n"]);
   assert.deepEqual(data("data:test\n\ndata: test\n\n"), ["test", "test"]);
@@ -48,8 +49,7 @@ test("CR, LF and CRLF end lines, wherever the chunks are cut", () => {
 });
 
 test("an event is dispatched by the CR itself, without waiting for an LF", () => {
-  const feed = createSseParser();
-  assert.equal(feed(encoder.encode("data: a\r\r")).length, 1);
+  assert.equal(parse("data: a\r\r").length, 1);
 });
 
 test("one byte order mark is dropped, also when cut; a second one is data", () => {
@@ -93,5 +93,46 @@ test("any events, written in any style and cut anywhere, come back", (context) =
     const chunks = [];
     for (let at = 0; at < bytes.length; ) chunks.push(bytes.slice(at, (at += 1 + Math.floor(random() * 7))));
     assert.deepEqual(data(...chunks), sent, `seed ${seed}, round ${round}`);
+  }
+});
+
+test("what has begun and not ended is told", () => {
+  const parser = createSseParser();
+  for (const [text, unfinished] of /** @type {[string, boolean][]} */ ([
+    ["da", true],
+    ["ta: a\n", true],
+    ["\n", false],
+    [": comment\n", false],
+    ["id: 7\n\n", false],
+    ["data: b", true],
+  ])) {
+    for (const _ of parser.feed(encoder.encode(text)));
+    assert.equal(parser.unfinished(), unfinished, JSON.stringify(text));
+  }
+});
+
+test("an event tells whether it brought its id", () => {
+  const events = parse("id: 1\ndata: a\n\ndata: b\n\nid: 2\n\ndata: c\n\n");
+  assert.deepEqual(
+    events.map(({ data, id, tagged }) => [data, id, tagged]),
+    [
+      ["a", "1", true],
+      ["b", "1", false],
+      ["c", "2", false],
+    ],
+  );
+});
+
+test("an event of 1 MiB is read, a larger one is refused, and what came before it is not lost", () => {
+  const longest = "x".repeat(MAX_EVENT - "data:".length);
+  assert.deepEqual(data(`data:${longest}\n\n`), [longest]);
+  for (const large of [`data:${longest}x`, "data:y\n".repeat(600_000), `:${longest}xxxxx`]) {
+    const parser = createSseParser();
+    /** @type {string[]} */
+    const seen = [];
+    assert.throws(() => {
+      for (const event of parser.feed(encoder.encode(`data:first\n\n${large}`))) seen.push(event.data);
+    }, (error) => error instanceof EventTooLargeError && error.limit === MAX_EVENT);
+    assert.deepEqual(seen, ["first"]);
   }
 });

@@ -1,0 +1,413 @@
+/** The two HTTP streams, over real sockets: what is asked, how it ends, and how a lost connection goes on. */
+
+import assert from "node:assert/strict";
+import { after, before, beforeEach, describe, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+
+import {
+  ChunkParseError,
+  DurableStreamIncompleteError,
+  EventTooLargeError,
+  fetchHttpStream,
+  fetchServerSentEvents,
+  HttpError,
+  StreamReadError,
+  StreamReconnectLimitError,
+  StreamTruncatedError,
+} from "../../static/js/connection-adapters.js";
+import { startAguiServer } from "./support/agui-server.js";
+import { collect, eventually, textOf, userMessage, watchedController, watchTimers } from "./support/waiting.js";
+
+/** @type {Awaited<ReturnType<typeof startAguiServer>>} */
+let server;
+before(async () => (server = await startAguiServer()));
+after(() => server.close());
+beforeEach(() => {
+  server.requests.length = server.streams.length = 0;
+  server.fate = () => undefined;
+  server.refuse = () => undefined;
+});
+
+let chats = 0;
+const RUN = { threadId: "thread-1", runId: "run-1" };
+const FAST = { reconnect: { delayMs: 1 } };
+
+const KINDS = /** @type {const} */ ([
+  { kind: "sse", adapter: fetchServerSentEvents, line: (/** @type {string} */ json) => `data: ${json}\n\n` },
+  { kind: "ndjson", adapter: fetchHttpStream, line: (/** @type {string} */ json) => `${json}\n` },
+]);
+
+/** A body as a fetch gives it. @param {...(string | Error)} parts   an error breaks the connection */
+const body = (...parts) =>
+  new ReadableStream({
+    async pull(controller) {
+      const part = parts.shift();
+      if (part === undefined) controller.close();
+      else if (part instanceof Error) controller.error(part);
+      else controller.enqueue(new TextEncoder().encode(part));
+    },
+  });
+
+for (const { kind, adapter, line } of KINDS) {
+  describe(adapter === fetchHttpStream ? "fetchHttpStream" : "fetchServerSentEvents", () => {
+    const chatUrl = () => `${server.url}/api/chat/${kind}?id=chat-${kind}-${++chats}`;
+
+    /** @param {string} text @param {Parameters<typeof adapter>[1]} [options] */
+    const ask = (text, options = FAST, run = RUN) => adapter(chatUrl(), options).connect([userMessage(text)], undefined, undefined, run);
+
+    /** Answers with these replies instead of the server's. @param {...((init: RequestInit) => Response)} replies */
+    function scripted(...replies) {
+      /** @type {{url: string, init: RequestInit, headers: Headers}[]} */
+      const asked = [];
+      return {
+        asked,
+        /** @type {typeof fetch} */
+        fetchClient: async (url, init = {}) => {
+          asked.push({ url: String(url), init, headers: new Headers(init.headers) });
+          const reply = replies.shift();
+          if (!reply) throw new TypeError("fetch failed");
+          return reply(init);
+        },
+      };
+    }
+
+    /** @param {...(() => Response)} replies */
+    function connectTo(...replies) {
+      const { fetchClient, asked } = scripted(...replies);
+      return { asked, chunks: collect(adapter("http://chat.test/", { fetchClient, ...FAST }).connect([], undefined, undefined, RUN)) };
+    }
+
+    /** @param {string} type @param {object} [more] */
+    const chunk = (type, more) => line(JSON.stringify({ type, ...more }));
+    /** @param {string} id @param {object} value */
+    const tagged = (id, value) =>
+      kind === "sse" ? `id: ${id}\n${line(JSON.stringify(value))}` : line(JSON.stringify({ id, chunk: value }));
+
+    test("a run: all its chunks, in order", async () => {
+      const { chunks, error } = await collect(ask("Hello there"));
+      assert.equal(error, undefined);
+      assert.equal(textOf(chunks), "Echo: Hello there");
+      assert.deepEqual([chunks[0].type, chunks.at(-1).type], ["RUN_STARTED", "RUN_FINISHED"]);
+    });
+
+    test("the request is AG-UI's RunAgentInput; later sources win", async () => {
+      const resume = [{ interruptId: "i", status: "resolved", payload: 1 }];
+      const tools = [{ name: "clock", description: "tells the time", parameters: { type: "object" } }];
+      const run = {
+        ...RUN,
+        runId: "run-2",
+        parentRunId: "run-0",
+        resume,
+        clientTools: tools,
+        forwardedProps: { b: "forwarded", c: "forwarded" },
+        headers: { "X-Key": "k" },
+      };
+      const options = { body: { a: "body", b: "body", c: "body" }, headers: { Authorization: "Bearer t" } };
+      const messages = [userMessage("x", "u1")];
+      await collect(adapter(chatUrl(), options).connect(messages, { c: "data" }, undefined, run));
+      const [{ method, body, headers }] = server.requests;
+      const forwardedProps = { a: "body", b: "forwarded", c: "data" };
+      assert.equal(method, "POST");
+      assert.deepEqual(body, {
+        threadId: "thread-1",
+        runId: "run-2",
+        parentRunId: "run-0",
+        resume,
+        state: {},
+        messages: [{ id: "u1", role: "user", content: "x" }],
+        tools,
+        context: [],
+        forwardedProps,
+        data: forwardedProps,
+      });
+      assert.equal(headers["x-run-id"], "run-2");
+      assert.equal(headers["x-key"], "k");
+      assert.equal(headers.authorization, "Bearer t");
+      assert.equal(headers["content-type"], "application/json");
+    });
+
+    test("without a run context there are ids all the same", async () => {
+      await collect(adapter(chatUrl()).connect([userMessage("x")]));
+      const [{ body, headers }] = server.requests;
+      assert.match(body.threadId, /^[0-9a-f]{32}$/);
+      assert.match(body.runId, /^[0-9a-f]{32}$/);
+      assert.notEqual(body.threadId, body.runId);
+      assert.equal(headers["x-run-id"], undefined);
+    });
+
+    test("functions are asked at every request: address, options, headers", async () => {
+      let turn = 0;
+      const connection = adapter(
+        () => `${server.url}/api/chat/${kind}?id=dynamic-${kind}-${++turn}`,
+        async () => ({ body: { turn }, headers: async () => ({ "X-Turn": String(turn) }), ...FAST }),
+      );
+      for (const runId of ["d1", "d2"]) await collect(connection.connect([userMessage("x")], undefined, undefined, { ...RUN, runId }));
+      assert.deepEqual(
+        server.requests.map(({ url, headers }) => [url.searchParams.get("id"), headers["x-turn"]]),
+        [
+          [`dynamic-${kind}-1`, "1"],
+          [`dynamic-${kind}-2`, "2"],
+        ],
+      );
+    });
+
+    test("a relative address belongs to the page; credentials and fetchClient are used", async () => {
+      const { fetchClient, asked } = scripted(() => new Response(chunk("RUN_FINISHED")));
+      // @ts-expect-error: a page
+      globalThis.document = { baseURI: "https://page.test/chat/1" };
+      try {
+        await collect(adapter("/api/run", { fetchClient, credentials: "include" }).connect([]));
+      } finally {
+        // @ts-expect-error: as above
+        delete globalThis.document;
+      }
+      assert.equal(asked[0].url, "https://page.test/api/run");
+      assert.equal(asked[0].init.credentials, "include");
+    });
+
+    test("an untagged stream that ends is all there is", async () => {
+      server.fate = () => ({ untagged: true });
+      const { chunks, error } = await collect(ask("Hello", FAST, { ...RUN, runId: `plain-${kind}` }));
+      assert.equal(error, undefined);
+      assert.equal(textOf(chunks), "Echo: Hello");
+      assert.equal(server.requests.length, 1);
+    });
+
+    test("[DONE] ends the run once", async () => {
+      const done = kind === "sse" ? "data: [DONE]\n\n" : "[DONE]\n";
+      const bare = connectTo(() => new Response(body(chunk("RUN_STARTED", { threadId: "t9", runId: "r9" }), done, "garbage\n\n")));
+      const { chunks, error } = await bare.chunks;
+      assert.equal(error, undefined);
+      assert.deepEqual(chunks.map(({ type, threadId, runId }) => [type, threadId, runId]), [
+        ["RUN_STARTED", "t9", "r9"],
+        ["RUN_FINISHED", "t9", "r9"],
+      ]);
+      assert.equal(chunks[1].metadata.tanstack.finishReason, "stop");
+      const told = await connectTo(() => new Response(body(chunk("RUN_FINISHED", { runId: "r" }), done))).chunks;
+      assert.equal(told.chunks.length, 1);
+    });
+
+    test("a refusal throws the server's sentence, or its status", async () => {
+      const refused = async () => (await collect(ask("x"))).error;
+      server.refuse = () => ({ status: 429, body: '{"error":"Too many messages.","code":"rate-limited"}', headers: { "Retry-After": "3" } });
+      const told = await refused();
+      assert.ok(told instanceof HttpError);
+      assert.deepEqual([told.message, told.status, told.code, told.retryAfter], ["Too many messages.", 429, "rate-limited", 3000]);
+      server.refuse = () => ({ status: 502, body: "<html>" });
+      assert.equal((await refused())?.message, "The server answered 502.");
+    });
+
+    test("who cannot be reached, or answers with a page, throws", async () => {
+      const nobody = await connectTo().chunks;
+      assert.ok(nobody.error instanceof StreamReadError);
+      assert.ok(nobody.error.cause instanceof TypeError);
+      const page = await connectTo(() => new Response("<!doctype html>", { headers: { "Content-Type": "text/html" } })).chunks;
+      assert.match(String(page.error), /A page came/);
+    });
+
+    test("what is no JSON object throws, after what came before it", async () => {
+      for (const bad of ["{not json", "17", "null", '"text"', "[1]"]) {
+        const { chunks, error } = await connectTo(() => new Response(body(chunk("RUN_STARTED") + line(bad)))).chunks;
+        assert.ok(error instanceof ChunkParseError, bad);
+        assert.equal(error.text, bad);
+        assert.deepEqual(chunks.map(({ type }) => type), ["RUN_STARTED"]);
+      }
+    });
+
+    test("a chunk of more than 1 MiB throws", async () => {
+      const { error } = await connectTo(() => new Response(body(chunk("X", { text: "x".repeat(1024 * 1024) })))).chunks;
+      assert.ok(error instanceof EventTooLargeError);
+    });
+
+    test("a stream without tags that breaks, or ends in the middle, throws", async () => {
+      const broken = await connectTo(() => new Response(body(chunk("RUN_STARTED"), new TypeError("terminated")))).chunks;
+      assert.ok(broken.error instanceof StreamReadError);
+      assert.equal(broken.chunks.length, 1);
+      const half = await connectTo(() => new Response(body(chunk("RUN_STARTED"), line('{"type":"X"}').slice(0, -4)))).chunks;
+      assert.ok(half.error instanceof StreamTruncatedError);
+    });
+
+    test("cut after any event, and within any: nothing is missing and nothing twice", async () => {
+      const whole = (await collect(ask("/tool please", FAST, { ...RUN, runId: `whole-${kind}` }))).chunks;
+      assert.ok(whole.length > 15);
+      for (const within of [false, true]) {
+        const runs = whole.map(async (_, cutAfter) => {
+          const runId = `cut-${kind}-${cutAfter}-${within}`;
+          const options = { reconnect: { delayMs: 1, maxAttempts: 2 } };
+          const { chunks, error } = await collect(ask("/tool please", options, { ...RUN, runId }));
+          if (cutAfter === 0) return assert.ok(error instanceof StreamReadError || error instanceof StreamTruncatedError);
+          assert.equal(error, undefined, `${runId}: ${error}`);
+          const told = JSON.stringify(chunks).replaceAll(runId, `whole-${kind}`);
+          assert.deepEqual(typesOf(JSON.parse(told)), typesOf(whole), runId);
+          return undefined;
+        });
+        server.fate = ({ runId, after }) => (after || !runId.startsWith("cut") ? undefined : { cutAfter: Number(runId.split("-")[2]), within });
+        await Promise.all(runs);
+      }
+    });
+
+    test("it goes on by Last-Event-ID with the same body, and headers asked for anew", async () => {
+      let token = 0;
+      server.fate = ({ after }) => (after ? undefined : { cutAfter: 3 });
+      const { chunks } = await collect(ask("one two three", { ...FAST, headers: () => ({ Authorization: `Bearer ${++token}` }) }, { ...RUN, runId: `again-${kind}` }));
+      assert.equal(textOf(chunks), "Echo: one two three");
+      const [first, second] = server.requests;
+      assert.equal(server.requests.length, 2);
+      assert.equal(first.headers["last-event-id"], undefined);
+      assert.equal(second.headers["last-event-id"], `again-${kind}.3`);
+      assert.deepEqual(second.body, first.body);
+      assert.deepEqual([first, second].map(({ headers }) => headers.authorization), ["Bearer 1", "Bearer 2"]);
+    });
+
+    test("what a server repeats is left out; events without a tag are counted from the last one", async () => {
+      const { chunks } = await connectTo(
+        () => new Response(body(tagged("0", { type: "0" }) + chunk("1") + tagged("1", { type: "A" }) + chunk("B") + chunk("C"), new TypeError("cut"))),
+        () => new Response(body(tagged("1", { type: "A" }) + chunk("B") + chunk("C") + chunk("D"), new TypeError("cut"))),
+        () => new Response(body(chunk("B") + chunk("C") + chunk("D") + tagged("2", { type: "E" }), new TypeError("cut"))),
+        () => new Response(body(tagged("0", { type: "0" }) + chunk("1") + tagged("2", { type: "E" }) + tagged("3", { type: "RUN_FINISHED" }))),
+      ).chunks;
+      assert.deepEqual(chunks.map(({ type }) => type), ["0", "1", "A", "B", "C", "D", "E", "RUN_FINISHED"]);
+    });
+
+    test("attempts in vain are bounded, with news in between they are not", async () => {
+      const cut = (/** @type {string} */ text) => () => new Response(body(text, new TypeError("cut")));
+      const news = Array.from({ length: 20 }, (_, n) => cut(tagged(String(n), { type: "N" })));
+      const { chunks, error } = await connectTo(...news, ...Array.from({ length: 20 }, () => cut(""))).chunks;
+      assert.equal(chunks.length, 20);
+      assert.ok(error instanceof StreamReconnectLimitError);
+      assert.equal(error.attempts, 5);
+      assert.ok(error.cause instanceof StreamReadError);
+    });
+
+    test("maxAttempts and delayMs are heeded and checked", async () => {
+      const reconnect = { maxAttempts: 1, delayMs: 0 };
+      const { fetchClient, asked } = scripted(() => new Response(body(tagged("1", { type: "A" }), new TypeError("cut"))));
+      const { error } = await collect(adapter("http://chat.test/", { fetchClient, reconnect }).connect([]));
+      assert.ok(error instanceof StreamReconnectLimitError);
+      assert.equal(asked.length, 3); // the first, the one after progress, and one in vain
+      for (const bad of [{ maxAttempts: NaN }, { maxAttempts: -1 }, { maxAttempts: 1.5 }, { delayMs: Infinity }, { delayMs: -1 }]) {
+        assert.ok((await collect(adapter("http://chat.test/", { reconnect: bad }).connect([]))).error instanceof RangeError);
+      }
+    });
+
+    test("a server that is restarting is asked again, one that says no for good is not", async () => {
+      const start = () => new Response(body(tagged("1", { type: "A" }), new TypeError("cut")));
+      const busy = connectTo(start, () => new Response('{"error":"Restarting."}', { status: 503 }), () => new Response(tagged("2", { type: "RUN_FINISHED" })));
+      assert.equal((await busy.chunks).error, undefined);
+      const gone = connectTo(start, () => new Response('{"error":"No such run."}', { status: 404 }));
+      assert.equal((await gone.chunks).error?.message, "No such run.");
+    });
+
+    test("a tagged run that ends without an end is asked for again, and then it is an error", async () => {
+      const { chunks, error } = await connectTo(
+        () => new Response(tagged("1", { type: "A" })),
+        () => new Response(tagged("2", { type: "B" })),
+        ...Array.from({ length: 9 }, () => () => new Response("")),
+      ).chunks;
+      assert.equal(chunks.length, 2);
+      assert.ok(error instanceof DurableStreamIncompleteError);
+    });
+
+    test("a connection that breaks after the end of the run is no error, whatever comes of asking again", async () => {
+      const end = () => new Response(body(tagged("1", { type: "RUN_FINISHED" }), new TypeError("reset")));
+      assert.equal((await connectTo(end, () => new Response("")).chunks).error, undefined);
+      assert.equal((await connectTo(end).chunks).error, undefined);
+    });
+
+    test("several turns in one answer are all read", async () => {
+      const turn = (/** @type {number} */ n) => chunk("RUN_STARTED", { runId: `t${n}` }) + chunk("RUN_FINISHED", { runId: `t${n}` });
+      assert.equal((await connectTo(() => new Response(body(turn(1), turn(2)))).chunks).chunks.length, 4);
+    });
+
+    test("joinRun reads a run from its beginning, also one under way, and resumes", async () => {
+      const url = chatUrl();
+      const connection = adapter(url, FAST);
+      const first = collect(connection.connect([userMessage("/long 20")], undefined, undefined, { ...RUN, runId: `joined-${kind}` }));
+      await eventually(() => server.streams.length === 1);
+      server.fate = ({ method, after }) => (method === "GET" && after === "-1" ? { cutAfter: 4 } : undefined);
+      const joined = await collect(connection.joinRun(`joined-${kind}`));
+      assert.deepEqual(joined.chunks, (await first).chunks);
+      const asked = server.requests.filter(({ method }) => method === "GET").map(({ url, headers }) => [url.searchParams.get("offset"), url.searchParams.get("id")?.startsWith("chat-"), headers["last-event-id"]]);
+      assert.deepEqual(asked, [
+        ["-1", true, undefined],
+        ["-1", true, `joined-${kind}.4`],
+      ]);
+      assert.equal((await collect(connection.joinRun("nobody"))).error?.message, "There is no such run.");
+    });
+
+    test("hydrate asks for the thread, its messages and the run to join", async () => {
+      const connection = adapter(chatUrl());
+      await collect(connection.connect([userMessage("Hi")]));
+      const { messages, activeRun, page } = await connection.hydrate("thread-1", { limit: 5, before: "c" });
+      assert.deepEqual(messages.map((/** @type {any} */ { role }) => role), ["user", "assistant"]);
+      assert.deepEqual([activeRun, page], [null, { truncated: false }]);
+      const { searchParams } = server.requests.at(-1)?.url ?? new URL("http://none");
+      assert.deepEqual(["threadId", "limit", "before"].map((name) => searchParams.get(name)), ["thread-1", "5", "c"]);
+    });
+
+    test("an abort at any time propagates, closes the connection and leaves nothing behind", async () => {
+      const timers = watchTimers();
+      for (const moment of ["before", "options", "headers", "request", "reading", "pause"]) {
+        const controller = watchedController();
+        const hang = () => new Promise(() => {});
+        const options = {
+          ...FAST,
+          ping: 3_600_000,
+          ...(moment === "pause" && { reconnect: { delayMs: 3_600_000 } }),
+          ...(moment === "headers" && { headers: hang }),
+          ...(moment === "request" && { fetchClient: hangingFetch }),
+        };
+        server.fate = () => (moment === "pause" ? { cutAfter: 2 } : undefined);
+        const connection = adapter(chatUrl(), /** @type {any} */ (moment === "options" ? hang : options));
+        if (moment === "before") controller.abort();
+        const reading = collect(connection.connect([userMessage("/long 1000")], undefined, controller.signal, { ...RUN, runId: `abort-${kind}-${moment}` }));
+        if (moment === "reading") await eventually(() => (server.streams.at(-1)?.sent.length ?? 0) > 3);
+        if (moment === "pause") await eventually(() => server.streams.at(-1)?.sent.length === 2 && server.open.size === 0);
+        await pause(5);
+        controller.abort();
+        const { error } = await reading;
+        assert.equal(error?.name, "AbortError", moment);
+        assert.equal(controller.listeners, 0, moment);
+        assert.equal(timers.pending, 0, moment);
+        await eventually(() => server.open.size === 0, `${moment}: the server is let go`);
+      }
+      timers.restore();
+    });
+
+    test("who stops reading lets go of the server", async () => {
+      for await (const _ of ask("/long 1000", FAST, { ...RUN, runId: `left-${kind}` })) break;
+      await eventually(() => server.open.size === 0);
+    });
+
+    test("the connection's own signal ends all its requests", async () => {
+      const controller = new AbortController();
+      const reading = collect(ask("/long 1000", { ...FAST, signal: controller.signal }, { ...RUN, runId: `own-${kind}` }));
+      await eventually(() => server.open.size === 1);
+      controller.abort(new Error("The page is closed."));
+      assert.equal((await reading).error?.message, "The page is closed.");
+    });
+
+    test("a server that pings and falls silent counts as lost", async () => {
+      /** @param {RequestInit} init */
+      const silent = ({ signal }) =>
+        new Response(
+          new ReadableStream({
+            start(controller) {
+              controller.enqueue(new TextEncoder().encode(tagged("1", { type: "A" })));
+              signal?.addEventListener("abort", () => controller.error(signal.reason));
+            },
+          }),
+        );
+      const { fetchClient } = scripted(silent, () => new Response(tagged("2", { type: "RUN_FINISHED" })));
+      const { chunks, error } = await collect(adapter("http://chat.test/", { fetchClient, ping: 20, ...FAST }).connect([]));
+      assert.equal(error, undefined);
+      assert.equal(chunks.length, 2);
+    });
+  });
+}
+
+/** @param {any[]} chunks */
+const typesOf = (chunks) => chunks.map(({ type, delta, toolCallId, messageId }) => [type, delta, toolCallId, messageId]);
+
+/** @type {typeof fetch} */
+const hangingFetch = (_, init) => new Promise((_, reject) => init?.signal?.addEventListener("abort", () => reject(init.signal?.reason)));
