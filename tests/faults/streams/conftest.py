@@ -16,20 +16,20 @@ from webapp.streams.asgi import StreamsApp, drop_stalled
 from webapp.streams.http1 import HttpLimits, HttpServer
 from webapp.streams.service import StreamsService
 
-Serve = Callable[[StreamsService], Any]
+Serve = Callable[..., Any]
 
 
-def listener() -> socket.socket:
+def listener(stall_timeout: float) -> socket.socket:
     """A free port of 127.0.0.1 with small buffers, so that a reader that does not read is soon noticed."""
     bound = socket.create_server(("127.0.0.1", 0), backlog=512)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
-    drop_stalled(bound, seconds=1.0)
+    drop_stalled(bound, seconds=stall_timeout)
     return bound
 
 
 @asynccontextmanager
-async def over_asgi(service: StreamsService) -> AsyncIterator[int]:
-    with listener() as listen:
+async def over_asgi(service: StreamsService, stall_timeout: float) -> AsyncIterator[int]:
+    with listener(stall_timeout) as listen:
         config = uvicorn.Config(
             StreamsApp(service), lifespan="off", log_level="critical", timeout_graceful_shutdown=2
         )
@@ -45,8 +45,8 @@ async def over_asgi(service: StreamsService) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def over_http1(service: StreamsService) -> AsyncIterator[int]:
-    with listener() as listen:
+async def over_http1(service: StreamsService, stall_timeout: float) -> AsyncIterator[int]:
+    with listener(stall_timeout) as listen:
         server = HttpServer(service, limits=HttpLimits(connections=20_000))
         await server.start(listen)
         try:
@@ -57,9 +57,18 @@ async def over_http1(service: StreamsService) -> AsyncIterator[int]:
 
 @pytest.fixture(params=[over_asgi, over_http1])
 async def serve(request: pytest.FixtureRequest) -> AsyncIterator[Serve]:
-    """Serves a StreamsService by either of its carriers and returns the port."""
+    """Serves a StreamsService by either of its carriers and returns the port.
+
+    Who takes no data for ``stall_timeout`` seconds is cut off: a test whose clients live on the same busy
+    loop gives them more.
+    """
     async with AsyncExitStack() as stack:
-        yield lambda service: stack.enter_async_context(request.param(service))
+
+        async def served(service: StreamsService, *, stall_timeout: float = 1.0) -> int:
+            port: int = await stack.enter_async_context(request.param(service, stall_timeout))
+            return port
+
+        yield served
 
 
 def reset(writer: asyncio.StreamWriter) -> None:

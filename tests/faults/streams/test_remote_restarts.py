@@ -28,12 +28,14 @@ KEPT_ALIVE = 16
 """Connections that the client keeps for the next requests; those of live reads come on top."""
 HASTY = Patience(
     retry=Retry(attempts=2, base=0.02, cap=0.1),
-    reply=1.0,
-    silence=1.5,
+    reply=3.0,
+    silence=4.0,
     reconnect=Retry(base=0.02, cap=0.3),
     brief=0.0,
     linger=0.1,
 )
+AT_MOST = 60
+"""Seconds that a crowd may take on a busy machine."""
 Make = Callable[..., Process]
 
 
@@ -88,7 +90,9 @@ class Writer:
 
     async def wrote(self, more: int) -> None:
         enough = len(self.log) + more
-        await aeventually(lambda: self._task.done() or len(self.log) >= enough, what=f"{more} more appends")
+        await aeventually(
+            lambda: self._task.done() or len(self.log) >= enough, timeout=AT_MOST, what=f"{more} more appends"
+        )
         assert not self._task.done(), self._task.exception()
 
     async def aclose(self) -> None:
@@ -135,7 +139,9 @@ async def test_a_crowd_outlives_its_server(server: Process) -> None:
             await writer.wrote(10)
             async with writer.resting:
                 whole = list(range(len(writer.log)))
-                await aeventually(lambda: all(flat(each.items) == whole for each in followers))
+                await aeventually(
+                    lambda: all(flat(each.items) == whole for each in followers), timeout=AT_MOST
+                )
                 assert client.tails == 1
                 assert connections(server.port) <= 1 + KEPT_ALIVE
 

@@ -33,8 +33,9 @@ LIMITS = StreamLimits(page_messages=50)
 async def http(serve: Serve, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a stream server on SQLite; paths are relative to the streams' own."""
     store = SqliteStore.open(tmp_path)
-    port = await serve(StreamsService(Engine(store, limits=LIMITS)))
-    pool = httpx.Limits(max_connections=WRITERS + 20)
+    port = await serve(StreamsService(Engine(store, limits=LIMITS)), stall_timeout=20)
+    # A connection is given up long before the server does, or a request would meet its end.
+    pool = httpx.Limits(max_connections=WRITERS + 20, keepalive_expiry=1.0)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/v1/stream/", limits=pool) as client:
         (await client.put("s", headers=JSON)).raise_for_status()
         yield client
