@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 
-from tests.support.node_streams import NodeStreamServer
-from tests.support.stream_server import stream_server
 from webapp.streams.clients.base import (
     InvalidRequest,
     PayloadTooLarge,
@@ -21,35 +16,8 @@ from webapp.streams.clients.base import (
     StreamConflict,
     StreamNotFound,
 )
-from webapp.streams.clients.http import HttpStreamClient
-from webapp.streams.clients.local import LocalStreamClient
-from webapp.streams.engine import Engine
-from webapp.streams.limits import Drain, StreamLimits
-from webapp.streams.store.memory import MemoryStore
+from webapp.streams.limits import Drain
 from webapp.streams.wire import WireRequest
-
-
-@pytest.fixture
-def drain() -> Drain:
-    return Drain()
-
-
-@pytest.fixture(params=["local", "http", "node", "node-memory"])
-async def client(request: pytest.FixtureRequest, drain: Drain, tmp_path: Path) -> AsyncIterator[StreamClient]:
-    """Over HTTP the server is ours or, as ``node``, the reference server."""
-    limits = StreamLimits(max_append_bytes=1000, page_messages=2)
-    if request.param == "local":
-        yield LocalStreamClient(Engine(MemoryStore(), limits=limits, drain=drain))
-        return
-    async with AsyncExitStack() as stack:
-        if request.param == "http":
-            url = (await stack.enter_async_context(stream_server(limits=limits, drain=drain))).url
-        else:
-            memory = request.param == "node-memory"
-            url = stack.enter_context(NodeStreamServer(tmp_path / "node", memory=memory)).streams_url
-        over_http = HttpStreamClient(url, limits=limits, drain=drain)
-        yield over_http
-        await over_http.aclose()
 
 
 async def test_ensure_append_read(client: StreamClient) -> None:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.support.appends import stored
 from webapp.agents.base import Agent, AgentTurn, Event
 from webapp.agents.pieces import Piece
 from webapp.agents.registry import OwnAgent
@@ -19,7 +20,7 @@ from webapp.chat.catalog import Catalog
 from webapp.chat.messages import NewMessage, Participant
 from webapp.chat.runs import Accepted, RunLimits, Supervisor
 from webapp.chat.sessions import Sessions
-from webapp.streams.clients.base import BEGINNING, AppendReceipt, ProducerTuple, StreamClient
+from webapp.streams.clients.base import AppendReceipt, ProducerTuple, StreamClient
 from webapp.streams.clients.local import LocalStreamClient
 from webapp.streams.engine import Engine
 from webapp.streams.store.base import StreamStore
@@ -60,7 +61,10 @@ class Gate:
 
 
 class Streams:
-    """A stream client with failpoints: a condition on a batch of events, before or after it is appended."""
+    """A stream client with failpoints: a condition on a batch of events, before or after it is appended.
+
+    At a failpoint the process dies, as it were: nothing that follows is appended.
+    """
 
     def __init__(self, inner: StreamClient) -> None:
         self._inner = inner
@@ -68,6 +72,7 @@ class Streams:
         self.halt_before: Callable[[list[Event]], bool] = lambda events: False
         self.halt_after: Callable[[list[Event]], bool] = lambda events: False
         self.reached = asyncio.Event()
+        self._dying = False
         self.appends: list[tuple[ProducerTuple | None, list[Event]]] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -84,15 +89,19 @@ class Streams:
         events = [json.loads(message) for message in messages]
         if (error := self.refuse(events)) is not None:
             raise error
-        if self.halt_before(events):
-            await self._halt()
+        if self._dying:
+            await asyncio.Event().wait()
+        before, after = self.halt_before(events), self.halt_after(events)
+        self._dying = before or after
+        if before:
+            await self._die()
         receipt = await self._inner.append(path, messages, producer=producer, close=close)
         self.appends.append((producer, events))
-        if self.halt_after(events):
-            await self._halt()
+        if after:
+            await self._die()
         return receipt
 
-    async def _halt(self) -> None:
+    async def _die(self) -> None:
         self.reached.set()
         await asyncio.Event().wait()
 
@@ -160,14 +169,7 @@ class World:
 
     async def events(self, chat_id: str = CHAT) -> list[Event]:
         """The whole stream."""
-        found: list[Event] = []
-        offset = BEGINNING
-        while True:
-            page = await self.client.read(f"chats/{chat_id}", offset=offset)
-            found += [json.loads(message) for message in page.messages]
-            if page.up_to_date:
-                return found
-            offset = page.next_offset
+        return [json.loads(message) for message in await stored(self.client, f"chats/{chat_id}")]
 
 
 async def say(

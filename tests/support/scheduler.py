@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import deque
+from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
 
@@ -37,3 +38,21 @@ class Scheduler(asyncio.SelectorEventLoop):
         elif self._scheduled:
             self._now = max(self._now, self._scheduled[0].when())
         super()._run_once()  # type: ignore[misc]
+
+
+def interleave(race: Callable[[Random], Coroutine[Any, Any, object]], *, rng: Random, times: int) -> None:
+    """Run ``race`` so many times, each with an order of events and a ``Random`` of its own. It must leave
+    nothing running.
+    """
+    with asyncio.Runner(loop_factory=Scheduler) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, Scheduler)
+        for _ in range(times):
+            seed = rng.getrandbits(64)
+            loop.rng.seed(seed)
+            try:
+                runner.run(race(Random(seed)))
+                assert not asyncio.all_tasks(loop)
+            except BaseException as error:
+                error.add_note(f"interleaving {seed}")
+                raise

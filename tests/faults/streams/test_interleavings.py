@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.scheduler import Scheduler
+from tests.support.scheduler import interleave
 from tests.support.sse import SseReader
 from webapp.streams.clients.local import LocalStreamClient
 from webapp.streams.engine import Engine
@@ -108,14 +108,4 @@ async def race(rng: Random) -> None:
 
 @pytest.mark.parametrize("count", [3000, pytest.param(30_000, marks=pytest.mark.long)])
 def test_no_order_of_events_loses_a_wake_up(rng: Random, count: int) -> None:
-    with asyncio.Runner(loop_factory=Scheduler) as runner:
-        loop = runner.get_loop()
-        assert isinstance(loop, Scheduler)
-        for _ in range(count):
-            seed = rng.getrandbits(64)
-            loop.rng.seed(seed)
-            try:
-                runner.run(race(Random(seed)))
-            except BaseException as error:
-                error.add_note(f"interleaving {seed}")
-                raise
+    interleave(race, rng=rng, times=count)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,7 +107,8 @@ class Acceptance:
         try:
             if again and await self._is_told(row):
                 return await self._inbox.mark_appended(row)
-            await producer.append(messages)
+            async with aclosing(producer):
+                await producer.append(messages)
         except StreamsUnavailable as refusal:
             raise _unavailable(refusal) from refusal
         except PayloadTooLarge as refusal:

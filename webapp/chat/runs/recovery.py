@@ -10,6 +10,7 @@ what was read.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from webapp.chat import events
@@ -77,17 +78,22 @@ class Recovery:
 
     async def _settle(self, row: RunRow) -> Startable | None:
         writer = self.writer(row)
-        if row.status is RunStatus.RUNNING:
-            await writer.append([events.claimed(row.run_id, epoch=row.epoch)])
-        trace = await Trace.read(self._streams, self._sessions.path(row.chat_id), row)
-        if not trace.started:
-            waiting = row if row.status is RunStatus.APPENDED else await self._inbox.mark_appended(row)
-            return None if waiting is None else Startable(waiting, writer, trace.wanted_by)
-        outcome = trace.outcome
-        if outcome is None:
-            ending = self._ending(row, trace)
-            await writer.append([], ending=ending.told(trace.open))
-            outcome = ending.outcome
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(writer.aclose)
+            if row.status is RunStatus.RUNNING:
+                await writer.append([events.claimed(row.run_id, epoch=row.epoch)])
+            trace = await Trace.read(self._streams, self._sessions.path(row.chat_id), row)
+            if not trace.started:
+                waiting = row if row.status is RunStatus.APPENDED else await self._inbox.mark_appended(row)
+                if waiting is None:
+                    return None
+                stack.pop_all()  # the run that is started goes on with it
+                return Startable(waiting, writer, trace.wanted_by)
+            outcome = trace.outcome
+            if outcome is None:
+                ending = self._ending(row, trace)
+                await writer.append([], ending=ending.told(trace.open))
+                outcome = ending.outcome
         await self._inbox.mark_done(row, outcome=outcome, now=self._clock())
         return None
 

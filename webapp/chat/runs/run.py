@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,21 +151,30 @@ class Run:
         Cancelling this call abandons the run without a word, as a crash would.
         """
         timer = asyncio.get_running_loop().call_later(self._limits.time_limit, self.fail, *_TIME_LIMIT)
+        self._writer.on_failure = self._look_up
         self._pending.append(self._started())
         try:
-            if self._ending is None:
-                await self._flush()
-            if self._ending is None:
-                self._listening = asyncio.create_task(self._listen(prepare))
-                self._listening.add_done_callback(self._heard_out)
-            while self._ending is None:
-                await self._gather()
-                await self._flush()
-            await self._dismiss()
-            return await self._conclude(self._ending)
+            async with aclosing(self._writer):
+                return await self._write(prepare)
         finally:
             timer.cancel()
             await self._dismiss()
+
+    async def _write(self, prepare: Callable[[], Awaitable[AgentTurn]]) -> str:
+        if self._ending is None:
+            # Durable before the agent is asked: a run that is known to have begun is not begun again.
+            self._flushed_at = asyncio.get_running_loop().time()
+            await self._writer.append(self._take())
+        if self._ending is None:
+            self._listening = asyncio.create_task(self._listen(prepare))
+            self._listening.add_done_callback(self._heard_out)
+        while self._ending is None:
+            await self._gather()
+            await self._writer.room()
+            self._flushed_at = asyncio.get_running_loop().time()
+            await self._writer.put(self._take())
+        await self._dismiss()
+        return await self._conclude(self._ending)
 
     async def _listen(self, prepare: Callable[[], Awaitable[AgentTurn]]) -> None:
         try:
@@ -215,14 +224,15 @@ class Run:
 
     async def _gather(self) -> None:
         await self._something.wait()
-        # What comes while the last append is in flight, or soon after it was begun, shares the next one.
+        # What comes soon after the last append was begun, or while too many are under way, shares the next.
         with suppress(TimeoutError):
             async with asyncio.timeout_at(self._flushed_at + self._limits.window):
                 await self._urgent.wait()
 
-    async def _flush(self) -> None:
-        self._flushed_at = asyncio.get_running_loop().time()
-        await self._writer.append(self._take())
+    def _look_up(self) -> None:
+        """What was put could not be written: the next put says why."""
+        self._something.set()
+        self._urgent.set()
 
     def _take(self) -> list[Event]:
         batch, self._pending = merge(self._pending), []

@@ -1,56 +1,69 @@
 """What one run writes to its chat.
 
-Owns the run's producer and how a batch is cut into appends. Must not know agents or the inbox.
+Owns the run's producer. Must not know agents or the inbox.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from webapp.agents.base import Event
 from webapp.chat import events
 from webapp.streams.clients.base import StreamClient
-from webapp.streams.clients.producer import IdempotentProducer
+from webapp.streams.clients.producer import IdempotentProducer, ProducerLimits
 from webapp.streams.clients.retry import Retry
 
 # A run outlasts a restart of its stream server. When even this is not enough, its lease runs out and the
 # recoverer goes on trying.
 _RETRY = Retry(attempts=100)
 
-# One append stays well below what any stream server takes.
-_BATCH_BYTES = 1024 * 1024
-_BATCH_MESSAGES = 500
+_LIMITS = ProducerLimits(linger=0.0)  # the run gathers, and merges what it has gathered
 
 
 class RunWriter:
-    """Appends a run's events in order, each exactly once, as producer ``run:<runId>``."""
+    """Appends a run's events in order, each exactly once, as producer ``run:<runId>``.
+
+    ``on_failure`` is called when something put could not be stored; the next call says why.
+    """
 
     def __init__(self, streams: StreamClient, path: str, *, run_id: str, epoch: int) -> None:
+        self.on_failure: Callable[[], None] = lambda: None
         self._producer = IdempotentProducer(
-            streams, path, producer_id=f"run:{run_id}", epoch=epoch, retry=_RETRY
+            streams,
+            path,
+            producer_id=f"run:{run_id}",
+            epoch=epoch,
+            limits=_LIMITS,
+            retry=_RETRY,
+            on_failure=self._failed,
         )
 
-    async def append(self, batch: Sequence[Event], *, ending: Sequence[Event] = ()) -> None:
-        """Append ``batch`` and then ``ending``, durable on return.
+    async def room(self) -> None:
+        """Return when a batch that is put can be sent at once. Raises as ``put`` does."""
+        await self._producer.room()
 
-        A long batch takes several appends; ``ending`` is never torn apart. Raises StaleEpoch when another
-        owner has taken the run, other StreamErrors when the stream will not have it.
+    async def put(self, batch: Sequence[Event]) -> None:
+        """Write ``batch`` behind everything before it, durable some time later.
+
+        Raises what became of earlier ones: StaleEpoch when another owner has taken the run, other
+        StreamErrors when the stream will not have it.
         """
-        groups = list(_groups([events.encode(event) for event in batch])) or [[]]
-        groups[-1] += [events.encode(event) for event in ending]
-        for messages in groups:
-            if messages:
-                await self._producer.append(messages)
+        await self._producer.put([events.encode(event) for event in batch])
 
+    async def append(self, batch: Sequence[Event], *, ending: Sequence[Event] = ()) -> None:
+        """Write ``batch`` and then ``ending``, all durable on return. Raises as ``put`` does.
 
-def _groups(messages: Sequence[bytes]) -> Iterator[list[bytes]]:
-    group: list[bytes] = []
-    size = 0
-    for message in messages:
-        if group and (size + len(message) > _BATCH_BYTES or len(group) == _BATCH_MESSAGES):
-            yield group
-            group, size = [], 0
-        group.append(message)
-        size += len(message)
-    if group:
-        yield group
+        A long batch takes several appends; ``ending`` is never torn apart.
+        """
+        await self.put(batch)
+        if ending:
+            await self._producer.append([events.encode(event) for event in ending])
+        else:
+            await self._producer.flush()
+
+    def _failed(self) -> None:
+        self.on_failure()
+
+    async def aclose(self) -> None:
+        """Write nothing more. What is not durable by now may still become so."""
+        await self._producer.aclose()

@@ -109,9 +109,9 @@ class HttpStreamClient:
         if close:
             headers[names.STREAM_CLOSED] = names.TRUE
         body = json_mode.array([chunk]) if chunk else b""
-        reply = await self._upstream.call(
-            Call(method="POST", path=path, headers=headers, body=body), repeatable=producer is not None
-        )
+        # Whoever gave it a producer's number repeats it, and has to know of every try without an answer.
+        call = Call(method="POST", path=path, headers=headers, body=body)
+        reply = await self._upstream.call(call, repeatable=False)
         # A producer's append is 200 when it was new; without a producer nobody could tell.
         duplicate = producer is not None and bool(chunk) and reply.status == 204
         return AppendReceipt(await self._tail_of(path, reply), duplicate)

@@ -117,30 +117,22 @@ PASSING = [
 ]
 
 
-@pytest.mark.parametrize("trouble", PASSING)
-async def test_a_producers_append_is_repeated_as_it_was(trouble: httpx.Response | Exception) -> None:
-    transport, waits = Scripted(trouble, trouble, httpx.Response(200, headers=OK)), Waits()
+@pytest.mark.parametrize("producer", [None, PRODUCER])
+@pytest.mark.parametrize(("trouble", "tries"), list(zip(PASSING, [3, 1, 1, 1, 1, 3, 1], strict=True)))
+async def test_only_an_append_that_was_not_done_is_repeated_and_as_it_was(
+    trouble: httpx.Response | Exception, tries: int, producer: ProducerTuple | None
+) -> None:
+    transport, waits = Scripted(trouble), Waits()
     client = client_of(transport, waits)
-    receipt = await client.append("s", [b"1", b"[2]"], producer=PRODUCER)
-    assert (receipt.offset, receipt.duplicate) == ("7", False)
-    assert len(transport.requests) == 3
+    with pytest.raises(StreamsUnavailable):
+        await client.append("s", [b"1", b"[2]"], producer=producer)
+    assert len(transport.requests) == tries
+    numbers = ["p", "2", "5"] if producer else [None] * 3
     for request in transport.requests:
         assert request.content == b"[1,[2]]"
-        assert [request.headers[f"producer-{name}"] for name in ("id", "epoch", "seq")] == ["p", "2", "5"]
+        assert [request.headers.get(f"producer-{name}") for name in ("id", "epoch", "seq")] == numbers
     asked = isinstance(trouble, httpx.Response) and "Retry-After" in trouble.headers
-    assert min(waits) >= (1.0 if asked else 0.0)
-    await client.aclose()
-
-
-@pytest.mark.parametrize(("trouble", "tries"), list(zip(PASSING, [3, 1, 1, 1, 1, 3, 1], strict=True)))
-async def test_without_a_producer_only_what_was_not_done_is_repeated(
-    trouble: httpx.Response | Exception, tries: int
-) -> None:
-    transport = Scripted(trouble)
-    client = client_of(transport)
-    with pytest.raises(StreamsUnavailable):
-        await client.append("s", [b"1"])
-    assert len(transport.requests) == tries
+    assert min(waits, default=1.0) >= (1.0 if asked else 0.0)
     await client.aclose()
 
 
