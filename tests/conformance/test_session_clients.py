@@ -1,4 +1,4 @@
-"""TanStack's published ``ChatClient`` over durable connections, ours and the published one, against the app."""
+"""TanStack's published ``ChatClient`` over durable connections, ours and theirs, against the app."""
 
 from __future__ import annotations
 
