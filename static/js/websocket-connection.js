@@ -208,11 +208,12 @@ export function webSocket(url, options = {}) {
       run.link = link;
       runs.set(runId, run);
       // By then it is known whether everybody left (which stops nothing) or only this was given up.
-      const abort = () => queueMicrotask(() => {
-        if (runs.get(runId) !== run) return;
-        finish();
-        if (subscribers.size > 0) void stop(runId);
-      });
+      const abort = () =>
+        queueMicrotask(() => {
+          if (runs.get(runId) !== run) return;
+          finish();
+          if (subscribers.size > 0) void stop(runId);
+        });
       signal?.addEventListener("abort", abort);
 
       /** @param {unknown} [error] */
@@ -234,7 +235,10 @@ export function webSocket(url, options = {}) {
       signal?.throwIfAborted();
       /** @type {Queue} */
       const queue = createQueue();
-      const run = createRun({ runId }, { push: queue.push, finish: (error) => queue.close(error === undefined ? {} : { error }) });
+      const run = createRun(
+        { runId },
+        { push: queue.push, finish: (error) => queue.close(error === undefined ? {} : { error }) },
+      );
       reopen(run);
       try {
         yield* queue.read(signal);
