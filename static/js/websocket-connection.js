@@ -200,6 +200,7 @@ export function webSocket(url, options = {}) {
       const { runId } = input;
       const link = converse(runId);
       await abortable(link.opened, signal);
+      link.send(input);
 
       const before = runs.get(runId);
       for (const each of runs.values()) if (each.handoff || each === before) each.finish(); // it goes on with this
@@ -228,7 +229,6 @@ export function webSocket(url, options = {}) {
         }
         if (runs.size === 0 && subscribers.size === 0) rest();
       }
-      link.send(input);
     },
 
     async *joinRun(runId, signal) {

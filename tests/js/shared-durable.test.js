@@ -145,8 +145,10 @@ test("what the leader knows of the connection, the others are told", async () =>
   /** @type {string[][]} */
   const heard = [[], []];
   connections.forEach((connection, index) => connection.onStatus(({ state }) => heard[index].push(state)));
-  const tabs = connections.map((connection) => openTab(connection));
-  await eventually(() => heard.every((states) => states.at(-1) === "live"));
+  const tabs = [openTab(connections[0])];
+  await eventually(() => heard[0].at(-1) === "live");
+  tabs.push(openTab(connections[1]));
+  await eventually(() => heard[1].at(-1) === "live");
   server.refuse = () => ({ status: 503 });
   server.cut();
   await eventually(() => heard.every((states) => states.at(-1) === "reconnecting"));
