@@ -58,7 +58,7 @@ check: $(DEV) $(NODE) ## linters, types and unit tests, in under a minute
 test-long: $(DEV) $(NODE) $(BROWSER) ## what takes longer than a coffee
 	$(BIN)/python scripts/lanes.py --serial long browser-long
 
-bench: $(DEV) $(BROWSER) ## print the numbers
+bench: $(DEV) $(NODE) $(BROWSER) ## print the numbers
 	$(BIN)/python -m benchmarks $(ARGS)
 
 demo: $(DEV) $(BROWSER) ## watch two browsers converge (recorded when there is no display)

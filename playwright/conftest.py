@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -21,10 +21,10 @@ def browser_type_launch_args() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, upstream: Mapping[str, str]
 ) -> Iterator[ServerProcess]:
     """The module's server. ``SERVER_ENV`` in the module sets its environment."""
-    env = getattr(request.module, "SERVER_ENV", {})
+    env = {**upstream, **getattr(request.module, "SERVER_ENV", {})}
     with ServerProcess(tmp_path_factory.mktemp("server") / "data", env=env) as server:
         yield server
 

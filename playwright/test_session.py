@@ -6,31 +6,18 @@ import random
 
 import pytest
 
-from support.chat_page import ChatPage, text_of
+from support.chat_page import ChatPage, same_everywhere, text_of
 from support.people import PHONE, People, Person
 from tests.support.waiting import eventually
 
 SERVER_ENV = {"DURABLE_CHAT_DEMO_WORD_DELAY": "0.012"}
 
 
-def same_everywhere(*pages: ChatPage) -> None:
-    """All tabs converge to one transcript, and it is the server's."""
-    expected = [message["id"] for message in pages[0].snapshot()["messages"]]
-
-    def equal() -> bool:
-        for page in pages:
-            assert [row.id for row in page.rows] == expected
-        structures = [[(row.id, row.words) for row in page.rows] for page in pages]
-        assert all(structure == structures[0] for structure in structures)
-        return True
-
-    eventually(equal, what="equal transcripts")
-
-
 def invite(host: ChatPage, guest: Person) -> ChatPage:
     return guest.open(host.share("chat"))
 
 
+@pytest.mark.converge
 def test_two_browsers_show_one_conversation_whoever_sends(people: People) -> None:
     ana, ben = people.join(), people.join()
     hers = ana.new_chat()
@@ -45,10 +32,11 @@ def test_two_browsers_show_one_conversation_whoever_sends(people: People) -> Non
     assert hers.structure() != his.structure()  # "mine" differs, or the two are one person
 
 
+@pytest.mark.converge
 @pytest.mark.slow
 def test_refresh_at_random_points_loses_and_repeats_nothing(people: People, rng: random.Random) -> None:
     """AC-01, a sample."""
-    refresh_while_streaming(people, rng, words=400, refreshes=10)
+    refresh_while_streaming(people, rng, words=250, refreshes=6)
 
 
 @pytest.mark.long
@@ -81,6 +69,7 @@ def refresh_while_streaming(people: People, rng: random.Random, *, words: int, r
     person.context.close()
 
 
+@pytest.mark.converge
 def test_three_tabs_of_one_browser(people: People) -> None:
     person = people.join()
     first = person.new_chat()
@@ -98,6 +87,7 @@ def test_three_tabs_of_one_browser(people: People) -> None:
         eventually(lambda tab=tab: tab.structure() == first.structure(), what="equal tabs")
 
 
+@pytest.mark.converge
 def test_a_phone_joins_half_way(people: People) -> None:
     host = people.join().new_chat()
     host.send("/long 200")

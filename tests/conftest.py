@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -37,9 +37,9 @@ def start_proxy() -> Iterator[Callable[[int], FaultProxy]]:
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApp]:
+def app(tmp_path_factory: pytest.TempPathFactory, upstream: Mapping[str, str]) -> Iterator[LiveApp]:
     """One running app per test module, answering with an echo: most tests only ask it something."""
-    with LiveApp(tmp_path_factory.mktemp("data")) as live:
+    with LiveApp(tmp_path_factory.mktemp("data"), env=upstream) as live:
         yield live
 
 

@@ -32,7 +32,8 @@ FLOORS = {
 ROOMS = {
     "litestar": ("webapp.web", "webapp.app", "webapp.lifespan", "webapp.cli"),
     "jinja2": ("webapp.web", "webapp.app", "webapp.lifespan"),
-    "uvicorn": ("webapp.cli", "webapp.web", "webapp.streams.asgi"),
+    "uvicorn": ("webapp.web",),
+    "httptools": ("webapp.streams.http1",),
     "httpx": ("webapp.streams.clients.http",),
     "sqlite3": ("webapp.streams.store",),
     "sqlalchemy": ("webapp.chat.catalog",),

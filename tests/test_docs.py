@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from dataclasses import fields
@@ -33,10 +34,20 @@ def block(language: str, containing: str) -> str:
     return found
 
 
+def serves(url: str, process: subprocess.Popen[bytes]) -> bool:
+    """Whether the command that ``process`` runs has come as far as to serve a page."""
+    if process.poll() is not None:
+        raise RuntimeError(f"{process.args!r} exited with {process.returncode}")
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 def test_every_block_is_run_here() -> None:
     """A new block needs a new test; these are the ones there are."""
     assert len(blocks("python")) == 1
-    assert len(blocks("bash")) == 3
+    assert len(blocks("bash")) == 4
 
 
 def test_the_agent_of_your_own(start_server: Callable[..., ServerProcess], tmp_path: Path) -> None:
@@ -62,6 +73,37 @@ def test_the_same_by_http(start_server: Callable[..., ServerProcess]) -> None:
     assert events[-1]["type"] == "RUN_FINISHED"
 
 
+def test_several_processes(tmp_path: Path) -> None:
+    """What is said to one of them is seen on the other."""
+    script = block("bash", "durable-chat streams").replace("/srv/chat", str(tmp_path))
+    ports = {old: free_port() for old in (4437, 8001, 8002)}
+    for old, new in ports.items():
+        script = script.replace(str(old), str(new))
+    script = script.replace("durable-chat ", f"{sys.executable} -m webapp ").replace(
+        "export ", "export DURABLE_CHAT_AGENT=echo DURABLE_CHAT_ACCESS=open ", 1
+    )
+    process = subprocess.Popen(
+        ["bash", "-euc", f"{script}wait"],
+        cwd=ROOT,
+        env=clean_environ(),
+        stdin=subprocess.DEVNULL,
+        process_group=0,
+    )
+    one, two = (f"http://127.0.0.1:{ports[port]}" for port in (8001, 8002))
+    try:
+        eventually(lambda: serves(one, process) and serves(two, process), timeout=25)
+        chat = httpx.post(f"{one}/api/chats", json={}).json()
+        message = {"id": "m-1", "role": "user", "content": "Hello"}
+        query = {"id": chat["id"], "mode": "await"}
+        sent = httpx.post(f"{one}/api/chat", params=query, json={"messages": [message]}, timeout=20)
+        assert sent.status_code == 200, sent.text
+        seen = httpx.get(f"{two}/api/chats/{chat['id']}/snapshot").json()["messages"]
+        assert seen[-1]["parts"][0]["content"] == "Echo: Hello"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(15)
+
+
 def test_the_two_commands(tmp_path: Path) -> None:
     """``make run`` serves; ``make test`` is what runs this test."""
     commands = [line.split("#")[0].strip() for line in block("bash", "make test").splitlines()]
@@ -72,16 +114,7 @@ def test_the_two_commands(tmp_path: Path) -> None:
         ["make", "run", arguments], cwd=ROOT, env=clean_environ(), stdin=subprocess.DEVNULL, process_group=0
     )
     try:
-
-        def served() -> bool:
-            if process.poll() is not None:
-                raise RuntimeError(f"make run exited with {process.returncode}")
-            try:
-                return httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
-            except httpx.TransportError:
-                return False
-
-        eventually(served, timeout=25, what="make run serves")
+        eventually(lambda: serves(f"http://127.0.0.1:{port}", process), timeout=25)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)

@@ -16,7 +16,17 @@ from webapp.lifespan import Parts, open_services
 from webapp.settings import Settings
 from webapp.streams.clients.base import StreamClient
 from webapp.streams.limits import Drain
-from webapp.web import api_chat, api_chat_stream, api_chats, health, pages, shares, static_files
+from webapp.web import (
+    api_chat,
+    api_chat_runs,
+    api_chat_stream,
+    api_chat_ws,
+    api_chats,
+    health,
+    pages,
+    shares,
+    static_files,
+)
 from webapp.web.bodies import MAX_BODY_BYTES
 from webapp.web.cookies import add_pending_cookie
 from webapp.web.errors import handle_error
@@ -63,7 +73,8 @@ def create_app(
             scripted=is_scripted(agent),
         ),
     )
-    routes = [api_chat, api_chat_stream, api_chats, health, pages, shares, static_files]
+    chat = [api_chat, api_chat_runs, api_chat_stream, api_chat_ws, api_chats]
+    routes = [*chat, health, pages, shares, static_files]
     return Litestar(
         [*(handler for module in routes for handler in module.ROUTES), *stream_mount(settings.streams)],
         lifespan=[lambda app: open_services(app, parts)],

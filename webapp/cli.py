@@ -29,15 +29,14 @@ from webapp.app import create_app
 from webapp.chat.catalog import CatalogUnusable
 from webapp.chat.runs import Supervisor
 from webapp.settings import BadSetting, Settings
+from webapp.streams.limits import Drain
 from webapp.streams.store.sqlite import StoreError
-from webapp.web.server import CannotListen, bind, serve
+from webapp.web.bodies import MAX_BODY_BYTES
+from webapp.web.server import CannotListen, bind, serve, serve_site
 from webapp.web.services import provide_services
-from webapp.web.standalone import StandaloneStreams
+from webapp.web.standalone import standalone_streams
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, never a default
-STREAMS_KEEP_ALIVE = 60
-"""Seconds. The clients of a stream server pool their connections, and a pool that is older than the server's
-patience sends requests into a connection that is just being closed."""
 START_ERRORS = (BadSetting, AgentNotFound, CannotListen, StoreError, CatalogUnusable)
 
 _data_dir = click.option("--data-dir", type=click.Path(path_type=Path), help="Where everything is kept.")
@@ -112,21 +111,20 @@ async def _serve(settings: Settings) -> None:
             on_ready=lambda: _print_addresses("Durable Chat", listen, names),
             on_signal=_Stop(app, grace=server.run_grace),
             settings=server,
+            socket_message=MAX_BODY_BYTES,
         )
 
 
 async def _streams(settings: Settings, *, in_memory: bool) -> None:
     server = settings.server
     with bind(server.host, server.port, stall_timeout=settings.streams.write_timeout) as listen:
-        app = StandaloneStreams(settings, in_memory=in_memory)
-        await serve(
-            app,
+        drain = Drain()
+        await serve_site(
+            standalone_streams(settings, drain=drain, in_memory=in_memory),
             listen=listen,
-            lifespan=app.lifespan(),
             on_ready=lambda: _print_addresses("Durable Streams", listen, ()),
-            on_signal=app.drain.set,
+            on_signal=drain.set,
             settings=server,
-            keep_alive=STREAMS_KEEP_ALIVE,
         )
 
 

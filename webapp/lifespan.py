@@ -57,14 +57,14 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
             sessions=sessions,
             catalog=catalog,
             agents=parts.agents,
+            # Nobody else can be using the embedded store.
+            shared=engine is None,
             limits=RunLimits(lease=settings.agents.lease, time_limit=settings.agents.run_time_limit),
             clock=parts.clock,
             ids=parts.ids,
         )
         stack.push_async_callback(supervisor.aclose, grace=settings.server.run_grace)
-        # Nobody else can be using the embedded store, so every run left open is ours to end. Elsewhere its
-        # owner may be another process that lives.
-        await supervisor.start(take_all=engine is not None)
+        await supervisor.start()
         services = Services(
             settings=settings,
             streams=streams,

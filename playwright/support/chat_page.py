@@ -222,3 +222,17 @@ class ChatPage:
 def text_of(message: dict[str, Any]) -> str:
     """The text parts of a UIMessage."""
     return "".join(part.get("content", "") for part in message["parts"] if part["type"] == "text")
+
+
+def same_everywhere(*pages: ChatPage) -> None:
+    """All tabs converge to one transcript, and it is the server's."""
+    expected = [message["id"] for message in pages[0].snapshot()["messages"]]
+
+    def equal() -> bool:
+        for page in pages:
+            assert [row.id for row in page.rows] == expected
+        structures = [[(row.id, row.words) for row in page.rows] for page in pages]
+        assert all(structure == structures[0] for structure in structures)
+        return True
+
+    eventually(equal, what="equal transcripts")

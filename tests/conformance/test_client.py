@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
+from tests.support.node_streams import NodeStreamServer
 from tests.support.stream_server import stream_server
 from webapp.streams.clients.base import (
     InvalidRequest,
@@ -31,14 +34,20 @@ def drain() -> Drain:
     return Drain()
 
 
-@pytest.fixture(params=["local", "http"])
-async def client(request: pytest.FixtureRequest, drain: Drain) -> AsyncIterator[StreamClient]:
+@pytest.fixture(params=["local", "http", "node", "node-memory"])
+async def client(request: pytest.FixtureRequest, drain: Drain, tmp_path: Path) -> AsyncIterator[StreamClient]:
+    """Over HTTP the server is ours or, as ``node``, the reference server."""
     limits = StreamLimits(max_append_bytes=1000, page_messages=2)
     if request.param == "local":
         yield LocalStreamClient(Engine(MemoryStore(), limits=limits, drain=drain))
         return
-    async with stream_server(limits=limits, drain=drain) as server:
-        over_http = HttpStreamClient(server.url, limits=limits, drain=drain)
+    async with AsyncExitStack() as stack:
+        if request.param == "http":
+            url = (await stack.enter_async_context(stream_server(limits=limits, drain=drain))).url
+        else:
+            memory = request.param == "node-memory"
+            url = stack.enter_context(NodeStreamServer(tmp_path / "node", memory=memory)).streams_url
+        over_http = HttpStreamClient(url, limits=limits, drain=drain)
         yield over_http
         await over_http.aclose()
 

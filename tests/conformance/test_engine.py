@@ -365,14 +365,24 @@ async def test_a_fork_and_its_deleted_source(engine: Engine) -> None:
     assert (await ask(engine, "GET", "f")).body == b"[1]"
 
 
-async def test_a_final_append_always_comes_before_the_end(engine: Engine) -> None:
+async def test_a_final_append_always_comes_before_the_end(store: StreamStore) -> None:
     """Closing races live readers: the data is delivered, whatever the timing."""
-    for delay in range(40):
-        path = f"race{delay}"
+    engine = Engine(store)
+
+    async def race(number: int) -> None:
+        path = f"race{number}"
         await put(engine, path)
         body = frames(await ask(engine, "GET", path, q_offset="-1", q_live="sse"))
         reading = asyncio.create_task(_all(body))
-        await asyncio.sleep(0.0005 * delay)
+        tail = (await ask(engine, "HEAD", path)).header("Stream-Next-Offset")
+        polling = asyncio.create_task(ask(engine, "GET", path, q_offset=tail or "", q_live="long-poll"))
+        await asyncio.sleep(0.0001 * number)
         await ask(engine, "POST", path, b"7", content_type=JSON, stream_closed="true")
-        data = [event for frame in await reading for event in events(frame) if event.event == "data"]
-        assert [event.json() for event in data] == [[7]]
+        found = [event for frame in await reading for event in events(frame)]
+        assert [event.json() for event in found if event.event == "data"] == [[7]]
+        assert found[-1].json()["streamClosed"] is True
+        polled = await polling
+        assert (polled.status, polled.body, polled.header("Stream-Closed")) == (200, b"[7]", "true")
+
+    for first in range(0, 200, 50):
+        await asyncio.gather(*(race(number) for number in range(first, first + 50)))

@@ -1,9 +1,12 @@
-"""One read, three ways: by socket, by the local client, by the client over HTTP. The answers are the same."""
+"""One read, every way: by socket, from either carrier, by the local client, by the client over HTTP. The
+answers are the same.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from random import Random
@@ -13,11 +16,13 @@ import httpx
 import pytest
 
 from tests.support.sse import SseEvent, SseReader
-from tests.support.stream_server import BASE_PATH, StreamServer, stream_server
+from tests.support.stream_server import BASE_PATH, StreamServer, stream_server, url_of
 from webapp.streams.clients.base import StreamClient
 from webapp.streams.clients.http import HttpStreamClient
 from webapp.streams.clients.local import LocalStreamClient
+from webapp.streams.http1 import HttpServer
 from webapp.streams.limits import StreamLimits
+from webapp.streams.service import StreamsService
 from webapp.streams.wire import WireRequest
 
 NOW = 1_800_000_000.0
@@ -44,11 +49,12 @@ class Answer:
 
 
 class House:
-    """A stream server with some of everything in it, and the three ways to it."""
+    """A stream server with some of everything in it, and the ways to it."""
 
-    def __init__(self, server: StreamServer) -> None:
+    def __init__(self, server: StreamServer, *, http1_url: str) -> None:
         self.server = server
-        self.socket = httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=20)
+        self.asgi = httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=20)
+        self.http1 = httpx.AsyncClient(base_url=http1_url, trust_env=False, timeout=20)
         self.local = LocalStreamClient(server.engine)
         self.http = HttpStreamClient(server.url, limits=LIMITS, clock=lambda: NOW)
         self.offsets: dict[str, str] = {}
@@ -90,10 +96,10 @@ class House:
         assert reply.status < 300, (path, reply)
         return reply.header("stream-next-offset") or ""
 
-    async def by_socket(self, request: WireRequest) -> Answer:
+    async def by_socket(self, client: httpx.AsyncClient, request: WireRequest) -> Answer:
         # As ``target`` the path is sent as it is; a URL would be put in order first.
         target = f"{BASE_PATH}/{request.path}?{urlencode(request.query)}".encode()
-        reply = await self.socket.request(
+        reply = await client.request(
             request.method, "/", headers=request.headers, extensions={"target": target}
         )
         return answer(reply.status_code, list(reply.headers.items()), reply.content)
@@ -117,11 +123,15 @@ def answer(status: int, headers: list[tuple[str, str]], body: bytes) -> Answer:
 @pytest.fixture
 async def house() -> AsyncIterator[House]:
     async with stream_server(limits=LIMITS, clock=lambda: NOW) as server:
-        house = House(server)
-        await house.furnish()
-        yield house
-        await house.http.aclose()
-        await house.socket.aclose()
+        with socket.create_server(("127.0.0.1", 0)) as listen:
+            http1 = HttpServer(StreamsService(server.engine, base_path=BASE_PATH, slots=server.slots))
+            await http1.start(listen)
+            house = House(server, http1_url=url_of(listen.getsockname()[1]))
+            await house.furnish()
+            yield house
+            for client in (house.http, house.asgi, house.http1):
+                await client.aclose()
+            await http1.aclose(grace=1.0)
 
 
 def requests_for(house: House, rng: Random) -> list[WireRequest]:
@@ -158,7 +168,8 @@ def requests_for(house: House, rng: Random) -> list[WireRequest]:
 
 async def test_the_same_answers_by_every_way(house: House, rng: Random) -> None:
     async def compare(request: WireRequest) -> int:
-        expected = await house.by_socket(request)
+        expected = await house.by_socket(house.http1, request)
+        assert await house.by_socket(house.asgi, request) == expected, request
         assert await house.by(house.local, request) == expected, request
         assert await house.by(house.http, request) == expected, request
         return expected.status

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ def texts(chatter: Chatter, chat_id: str) -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.converge
 def test_a_message_is_stored_and_answered(ana: Chatter) -> None:
     chat_id = ana.create_chat(title="Greetings")
     reply = ana.send(chat_id, "hello there", message_id="m-1")
@@ -44,6 +45,7 @@ def test_a_message_is_stored_and_answered(ana: Chatter) -> None:
     assert agent["metadata"]["runId"] == reply.headers["x-run-id"]
 
 
+@pytest.mark.converge
 def test_without_await_the_reply_comes_at_once(ana: Chatter) -> None:
     chat_id = ana.create_chat()
     reply = ana.send(chat_id, "quick", mode="")
@@ -52,6 +54,7 @@ def test_without_await_the_reply_comes_at_once(ana: Chatter) -> None:
     assert texts(ana, chat_id)[-1] == ("assistant", "Echo: quick")
 
 
+@pytest.mark.converge
 @pytest.mark.parametrize(
     "message",
     [
@@ -84,6 +87,7 @@ def test_the_ag_ui_body(ana: Chatter) -> None:
     assert texts(ana, chat_id)[-1] == ("assistant", "Echo: ag-ui")
 
 
+@pytest.mark.converge
 @pytest.mark.parametrize(("mode", "count", "status"), [("await", 10, 200), ("", 20, 202)])
 def test_equal_posts_at_once_are_one_message(ana: Chatter, mode: str, count: int, status: int) -> None:
     chat_id = ana.create_chat()
@@ -112,6 +116,7 @@ def test_a_request_whose_reply_was_lost_is_the_same_when_sent_again(
     assert texts(ana, chat_id) == [("user", "once"), ("assistant", "Echo: once")]
 
 
+@pytest.mark.converge
 def test_the_same_id_with_other_text_is_a_conflict(ana: Chatter) -> None:
     chat_id = ana.create_chat()
     ana.send(chat_id, "first", message_id="taken")
@@ -121,6 +126,7 @@ def test_the_same_id_with_other_text_is_a_conflict(ana: Chatter) -> None:
     assert len(ana.messages(chat_id)) == 2
 
 
+@pytest.mark.converge
 def test_reading_on_from_a_snapshot_misses_and_repeats_nothing(ana: Chatter) -> None:
     chat_id = ana.create_chat()
     ana.send(chat_id, "before")
@@ -137,6 +143,7 @@ def test_reading_on_from_a_snapshot_misses_and_repeats_nothing(ana: Chatter) -> 
     )
 
 
+@pytest.mark.converge
 def test_an_unchanged_catch_up_is_not_sent_again(ana: Chatter) -> None:
     chat_id = ana.create_chat()
     ana.send(chat_id, "x")
@@ -149,6 +156,7 @@ def test_an_unchanged_catch_up_is_not_sent_again(ana: Chatter) -> None:
     assert (again.status_code, again.content) == (304, b"")
 
 
+@pytest.mark.converge
 def test_the_live_stream_says_first_where_it_is(ana: Chatter) -> None:
     chat_id = ana.create_chat()
     ana.send(chat_id, "x")
@@ -163,6 +171,30 @@ def test_the_live_stream_says_first_where_it_is(ana: Chatter) -> None:
     assert offset.encode() in first
 
 
+@pytest.mark.converge
+def test_a_long_poll_waits_for_the_next_message(ana: Chatter) -> None:
+    chat_id = ana.create_chat()
+    ana.send(chat_id, "before")
+    offset = ana.http.get(f"/api/chats/{chat_id}/snapshot").json()["offset"]
+    query = {"id": chat_id, "offset": offset, "live": "long-poll"}
+    with ThreadPoolExecutor(1) as pool:
+        polling = pool.submit(ana.http.get, "/api/chat-stream", params=query)
+        eventually(lambda: ana.app.services.slots.taken == 1, what="the poll is waiting")
+        ana.send(chat_id, "after", message_id="m-2")
+        reply = polling.result()
+    assert reply.status_code == 200
+    assert reply.headers["cache-control"] == "no-store"
+    assert reply.headers["stream-cursor"]
+    first = reply.json()[0]
+    assert (first["type"], first["messageId"]) == ("TEXT_MESSAGE_START", "m-2")
+    again = ana.http.get(
+        "/api/chat-stream", params={"id": chat_id, "offset": reply.headers["stream-next-offset"]}
+    )
+    told = reply.json() + again.json()
+    assert "".join(event.get("delta", "") for event in told) == "afterEcho: after"
+
+
+@pytest.mark.converge
 def test_head_describes_the_stream(ana: Chatter) -> None:
     chat_id = ana.create_chat()
     reply = ana.http.head("/api/chat-stream", params={"id": chat_id})
@@ -171,7 +203,7 @@ def test_head_describes_the_stream(ana: Chatter) -> None:
 
 
 @pytest.fixture(scope="module")
-def talkative(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApp]:
+def talkative(tmp_path_factory: pytest.TempPathFactory, upstream: Mapping[str, str]) -> Iterator[LiveApp]:
     """An app whose agent goes on until it is stopped."""
 
     async def endless(turn: AgentTurn) -> AsyncIterator[Piece]:
@@ -180,11 +212,12 @@ def talkative(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApp]:
             await asyncio.sleep(0.01)
 
     agent = OwnAgent(id="endless", name="Endless", run=endless)
-    env = {"DURABLE_CHAT_RUN_GRACE": "0.1"}
+    env = {**upstream, "DURABLE_CHAT_RUN_GRACE": "0.1"}
     with LiveApp(tmp_path_factory.mktemp("talkative"), agent=agent, env=env) as live:
         yield live
 
 
+@pytest.mark.converge
 def test_whoever_takes_part_stops_an_answer_once(talkative: LiveApp) -> None:
     owner = Chatter(talkative)
     chat_id = owner.create_chat()
@@ -278,6 +311,7 @@ def test_stopping_what_is_over_is_no_error(ana: Chatter) -> None:
     assert (reply.status_code, reply.json()) == (200, {"stopped": False})
 
 
+@pytest.mark.converge
 def test_chats_are_listed_for_those_who_are_in_them(ana: Chatter, ben: Chatter) -> None:
     chat_id = ana.create_chat(title="Ours")
     assert ben.http.get("/api/chats").json() == {"chats": []}
@@ -297,6 +331,7 @@ def test_putting_a_chat_twice_creates_it_once(ana: Chatter, ben: Chatter) -> Non
     assert ben.http.put("/api/chats/my-own-id-1", json={}).status_code == 404
 
 
+@pytest.mark.converge
 def test_a_bearer_token_speaks_for_its_owner_in_one_chat(app: LiveApp, ana: Chatter) -> None:
     created = ana.http.post("/api/chats", json={}).json()
     other = ana.create_chat()

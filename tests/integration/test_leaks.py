@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import os
+import random
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from tests.support.live_app import Chatter, LiveApp
+from tests.support.run_transports import run_input
+from tests.support.server import ServerProcess
 from tests.support.waiting import eventually
 from webapp.agents.scripted import EchoAgent
 from webapp.app import create_app
@@ -42,9 +47,9 @@ class Held(NamedTuple):
         return abs(self.files - other.files) <= 2 and abs(self.threads - other.threads) <= 2
 
 
-async def _live_once(data_dir: Path) -> None:
+async def _live_once(env: dict[str, str]) -> None:
     """Boot, create a chat, have a message answered, close."""
-    settings = Settings.from_environ({"DURABLE_CHAT_DATA_DIR": str(data_dir)})
+    settings = Settings.from_environ(env)
     app = create_app(settings, agents={"echo": EchoAgent(word_delay=0)})
     async with app.lifespan():
         services = provide_services(app.state)
@@ -58,11 +63,17 @@ async def _live_once(data_dir: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-async def test_app_lifetimes(tmp_path: Path) -> None:
-    await _live_once(tmp_path)
+@pytest.mark.parametrize("streams", ["embedded", "elsewhere"])
+async def test_app_lifetimes(
+    tmp_path: Path, start_server: Callable[..., ServerProcess], streams: str
+) -> None:
+    env = {"DURABLE_CHAT_DATA_DIR": str(tmp_path / "app")}
+    if streams == "elsewhere":
+        env["DURABLE_CHAT_STREAMS_URL"] = start_server("streams", command="streams").streams_url
+    await _live_once(env)
     held, tasks = Held.now(), len(asyncio.all_tasks())
     for _ in range(LIFETIMES):
-        await _live_once(tmp_path)
+        await _live_once(env)
     assert len(asyncio.all_tasks()) == tasks
     assert Held.now().about(held), f"{held} became {Held.now()}"
 
@@ -133,6 +144,47 @@ def test_clients_gone_before_the_first_byte(roomy: LiveApp) -> None:
             client.sendall(request[: len(request) if number % 2 else number])
     eventually(lambda: roomy.services.slots.taken == 0, what="all slots are given back")
     eventually(lambda: _tasks(roomy) <= tasks, what="all tasks have ended")
+
+
+def _post(app: LiveApp, number: int) -> bytes:
+    """A guest's run, or its socket with the run's frame right behind the handshake."""
+    frame = json.dumps(run_input("hung up on", message_id=f"m{number}", run_id=f"r{number}")).encode()
+    host = app.url.removeprefix("http://")
+    if number % 2:
+        upgrade = (
+            f"Origin: {app.url}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        masked = b"\x81\xfe" + struct.pack("!H", len(frame)) + bytes(4) + frame
+        return f"GET /api/chat/ws?id=left-in-a-hurry HTTP/1.1\r\nHost: {host}\r\n{upgrade}".encode() + masked
+    length = f"Content-Type: application/json\r\nContent-Length: {len(frame)}\r\n\r\n"
+    return f"POST /api/chat/sse?id=left-in-a-hurry HTTP/1.1\r\nHost: {host}\r\n{length}".encode() + frame
+
+
+@pytest.mark.slow
+def test_senders_that_hang_up_at_any_moment(
+    tmp_path: Path, rng: random.Random, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While they are let in, stored, heard or answered: nothing is left behind, and nothing is half done."""
+    env = {"DURABLE_CHAT_ACCESS": "open"}
+    with LiveApp(tmp_path, env=env) as app:
+        chatter = Chatter(app)
+        chatter.send("left-in-a-hurry", "first", message_id="first")
+        tasks = _tasks(app)
+        for number in range(200):
+            with _connect(app) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.sendall(_post(app, number))
+                time.sleep(rng.choice((0, 0.001, 0.003, 0.01, 0.03)))
+        eventually(lambda: app.services.slots.taken == 0, what="all slots are given back")
+        eventually(lambda: _tasks(app) <= tasks, what="all tasks have ended")
+        assert chatter.send("left-in-a-hurry", "last", message_id="last").status_code == 200
+        messages = chatter.messages("left-in-a-hurry")
+        asked = [message["id"] for message in messages if message["role"] == "user"]
+        answered = [message["metadata"]["parentId"] for message in messages if message["role"] != "user"]
+        assert sorted(asked) == sorted(answered)
+        assert len(asked) > 2
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_one_person_cannot_take_every_slot(app: LiveApp) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import signal
 import socket
 import time
@@ -11,7 +13,11 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
+from tests.support.chat_socket import Socket
+from tests.support.run_transports import TRANSPORTS, Transport, log_of, run_in, run_input
 from tests.support.server import ServerProcess
 from tests.support.waiting import aeventually, eventually
 
@@ -76,6 +82,74 @@ async def test_sigterm_with_open_streams_and_running_answers(
             snapshot = (await again.get(f"/api/chats/{chat_id}/snapshot")).json()
             assert snapshot["activeRuns"] == []
             assert snapshot["messages"][0]["role"] == "user"
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS, ids=lambda transport: transport.name)
+def test_a_reply_that_a_restart_cuts_is_gone_on_with(
+    start_server: Callable[..., ServerProcess], transport: Transport
+) -> None:
+    """It is broken off, not ended: a published client takes an end without a terminal event for good."""
+    server = start_server(env={"DURABLE_CHAT_RUN_GRACE": "0.1"})
+    with httpx.Client(base_url=server.url, timeout=25) as http:
+        chat_id = http.post("/api/chats", json={}).json()["id"]
+        body = run_input("/long 2000", run_id="cut-by-a-restart")
+        with transport.post(http, chat_id, body) as reply:
+            events = reply.read()
+            for _ in range(4):
+                next(events)
+            server._signal(signal.SIGTERM)
+            with pytest.raises(httpx.RemoteProtocolError):
+                list(events)
+        assert server.wait() == 0
+        assert "Traceback" not in server.log
+        server.restart()
+        rest = transport.run(http, chat_id, body, seen=reply.events[-1][0])
+        assert rest[-1][1]["code"] == "interrupted"
+        told = [chunk for _, chunk in reply.events + rest]
+        assert told == run_in(log_of(http, chat_id), "cut-by-a-restart")
+
+
+def test_sockets_are_told_of_a_restart_and_do_not_delay_it(
+    start_server: Callable[..., ServerProcess],
+) -> None:
+    server = start_server(env={"DURABLE_CHAT_RUN_GRACE": "0.1"})
+    with httpx.Client(base_url=server.url, timeout=25) as http:
+        chat = http.post("/api/chats", json={}).json()
+    address = f"ws://127.0.0.1:{server.port}/api/chat/ws?id={chat['id']}"
+    headers = {"Authorization": f"Bearer {chat['token']}"}
+    with contextlib.ExitStack() as stack:
+        sockets = [
+            stack.enter_context(connect(address, additional_headers=headers, proxy=None)) for _ in range(10)
+        ]
+        sockets[0].send(json.dumps(run_input("/long 2000", run_id="on-a-socket")))
+        assert json.loads(sockets[0].recv(timeout=20))["chunk"]["type"] == "RUN_STARTED"
+        started = time.monotonic()
+        server._signal(signal.SIGTERM)
+        assert [Socket(each).closed()[0] for each in sockets] == [1012] * 10
+        assert server.wait() == 0
+    assert time.monotonic() - started <= 5
+    assert "Traceback" not in server.log
+
+
+def test_sockets_count_among_the_connections(start_server: Callable[..., ServerProcess]) -> None:
+    server = start_server(env={"DURABLE_CHAT_CONCURRENCY": "6"})
+    with httpx.Client(base_url=server.url, timeout=25) as http:
+        chat = http.post("/api/chats", json={}).json()
+    address = f"ws://127.0.0.1:{server.port}/api/chat/ws?id={chat['id']}"
+    headers = {"Authorization": f"Bearer {chat['token']}"}
+    with contextlib.ExitStack() as stack:
+
+        def open_one() -> int:
+            try:
+                stack.enter_context(connect(address, additional_headers=headers, proxy=None))
+            except InvalidStatus as refused:
+                return refused.response.status_code
+            return 101
+
+        found = [open_one() for _ in range(8)]
+        assert found == [101] * 5 + [503] * 3
+        assert httpx.get(f"{server.url}/healthz").status_code == 503
+    eventually(lambda: httpx.get(f"{server.url}/healthz").status_code == 200)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,90 +1,48 @@
-"""The app on a stream server of another process: restarts of either, tokens, and two apps on one server."""
+"""The app on a stream server of another process: restarts of either, and tokens."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from tests.support.live_app import Chatter, LiveApp
+from tests.support.onlooker import Onlooker
 from tests.support.server import ServerProcess
-from tests.support.sse import batches, follow
 from tests.support.waiting import eventually
 from webapp.agents.scripted import DemoAgent
 
 READ, WRITE = "read-token-of-the-streams", "write-token-of-the-streams"
-SECRET = "one-secret-for-both-of-them"
-
-
-def address(server: ServerProcess) -> str:
-    return f"{server.url}/v1/stream"
-
-
-class Onlooker:
-    """Follows a chat by SSE as a browser does: reconnects from the last offset, whatever happens."""
-
-    def __init__(self, chatter: Chatter, chat_id: str) -> None:
-        self.events: list[dict[str, Any]] = []
-        self._http = chatter.http
-        self._chat_id = chat_id
-        self._leaving = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="onlooker")
-        self._thread.start()
-
-    @property
-    def text(self) -> str:
-        return "".join(event.get("delta", "") for event in self.events)
-
-    def _follow(self) -> None:
-        offset = "-1"
-        while not self._leaving.is_set():
-            try:
-                query = {"id": self._chat_id, "offset": offset, "live": "sse"}
-                for batch in batches(follow(self._http, "/api/chat-stream", **query)):
-                    self.events += batch.items
-                    offset = batch.offset
-                    if self._leaving.is_set():
-                        return
-            except httpx.HTTPError:
-                self._leaving.wait(0.05)
-
-    def leave(self) -> None:
-        self._leaving.set()
-        self._thread.join(20)
 
 
 def test_the_stream_server_dies_and_comes_back_in_the_middle_of_an_answer(
     start_server: Callable[..., ServerProcess], tmp_path: Path
 ) -> None:
     streams = start_server("streams", command="streams")
-    env = {"DURABLE_CHAT_STREAMS_URL": address(streams), "DURABLE_CHAT_SSE_LIFETIME": "1"}
+    env = {"DURABLE_CHAT_STREAMS_URL": streams.streams_url, "DURABLE_CHAT_SSE_LIFETIME": "1"}
     agent = DemoAgent(long_word_delay=0.02)
     with LiveApp(tmp_path / "app", env=env, agent=agent) as app:
         ana = Chatter(app)
         chat_id = ana.create_chat()
-        onlooker = Onlooker(ana, chat_id)
-        reply = ana.send(chat_id, "/long 60", mode="")
-        for words in (5, 25):
-            eventually(lambda words=words: len(onlooker.text.split()) > words)  # type: ignore[misc]
-            streams.restart()
-        app.run(lambda services: services.supervisor.wait(reply.headers["x-run-id"]))
-        eventually(lambda: onlooker.events[-1]["type"] == "RUN_FINISHED")
-        onlooker.leave()
+        with Onlooker(ana, chat_id) as onlooker:
+            reply = ana.send(chat_id, "/long 60", mode="")
+            for words in (5, 25):
+                eventually(lambda words=words: len(onlooker.text.split()) > words)  # type: ignore[misc]
+                streams.restart()
+            app.run(lambda services: services.supervisor.wait(reply.headers["x-run-id"]))
+            eventually(lambda: onlooker.events[-1]["type"] == "RUN_FINISHED")
         told = [message["parts"][0]["content"] for message in ana.messages(chat_id)]
         assert onlooker.text == "".join(told)
         assert len(told[1].split()) >= 60
-        assert [event["type"] for event in onlooker.events].count("RUN_STARTED") == 1
+        assert onlooker.count("RUN_STARTED") == 1
 
 
 def test_without_its_stream_server_the_app_says_so_and_recovers(
     start_server: Callable[..., ServerProcess], tmp_path: Path
 ) -> None:
     streams = start_server("streams", command="streams")
-    with LiveApp(tmp_path / "app", env={"DURABLE_CHAT_STREAMS_URL": address(streams)}) as app:
+    with LiveApp(tmp_path / "app", env={"DURABLE_CHAT_STREAMS_URL": streams.streams_url}) as app:
         ana = Chatter(app)
         chat_id = ana.create_chat()
         ana.send(chat_id, "before", message_id="m-1")
@@ -100,7 +58,7 @@ def test_without_its_stream_server_the_app_says_so_and_recovers(
 
 def test_an_app_that_starts_before_its_streams(tmp_path: Path) -> None:
     streams = ServerProcess(tmp_path / "streams", command="streams")
-    with LiveApp(tmp_path / "app", env={"DURABLE_CHAT_STREAMS_URL": address(streams)}) as app, streams:
+    with LiveApp(tmp_path / "app", env={"DURABLE_CHAT_STREAMS_URL": streams.streams_url}) as app, streams:
         ana = Chatter(app)
         chat_id = ana.create_chat()
         assert ana.send(chat_id, "hello").status_code == 200
@@ -141,55 +99,3 @@ def test_tokens_go_to_the_stream_server_and_nowhere_else(
         seen += refused.text + str(refused.headers)
     assert READ not in seen + caplog.text
     assert WRITE not in seen + caplog.text
-
-
-def test_two_apps_on_one_stream_server(start_server: Callable[..., ServerProcess], tmp_path: Path) -> None:
-    env = {
-        "DURABLE_CHAT_STREAMS_URL": address(start_server("streams", command="streams")),
-        "DURABLE_CHAT_DATABASE_URL": f"sqlite:///{tmp_path / 'catalog.db'}",
-        "DURABLE_CHAT_SECRET_KEY": SECRET,
-        "DURABLE_CHAT_SSE_LIFETIME": "1",
-    }
-    with LiveApp(tmp_path / "one", env=env) as one, LiveApp(tmp_path / "two", env=env) as two:
-        ana = Chatter(one)
-        chat_id = ana.create_chat()
-        there = Chatter(two)
-        there.http.cookies.clear()
-        there.http.cookies.set("durable-chat", ana.http.cookies["durable-chat"])
-        onlooker = Onlooker(there, chat_id)
-        sent = ana.send(chat_id, "said to one", message_id="m-1")
-        again = there.send(chat_id, "said to one", message_id="m-1")
-        assert sent.status_code == again.status_code == 200
-        assert sent.headers["x-run-id"] == again.headers["x-run-id"]
-        assert there.send(chat_id, "said to two", message_id="m-2").status_code == 200
-        expected = "said to oneEcho: said to onesaid to twoEcho: said to two"
-        eventually(lambda: onlooker.text == expected)
-        onlooker.leave()
-        assert ana.messages(chat_id) == there.messages(chat_id)
-
-
-def test_an_app_that_dies_leaves_its_runs_to_the_other(
-    start_server: Callable[..., ServerProcess], tmp_path: Path
-) -> None:
-    env = {
-        "DURABLE_CHAT_STREAMS_URL": address(start_server("streams", command="streams")),
-        "DURABLE_CHAT_DATABASE_URL": f"sqlite:///{tmp_path / 'catalog.db'}",
-        "DURABLE_CHAT_SECRET_KEY": SECRET,
-        "DURABLE_CHAT_SSE_LIFETIME": "1",
-        "DURABLE_CHAT_LEASE": "1",
-    }
-    doomed = start_server("doomed", env={**env, "DURABLE_CHAT_DEMO_WORD_DELAY": "0.05"})
-    with LiveApp(tmp_path / "heir", env=env) as heir:
-        ana = Chatter(heir)
-        chat_id = ana.create_chat()
-        with httpx.Client(base_url=doomed.url, cookies=dict(ana.http.cookies), trust_env=False) as there:
-            message = {"id": "m-1", "role": "user", "content": "/long 500"}
-            sent = there.post("/api/chat", params={"id": chat_id}, json={"messages": [message]})
-            assert sent.status_code == 202
-        onlooker = Onlooker(ana, chat_id)
-        eventually(lambda: len(onlooker.text.split()) > 10)
-        doomed.kill9()
-        eventually(lambda: onlooker.events[-1]["type"] == "RUN_ERROR")
-        onlooker.leave()
-        assert onlooker.events[-1]["code"] == "interrupted"
-        assert [event["type"] for event in onlooker.events].count("RUN_STARTED") == 1

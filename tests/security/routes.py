@@ -70,6 +70,27 @@ CHAT_ROUTES = [
         ok=202,
         json={"messages": [MESSAGE]},
     ),
+    *(
+        ChatRoute(
+            method="POST",
+            path=f"/api/chat/{transport}?id={{chat_id}}",
+            template=f"/api/chat/{transport}",
+            role=Role.CHAT,
+            ok=200,
+            json={"messages": [MESSAGE]},
+        )
+        for transport in ("sse", "ndjson")
+    ),
+    *(
+        ChatRoute(
+            method="GET",
+            path=f"/api/chat/{transport}?id={{chat_id}}",
+            template=f"/api/chat/{transport}",
+            role=Role.VIEW,
+            ok=200,
+        )
+        for transport in ("sse", "ndjson")
+    ),
     ChatRoute(
         method="POST",
         path="/api/chat/stop",
@@ -85,6 +106,9 @@ CHAT_ROUTES = [
         ok=200,
     ),
 ]
+
+SOCKET_ROUTES = {"/api/chat/ws"}
+"""WebSockets; what ``ChatRoute`` is for the others, ``test_sockets.py`` is for them."""
 
 OTHER_ROUTES = {
     ("GET", "/"),

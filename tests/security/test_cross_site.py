@@ -8,7 +8,11 @@ from tests.security.routes import CHAT_ROUTES, FORM, ChatRoute
 from tests.support.live_app import Chatter, LiveApp
 
 WRITES = [route for route in CHAT_ROUTES if route.method not in {"GET", "HEAD"}]
-GUARDED = [*WRITES, *(route for route in CHAT_ROUTES if route.template == "/api/chat-stream")]
+STREAMED = {"/api/chat-stream", "/api/chat/sse", "/api/chat/ndjson"}
+GUARDED = [
+    *WRITES,
+    *(route for route in CHAT_ROUTES if route.method == "GET" and route.template in STREAMED),
+]
 
 REFUSED = [
     {"Sec-Fetch-Site": "cross-site"},

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 
 import pytest
+from litestar.routes import WebSocketRoute
 
-from tests.security.routes import CHAT_ROUTES, OTHER_ROUTES, ChatRoute
+from tests.security.routes import CHAT_ROUTES, OTHER_ROUTES, SOCKET_ROUTES, ChatRoute
 from tests.support.live_app import Chatter, LiveApp
 from webapp.chat.messages import Role
 
@@ -103,11 +104,14 @@ def test_every_route_is_in_the_table(app: LiveApp) -> None:
     routes = {
         (method, re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path))
         for route in app.app.routes
+        if not isinstance(route, WebSocketRoute)
         for method in route.methods  # type: ignore[union-attr]
         if method not in {"OPTIONS", "HEAD"}
     }
     listed = {(route.method, route.template or route.path) for route in CHAT_ROUTES}
     assert routes == listed | OTHER_ROUTES
+    sockets = {route.path for route in app.app.routes if isinstance(route, WebSocketRoute)}
+    assert sockets == SOCKET_ROUTES
 
 
 def test_a_link_lets_in_and_the_token_is_gone_from_the_address(app: LiveApp) -> None:

@@ -36,6 +36,29 @@ def agent(script: Script, *, id: str = "kermit") -> Agent:
     return OwnAgent(id=id, name=id.capitalize(), run=script)
 
 
+class Gate:
+    """An agent that says a word, waits to be let go on, and says another."""
+
+    def __init__(self, *, id: str = "gate") -> None:
+        self.id = id
+        self.name = id.capitalize()
+        self.waiting: list[str] = []
+        self.let_go: list[str] = []
+        self.open = asyncio.Event()
+
+    async def run(self, turn: AgentTurn) -> AsyncIterator[Piece]:
+        message = {"messageId": "1"}
+        yield {"type": "TEXT_MESSAGE_START", **message}
+        yield {"type": "TEXT_MESSAGE_CONTENT", "delta": f"{turn.text}: ", **message}
+        self.waiting.append(turn.text)
+        try:
+            await self.open.wait()
+        except asyncio.CancelledError:
+            self.let_go.append(turn.text)
+            raise
+        yield {"type": "TEXT_MESSAGE_CONTENT", "delta": "done", **message}
+
+
 class Streams:
     """A stream client with failpoints: a condition on a batch of events, before or after it is appended."""
 
@@ -88,11 +111,14 @@ class World:
         self,
         *agents: Agent,
         limits: RunLimits | None = None,
-        streams: Streams | None = None,
-        take_all: bool = True,
+        streams: Streams | StreamClient | None = None,
+        shared: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> Supervisor:
-        """A new process, as it were; it has recovered what the last one left."""
+        """A new process, as it were; it has recovered what the last one left.
+
+        ``shared``: those before it may live, and it leaves their runs alone until a lease ends.
+        """
         catalog = await Catalog.open(self.url)
         self._catalogs.append(catalog)
         await catalog.create_chat(CHAT, owner=ANA)
@@ -103,11 +129,12 @@ class World:
             sessions=Sessions(streams=client, cache=catalog.snapshots),
             catalog=catalog,
             agents={each.id: each for each in chosen},
+            shared=shared,
             limits=limits or RunLimits(window=0.005),
             clock=clock,
         )
         self._supervisors.append(supervisor)
-        await supervisor.start(take_all=take_all)
+        await supervisor.start()
         return supervisor
 
     async def crash(self) -> None:
@@ -152,14 +179,20 @@ async def say(
     by: Participant = ANA,
     wait: bool = True,
     data: Mapping[str, Any] | None = None,
+    tools: Sequence[dict[str, Any]] = (),
 ) -> Accepted:
     """Send a message and, if ``wait``, see it answered."""
     accepted = await supervisor.accept(
-        chat_id=CHAT, participant=by, message=NewMessage(id, text), run_id=run_id, data=data
+        chat_id=CHAT, participant=by, message=NewMessage(id, text), run_id=run_id, data=data, tools=tools
     )
     if wait:
         await supervisor.wait(accepted.run_id)
     return accepted
+
+
+async def said(world: World, text: str) -> bool:
+    """Whether an agent or a person has said just that in one event."""
+    return any(event["delta"] == text for event in of(await world.events(), "TEXT_MESSAGE_CONTENT"))
 
 
 def of(events: Sequence[Event], kind: str) -> list[Event]:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import httpx
 import uvicorn
@@ -24,7 +24,8 @@ from webapp.agents.scripted import EchoAgent
 from webapp.app import create_app
 from webapp.settings import Settings
 from webapp.streams.clients.base import StreamClient
-from webapp.web.server import bind
+from webapp.web.bodies import MAX_BODY_BYTES
+from webapp.web.server import bind, websockets
 from webapp.web.services import Services, provide_services
 
 T = TypeVar("T")
@@ -102,6 +103,7 @@ class LiveApp:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                **websockets(MAX_BODY_BYTES),
                 timeout_graceful_shutdown=3,
             )
             self._server = uvicorn.Server(config)
@@ -116,10 +118,16 @@ class LiveApp:
             self._started.set_exception(error)
 
 
-class Chatter:
-    """A participant of a live app: a browser with its cookie, and the calls a test makes most."""
+class App(Protocol):
+    """A LiveApp, or a ServerProcess."""
 
-    def __init__(self, app: LiveApp, *, token: str | None = None) -> None:
+    def client(self, **options: Any) -> httpx.Client: ...
+
+
+class Chatter:
+    """A participant of an app: a browser with its cookie, and the calls a test makes most."""
+
+    def __init__(self, app: App, *, token: str | None = None) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.app = app
         self.http = app.client(headers=headers)
@@ -150,8 +158,22 @@ class Chatter:
         assert other.http.get(self.link(chat_id, role)).status_code == 303
         return other
 
-    def messages(self, chat_id: str) -> list[dict[str, Any]]:
+    def at(self, app: App) -> Chatter:
+        """The same person at another app, which has the same secret and the same catalog."""
+        there = Chatter(app)
+        there.http.cookies.clear()
+        there.http.cookies.update(self.http.cookies)
+        return there
+
+    def stop(self, chat_id: str, run_id: str | None = None) -> httpx.Response:
+        return self.http.post("/api/chat/stop", json={"id": chat_id, "runId": run_id})
+
+    def snapshot(self, chat_id: str) -> dict[str, Any]:
         reply = self.http.get(f"/api/chats/{chat_id}/snapshot")
         assert reply.status_code == 200, reply.text
-        found: list[dict[str, Any]] = reply.json()["messages"]
+        found: dict[str, Any] = reply.json()
+        return found
+
+    def messages(self, chat_id: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.snapshot(chat_id)["messages"]
         return found

@@ -17,6 +17,8 @@ class SseEvent:
 
     event: str
     data: str
+    id: str = ""
+    """The id this event brought; those before it are not remembered."""
 
     def json(self) -> Any:
         return json.loads(self.data)
@@ -34,7 +36,7 @@ class SseReader:
 
     @staticmethod
     def _frame(text: str) -> Iterator[SseEvent]:
-        name, data = "message", list[str]()
+        name, data, last_id = "message", list[str](), ""
         for line in text.split("\n"):
             field, _, value = line.partition(":")
             value = value.removeprefix(" ")
@@ -44,8 +46,10 @@ class SseReader:
                 name = value
             elif field == "data":
                 data.append(value)
+            elif field == "id":
+                last_id = value
         if data:
-            yield SseEvent(name, "\n".join(data))
+            yield SseEvent(name, "\n".join(data), last_id)
 
 
 def follow(client: httpx.Client, url: str, **params: str) -> Iterator[SseEvent]:

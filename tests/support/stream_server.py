@@ -13,11 +13,22 @@ import uvicorn
 
 from tests.support.waiting import aeventually
 from webapp.streams.asgi import StreamsApp
+from webapp.streams.clients.http import Patience
+from webapp.streams.clients.retry import Retry
 from webapp.streams.engine import Engine
 from webapp.streams.limits import Drain, Slots, StreamLimits
+from webapp.streams.service import StreamsService
 from webapp.streams.store.memory import MemoryStore
 
 BASE_PATH = "/v1/stream"
+
+PATIENCE = Patience(
+    retry=Retry(attempts=10, base=0.005, cap=0.02),
+    reconnect=Retry(base=0.005, cap=0.05),
+    brief=0.0,
+    linger=0.1,
+)
+"""Of a client that is cut off again and again."""
 
 
 class StreamServer:
@@ -35,7 +46,7 @@ class StreamServer:
     ) -> None:
         self.slots = Slots(per_principal=10_000, per_stream=10_000, total=10_000)
         self.engine = Engine(MemoryStore(clock=clock), limits=limits, drain=drain, clock=clock)
-        self.app: Any = StreamsApp(self.engine, base_path=BASE_PATH, slots=self.slots)
+        self.app: Any = StreamsApp(StreamsService(self.engine, base_path=BASE_PATH, slots=self.slots))
         self.requests: list[str] = []
         """Method and target of every request, in order."""
         self.authorizations: set[str] = set()

@@ -31,7 +31,8 @@ class AgentTurn:
 
     ``messages`` is the active path of the conversation, oldest first, the triggering user message last
     (UIMessage dicts: ``id, role, name?, parts, metadata?``). ``text`` is that last message's text and
-    ``speaker`` its author's name. ``data`` is what the client sent along with it.
+    ``speaker`` its author's name. ``data`` is what the client sent along with it, ``tools`` those it offers
+    to run itself (AG-UI: ``name, description, parameters``).
     """
 
     chat_id: str
@@ -40,6 +41,7 @@ class AgentTurn:
     text: str
     speaker: str
     data: Mapping[str, Any] = field(default_factory=dict)
+    tools: Sequence[Mapping[str, Any]] = ()
 
 
 class Agent(Protocol):

@@ -38,6 +38,7 @@ MESSAGES_SNAPSHOT: Final = "MESSAGES_SNAPSHOT"
 CUSTOM: Final = "CUSTOM"
 
 STOPPED_BY: Final = "run.stopped-by"
+STOP_REQUESTED: Final = "run.stop-requested"
 CLAIMED: Final = "run.claimed"
 MESSAGE_PART: Final = "message.part"
 
@@ -204,6 +205,11 @@ def interrupts(waiting_for: Sequence[Mapping[str, Any]]) -> Event:
 
 def stopped_by(run_id: str, *, participant_id: str, name: str) -> Event:
     return custom(STOPPED_BY, {"runId": run_id, "participantId": participant_id, "name": name})
+
+
+def stop_requested(run_id: str, *, participant_id: str, name: str) -> Event:
+    """Whichever process has the run is to stop it. No part of the conversation: no reader shows it."""
+    return custom(STOP_REQUESTED, {"runId": run_id, "participantId": participant_id, "name": name})
 
 
 def claimed(run_id: str, *, epoch: int) -> Event:

@@ -17,7 +17,13 @@ from webapp.chat import events
 from webapp.chat.catalog.snapshots import CachedSnapshot, SnapshotCache
 from webapp.chat.reducer import REDUCER_VERSION, Reducer
 from webapp.chat.reducer.snapshot import Snapshot, StaleSnapshot
-from webapp.streams.clients.base import BEGINNING, InvalidRequest, StreamClient, StreamGone
+from webapp.streams.clients.base import (
+    BEGINNING,
+    InvalidRequest,
+    StreamClient,
+    StreamGone,
+    StreamNotFound,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +77,10 @@ class Sessions:
                 await self._load(chat_id, fold)
             try:
                 await self._extend(chat_id, fold)
-            except (InvalidRequest, StreamGone):
-                # The stream was deleted and made anew: what was folded belongs to another one.
+            except (InvalidRequest, StreamGone, StreamNotFound) as lost:
+                # The stream was lost, or made anew: what was folded belongs to another one.
+                if isinstance(lost, StreamNotFound):
+                    await self.ensure(chat_id)
                 await self._start_over(chat_id, fold)
                 await self._extend(chat_id, fold)
             if fold.unsaved >= self._save_every:

@@ -1,4 +1,4 @@
-"""Streams over ASGI: one reply (``Responder``) and the whole server at a base path (``StreamsApp``).
+"""Streams over ASGI: one reply (``Responder``) and the whole service (``StreamsApp``).
 
 Owns sockets' manners: a reader that has gone is noticed, one that does not read is dropped, a slot is held
 for as long as the reply lasts, and no task outlives its request. What is replied is the engine's affair.
@@ -7,27 +7,15 @@ for as long as the reply lasts, and no task outlives its request. What is replie
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl
 
-from webapp.streams.engine import Engine
-from webapp.streams.limits import Scope, Slot, Slots, SlotsExhausted
-from webapp.streams.protocol import names, paths, replies
-from webapp.streams.protocol.errors import (
-    InvalidRequest,
-    PayloadTooLarge,
-    RequestTimeout,
-    StreamError,
-    StreamNotFound,
-    Unauthorised,
-)
-from webapp.streams.wire import Headers, WireRequest, WireResponse
+from webapp.streams.limits import Slot, SlotsExhausted
+from webapp.streams.protocol.errors import StreamError
+from webapp.streams.service import StreamsService, too_many_readers
+from webapp.streams.wire import Headers, RequestHead, WireResponse
 
 ASGIScope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -37,10 +25,6 @@ Answer: TypeAlias = Callable[[], Awaitable[WireResponse]]
 
 SLICE = 64 * 1024
 """The most that is handed to the transport at once; the next slice waits until this one is on its way."""
-
-
-ANYONE = 1000
-"""Live reads of one address, and of one stream: readers of a stream server are mostly other servers."""
 
 
 class _Gone(Exception):
@@ -59,7 +43,7 @@ class Responder:
         self,
         response: WireResponse | Answer,
         *,
-        slot: Callable[[], Slot] | None = None,
+        slot: Callable[[], Slot | None] | None = None,
         write_timeout: float,
         headers: Headers = (),
     ) -> None:
@@ -74,7 +58,7 @@ class Responder:
         try:
             slot = None if self._slot is None else self._slot()
         except SlotsExhausted as exhausted:
-            response = _too_many(exhausted)
+            response = too_many_readers(exhausted)
         try:
             async with asyncio.TaskGroup() as group:
                 watcher = group.create_task(_watch(receive))
@@ -120,80 +104,31 @@ class Responder:
 
 
 class StreamsApp:
-    """The stream server at ``base_path``. Live reads of one client address share its slots.
+    """A StreamsService as an ASGI app."""
 
-    ``admit`` says by method and ``Authorization`` header whether a request is served. Open to every origin,
-    because streams are addressed by unguessable paths or guarded by a token, which no browser adds by itself.
-    """
-
-    def __init__(
-        self,
-        engine: Engine,
-        *,
-        base_path: str = "/v1/stream",
-        slots: Slots | None = None,
-        admit: Callable[[str, str | None], bool] = lambda method, authorization: True,
-    ) -> None:
-        self._engine = engine
-        self._base_path = base_path
-        self._slots = slots or Slots(per_principal=ANYONE, per_stream=ANYONE)
-        self._admit = admit
+    def __init__(self, service: StreamsService) -> None:
+        self._service = service
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise ValueError(f"Streams are served over HTTP, not {scope['type']}.")
+        service, head = self._service, _head(scope)
         slot = None
-        response: WireResponse | Answer
-        try:
-            if scope["method"] == "OPTIONS":
-                response = _preflight()  # a browser asks it without a token
-            elif not self._admit(scope["method"], _headers(scope).get(_AUTHORIZATION)):
-                raise Unauthorised
-            else:
-                request = self._request(scope, await self._body(scope, receive))
-                response = partial(self._answer, request, _url(scope))
-                if any(item in _LIVE for item in request.query):
-                    slot = partial(self._slots.claim, _client(scope), request.path)
-        except _Gone:
-            return
-        except StreamError as refusal:
-            response = replies.refused(refusal)
+        response: WireResponse | Answer | None = service.answer_early(head)
+        if response is None:
+            try:
+                response = await self._answer(head, receive)
+            except _Gone:
+                return
+            slot = partial(service.claim, head)
         respond = Responder(
-            response,
-            slot=slot,
-            write_timeout=self._engine.limits.write_timeout,
-            headers=_BROWSER_HEADERS,
+            response, slot=slot, write_timeout=service.limits.write_timeout, headers=service.headers
         )
         await respond(scope, receive, send)
 
-    async def _answer(self, request: WireRequest, url: str) -> WireResponse:
-        response = await self._engine.handle(request)
-        if response.status == 201:
-            return replace(response, headers=(*response.headers, (names.LOCATION, url)))
-        return response
-
-    def _request(self, scope: ASGIScope, body: bytes) -> WireRequest:
-        path = paths.below(self._base_path, _raw_path(scope))
-        if path is None:
-            raise StreamNotFound
-        headers = _headers(scope)
-        source = headers.get(_FORKED_FROM)
-        if source is not None:
-            headers[_FORKED_FROM] = paths.below(self._base_path, source) or ""
-        try:
-            query = tuple(
-                parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=32)
-            )
-        except ValueError:
-            raise InvalidRequest("There are too many parameters.") from None
-        return WireRequest(method=scope["method"], path=path, query=query, headers=headers, body=body)
-
-    async def _body(self, scope: ASGIScope, receive: Receive) -> bytes:
-        """The whole request body, within the limits of size and time."""
-        limits = self._engine.limits
-        announced = _headers(scope).get("content-length", "0")
-        if not announced.isascii() or not announced.isdigit() or int(announced) > limits.max_append_bytes:
-            raise PayloadTooLarge(f"A body holds at most {limits.max_append_bytes} bytes.")
+    async def _answer(self, head: RequestHead, receive: Receive) -> WireResponse | Answer:
+        """The reply, as far as it can be told once the body is here."""
+        limits = self._service.limits
         body = bytearray()
         try:
             async with asyncio.timeout(limits.body_timeout):
@@ -205,21 +140,10 @@ class StreamsApp:
                     body += message.get("body", b"")
                     more = message.get("more_body", False)
                     if len(body) > limits.max_append_bytes:
-                        raise PayloadTooLarge(f"A body holds at most {limits.max_append_bytes} bytes.")
+                        return self._service.too_large()
         except TimeoutError:
-            raise RequestTimeout(f"The body did not arrive within {limits.body_timeout:g} s.") from None
-        return bytes(body)
-
-
-_AUTHORIZATION = names.AUTHORIZATION.lower()
-_FORKED_FROM = names.STREAM_FORKED_FROM.lower()
-_LIVE = ((names.QUERY_LIVE, names.LIVE_SSE), (names.QUERY_LIVE, names.LIVE_LONG_POLL))
-_BROWSER_HEADERS: Headers = (
-    ("X-Content-Type-Options", "nosniff"),
-    ("Cross-Origin-Resource-Policy", "cross-origin"),
-    ("Access-Control-Allow-Origin", "*"),
-    ("Access-Control-Expose-Headers", ", ".join(names.EXPOSED_HEADERS)),
-)
+            return self._service.too_slow()
+        return partial(self._service.answer, head, bytes(body))
 
 
 def drop_stalled(listener: socket.socket, *, seconds: float) -> None:
@@ -252,21 +176,17 @@ async def _pieces(body: bytes | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             yield frame[at : at + SLICE]
 
 
-def _too_many(exhausted: SlotsExhausted) -> WireResponse:
-    body = json.dumps({"error": str(exhausted), "code": "too-many-readers"})
-    headers = ((names.CONTENT_TYPE, names.JSON), (names.RETRY_AFTER, str(math.ceil(exhausted.retry_after))))
-    status = 503 if exhausted.scope is Scope.TOTAL else 429
-    return WireResponse(status=status, headers=headers, body=body.encode())
-
-
-def _preflight() -> WireResponse:
-    return WireResponse(
-        status=204,
-        headers=(
-            ("Access-Control-Allow-Methods", replies.METHODS),
-            ("Access-Control-Allow-Headers", ", ".join(names.REQUEST_HEADERS)),
-            ("Access-Control-Max-Age", "86400"),
-        ),
+def _head(scope: ASGIScope) -> RequestHead:
+    client = scope.get("client")
+    # scope["path"] is decoded, and frameworks that mount an app may add a slash to it.
+    raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+    return RequestHead(
+        method=scope["method"],
+        path=raw_path.decode("latin-1"),
+        query=scope["query_string"].decode("latin-1"),
+        headers=_headers(scope),
+        client=client[0] if client else "",
+        scheme=scope.get("scheme", "http"),
     )
 
 
@@ -276,18 +196,3 @@ def _headers(scope: ASGIScope) -> dict[str, str]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
-
-
-def _raw_path(scope: ASGIScope) -> str:
-    # scope["path"] is decoded, and frameworks that mount an app may add a slash to it.
-    raw: bytes = scope.get("raw_path") or scope["path"].encode()
-    return raw.decode("latin-1")
-
-
-def _url(scope: ASGIScope) -> str:
-    return f"{scope.get('scheme', 'http')}://{_headers(scope).get('host', '')}{_raw_path(scope)}"
-
-
-def _client(scope: ASGIScope) -> str:
-    client = scope.get("client")
-    return client[0] if client else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from random import Random
 from typing import TypeVar
@@ -70,12 +70,12 @@ class Engine:
         except StreamError as refusal:
             return replies.refused(refusal)
 
-    async def read(self, path: str, where: Where) -> Page:
+    def read(self, path: str, where: Where) -> Awaitable[Page]:
         """One page, bounded as a reply is. Raises as the store does."""
-        return await self.store.read(path, where, limit=self._page)
+        return self.store.read(path, where, limit=self._page)
 
-    async def _read_on(self, path: str, page: Page) -> Page:
-        return await self.read(path, page.next)
+    def _read_on(self, path: str, page: Page) -> Awaitable[Page]:
+        return self.store.read(path, page.next, limit=self._page)
 
     async def _head(self, request: WireRequest) -> WireResponse:
         return replies.described(await self.store.head(request.path))

@@ -58,9 +58,18 @@ class Frames:
     def __init__(self, capacity: int = MAX_FRAMES) -> None:
         self._capacity = capacity
         self._frames: OrderedDict[tuple[str, str, str, bool, bool], bytes] = OrderedDict()
+        self._last: tuple[LivePage | None, str, bytes] = (None, "", b"")
 
     def frame(self, page: LivePage, *, cursor: str) -> bytes:
         """A page as one ``data`` event (unless it is empty) and its ``control`` event."""
+        # Readers who are woken together ask for the same page one after the other.
+        last_page, last_cursor, frame = self._last
+        if last_page is not page or last_cursor != cursor:
+            frame = self._found(page, cursor)
+            self._last = (page, cursor, frame)
+        return frame
+
+    def _found(self, page: LivePage, cursor: str) -> bytes:
         key = (str(page.start), str(page.next), cursor, page.up_to_date, page.closed)
         frame = self._frames.get(key)
         if frame is None:
@@ -101,14 +110,18 @@ class Follower(Generic[P]):
     seen: str | None
     """The cursor the reader came with."""
     _sent: str | None = None
+    _sent_until: float = 0.0
 
     def next_cursor(self) -> str:
         """The cursor for the next reply: never the one the reader came with, and never going back."""
         now = self.clock()
         if self._sent is None:
             self._sent = cursors.cursor(now, seen=self.seen, rng=self.rng)
-        else:
+        elif now >= self._sent_until:
             self._sent = cursors.later(now, self._sent)
+        else:
+            return self._sent
+        self._sent_until = cursors.next_interval(now)
         return self._sent
 
     async def poll(self, ticket: Signal, page: P) -> P:

@@ -13,21 +13,18 @@ import asyncio
 class Signal:
     """Fires once; any number of tasks of one event loop may wait for it."""
 
-    __slots__ = ("__weakref__", "_fired", "_waiters")
+    __slots__ = ("__weakref__", "_waiters", "fired")
 
     def __init__(self) -> None:
-        self._fired = False
+        self.fired = False
         self._waiters: set[asyncio.Future[None]] = set()
 
     def fire(self) -> None:
         """Wake everyone who waits, and whoever comes later at once."""
-        self._fired = True
-        for waiter in self._waiters:
+        self.fired = True
+        waiters, self._waiters = self._waiters, set()
+        for waiter in waiters:
             _wake(waiter)
-
-    @property
-    def fired(self) -> bool:
-        return self._fired
 
     def join(self, waiter: asyncio.Future[None]) -> None:
         self._waiters.add(waiter)
@@ -38,13 +35,15 @@ class Signal:
 
 async def first(*signals: Signal, seconds: float | None = None) -> bool:
     """Wait until one of ``signals`` has fired. False if ``seconds`` went by before that."""
-    if any(signal.fired for signal in signals):
-        return True
+    for signal in signals:
+        if signal.fired:
+            return True
     loop = asyncio.get_running_loop()
     waiter = loop.create_future()
     timer = None if seconds is None else loop.call_later(seconds, _wake, waiter)
     for signal in signals:
         signal.join(waiter)
+    fired = False
     try:
         await waiter
     finally:
@@ -52,7 +51,8 @@ async def first(*signals: Signal, seconds: float | None = None) -> bool:
             timer.cancel()
         for signal in signals:
             signal.leave(waiter)
-    return any(signal.fired for signal in signals)
+            fired = fired or signal.fired
+    return fired
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

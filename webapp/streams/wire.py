@@ -1,18 +1,33 @@
 """One request and one reply of the Durable Streams protocol, without a socket.
 
-Owns the two values that pass between a transport and the engine. Knows nothing of ASGI, storage or asyncio.
+Owns the values that pass between a transport and the engine. Knows nothing of ASGI, storage or asyncio.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 Headers = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WireRequest:
+class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
+    """What a transport knows of a request before its body.
+
+    ``path`` and ``query`` are as they came; ``headers`` has lower-case names, repeated ones joined by commas.
+    ``client`` is the peer's address.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    client: str = ""
+    scheme: str = "http"
+
+
+class WireRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request on one stream.
 
     ``path`` is the stream's path below the mount, percent-encoded as it came, without a leading slash.
@@ -22,12 +37,11 @@ class WireRequest:
     method: str
     path: str
     query: tuple[tuple[str, str], ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WireResponse:
+class WireResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A reply. ``body`` is whole bytes, or an async iterator of frames when the reply is live (SSE).
 
     Every item of a live body is one complete frame: data and its control event together. A large body that is

@@ -15,7 +15,7 @@ from webapp.streams.asgi import Responder
 from webapp.streams.clients.base import InvalidRequest, StreamError, StreamsUnavailable
 from webapp.streams.wire import WireRequest, WireResponse
 from webapp.web.bodies import ChatRequest
-from webapp.web.errors import StreamRefused, describe, json_body
+from webapp.web.errors import StreamRefused, refusal
 from webapp.web.guards import SAME_ORIGIN_READ, enter
 from webapp.web.identity import Caller
 from webapp.web.proxy_headers import allowed_query, allowed_request_headers, allowed_response_headers
@@ -45,7 +45,7 @@ async def read_chat(
         try:
             reply = _checked(await services.streams.forward(upstream))
         except (StreamError, StreamRefused) as error:
-            return _refusal(error)
+            return refusal(error)
         headers = allowed_response_headers(reply.headers, live=live)
         return WireResponse(status=reply.status, headers=headers, body=reply.body)
 
@@ -69,12 +69,6 @@ def _checked(reply: WireResponse) -> WireResponse:
     wait = reply.header("Retry-After") or ""
     seconds = int(wait) if wait.isascii() and wait.isdigit() and len(wait) < 5 else 1
     raise StreamsUnavailable(f"the stream server answered {reply.status}", retry_after=seconds)
-
-
-def _refusal(error: Exception) -> WireResponse:
-    problem = describe(error)
-    headers = (("Content-Type", "application/json"), *problem.headers.items())
-    return WireResponse(status=problem.status, headers=headers, body=json_body(problem))
 
 
 ROUTES = [read_chat]

@@ -28,7 +28,11 @@ ChatRequest = Request[None, None, State]
 
 async def read_json(request: ChatRequest) -> dict[str, Any]:
     """The body as a JSON object. Raises WrongContentType, BodyTooSlow or MalformedBody."""
-    body = await _read(request, JSON)
+    return parse_json(await _read(request, JSON))
+
+
+def parse_json(body: bytes) -> dict[str, Any]:
+    """``body`` as a JSON object. Raises MalformedBody."""
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):

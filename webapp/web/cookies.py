@@ -52,13 +52,14 @@ def set_cookie_header(value: str, *, secure: bool) -> bytes:
 
 def send_cookie_later(scope: Scope, value: str) -> None:
     """Have ``add_pending_cookie`` put the cookie on this request's reply."""
-    scope["state"][_PENDING] = set_cookie_header(value, secure=scope["scheme"] == "https")
+    scope["state"][_PENDING] = set_cookie_header(value, secure=scope["scheme"] in {"https", "wss"})
 
 
 async def add_pending_cookie(message: Message, scope: Scope) -> None:
     """Litestar ``before_send`` hook: give a new guest its cookie with the first reply that is no refusal."""
-    if message["type"] != "http.response.start" or message["status"] >= 400:
-        return
-    cookie = scope["state"].get(_PENDING)
-    if cookie is not None:
-        message["headers"] = [*message["headers"], (b"set-cookie", cookie)]
+    if message["type"] == "websocket.accept" or (
+        message["type"] == "http.response.start" and message["status"] < 400
+    ):
+        cookie = scope["state"].get(_PENDING)
+        if cookie is not None:
+            message["headers"] = [*message["headers"], (b"set-cookie", cookie)]

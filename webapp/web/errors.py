@@ -31,6 +31,8 @@ from litestar.exceptions import HTTPException
 
 from webapp.chat import errors as chat
 from webapp.streams.clients.base import InvalidRequest, PayloadTooLarge, StreamError, StreamsUnavailable
+from webapp.streams.limits import Scope, SlotsExhausted
+from webapp.streams.wire import WireResponse
 
 logger = logging.getLogger(__name__)
 
@@ -139,6 +141,9 @@ def describe(error: Exception) -> Problem:  # noqa: PLR0911 - one line per kind 
         case StreamsUnavailable():
             sentence = "The conversation cannot be reached right now. Try again in a moment."
             return Problem(503, "unavailable", sentence, _retry_after(error.retry_after))
+        case SlotsExhausted():
+            status = 503 if error.scope is Scope.TOTAL else 429
+            return Problem(status, "too-many-readers", str(error), _retry_after(error.retry_after))
         case InvalidRequest():
             return Problem(400, "bad-request", WebError.sentence)
         case PayloadTooLarge():
@@ -171,6 +176,13 @@ def json_body(problem: Problem) -> bytes:
     if problem.reference:
         body["reference"] = problem.reference
     return msgspec.json.encode(body)
+
+
+def refusal(error: Exception) -> WireResponse:
+    """The answer to ``error`` where Litestar no longer gives it: once a slot is held."""
+    problem = describe(error)
+    headers = (("Content-Type", "application/json"), *problem.headers.items())
+    return WireResponse(status=problem.status, headers=headers, body=json_body(problem))
 
 
 def _chat_status(error: chat.ChatError) -> int:

@@ -19,7 +19,7 @@ from webapp.chat.errors import ChatNotFound
 from webapp.chat.messages import Role
 from webapp.web.errors import BadHost, CrossSite
 from webapp.web.identity import Visitor, bearer_token, remember
-from webapp.web.security import allowed_host, is_cross_site
+from webapp.web.security import allowed_host, is_cross_site, is_own_origin
 from webapp.web.services import Services
 
 CHAT_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -52,6 +52,16 @@ async def same_origin(connection: Connection, handler: BaseRouteHandler) -> None
     if method_of(connection) in _SAFE_METHODS and not handler.opt.get(SAME_ORIGIN_READ):
         return
     if bearer_token(connection.headers.get("authorization")) is None and is_cross_site(connection.headers):
+        raise CrossSite
+
+
+async def own_page(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Refuse a WebSocket that no page of ours opened. Nothing else keeps other sites from opening one with
+    the browser's cookies, so here a missing Origin is no proof of a program: programs bring a token.
+    """
+    if bearer_token(connection.headers.get("authorization")) is not None:
+        return
+    if is_cross_site(connection.headers) or not is_own_origin(connection.headers):
         raise CrossSite
 
 

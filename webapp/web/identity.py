@@ -7,9 +7,10 @@ trace.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from litestar import Request
+from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 
@@ -44,18 +45,23 @@ def bearer_token(authorization: str | None) -> str | None:
 
 
 async def provide_visitor(request: Request[None, None, State], services: AppServices) -> Visitor:
-    """Litestar dependency ``visitor``. A bearer token decides alone; a wrong one is never a guest."""
-    token = bearer_token(request.headers.get("authorization"))
+    """Litestar dependency ``visitor``."""
+    return await identify(request, services)
+
+
+async def identify(connection: ASGIConnection[Any, Any, Any, Any], services: Services) -> Visitor:
+    """Who is asking. A bearer token decides alone; a wrong one is never a guest. Raises Unauthorised."""
+    token = bearer_token(connection.headers.get("authorization"))
     if token is not None:
         bearer = await services.capabilities.authenticate(token)
         if bearer is None:
             raise Unauthorised("This token is not valid.")
         return Visitor(participant=bearer.participant, stored=True, only_chat=bearer.chat_id)
-    cookie = request.cookies.get(COOKIE_NAME)
+    cookie = connection.cookies.get(COOKIE_NAME)
     participant_id = services.cookies.read(cookie) if cookie else None
     if participant_id is None:
         participant_id = services.ids()
-        send_cookie_later(request.scope, services.cookies.sign(participant_id))
+        send_cookie_later(connection.scope, services.cookies.sign(participant_id))
     stored = await services.catalog.get_participant(participant_id)
     guest = Participant(participant_id, guest_name(participant_id))
     return Visitor(participant=stored or guest, stored=stored is not None)

@@ -9,8 +9,9 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.types import Receive, Scope, Send
 
 from webapp.settings import StreamSettings
-from webapp.streams.asgi import ANYONE, StreamsApp
+from webapp.streams.asgi import StreamsApp
 from webapp.streams.limits import Slots
+from webapp.streams.service import ANYONE, StreamsService
 from webapp.web.guards import ANY_HOST
 from webapp.web.security import STREAM_MOUNT
 from webapp.web.services import provide_services
@@ -29,7 +30,7 @@ def stream_mount(settings: StreamSettings) -> list[ASGIRouteHandler]:
         engine = provide_services(scope["litestar_app"].state).engine
         assert engine is not None
         # Two spellings of the same ASGI types: Litestar's are narrower.
-        app: Any = StreamsApp(engine, base_path=STREAM_MOUNT, slots=slots, admit=tokens.admit)
+        app: Any = StreamsApp(StreamsService(engine, base_path=STREAM_MOUNT, slots=slots, admit=tokens.admit))
         await app(scope, receive, send)
 
     return [streams]

@@ -48,7 +48,9 @@ async def add_security_headers(message: Message, scope: Scope) -> None:
     answers other origins on purpose and is left alone.
     """
     # Litestar rewrites scope["path"] below a mount; raw_path stays what the client sent.
-    if message["type"] != "http.response.start" or scope["raw_path"].startswith(STREAM_MOUNT.encode()):
+    if message["type"] not in {"http.response.start", "websocket.http.response.start"} or scope[
+        "raw_path"
+    ].startswith(STREAM_MOUNT.encode()):
         return
     headers = list(message["headers"])
     present = {name.lower() for name, _ in headers}
@@ -70,11 +72,14 @@ def is_cross_site(headers: Mapping[str, str]) -> bool:
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site not in {"same-origin", "none"}
-    origin = headers.get("origin")
-    if origin is None:
-        return False
-    asked_by = origin.partition("://")[2].lower()  # nothing of "null", which is an origin that will not tell
-    return not asked_by or asked_by != headers.get("host", "").lower()
+    return "origin" in headers and not is_own_origin(headers)
+
+
+def is_own_origin(headers: Mapping[str, str]) -> bool:
+    """Whether ``Origin`` is there and names the host that was asked."""
+    # Nothing is left of "null", which is an origin that will not tell.
+    asked_by = headers.get("origin", "").partition("://")[2].lower()
+    return bool(asked_by) and asked_by == headers.get("host", "").lower()
 
 
 def host_name(host: str) -> str:

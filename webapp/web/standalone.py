@@ -1,4 +1,4 @@
-"""``durable-chat streams``: the Durable Streams server alone, with health routes. Plain ASGI."""
+"""``durable-chat streams``: the Durable Streams server alone, with health routes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from webapp.settings import Settings
-from webapp.streams.asgi import ASGIScope, Receive, Responder, Send, StreamsApp
-from webapp.streams.limits import Drain
-from webapp.streams.wire import WireResponse
+from webapp.streams.limits import Drain, Slot
+from webapp.streams.service import StreamsService
+from webapp.streams.wire import RequestHead, WireResponse
 from webapp.web.embedded import open_engine
 from webapp.web.security import STREAM_MOUNT
 from webapp.web.stream_tokens import StreamTokens
@@ -17,40 +17,33 @@ from webapp.web.stream_tokens import StreamTokens
 _HEALTH = ("/healthz", "/readyz")
 
 
-class StandaloneStreams:
-    """An ASGI app that serves the protocol at ``/v1/stream`` while its lifespan is entered.
-
-    ``in_memory`` keeps streams for as long as the lifespan lasts and touches no disk.
+class StandaloneStreams(StreamsService):
+    """The protocol at ``/v1/stream``. ``/healthz`` is about the process, ``/readyz`` about whether to send it
+    anyone; both are open to everybody.
     """
 
-    def __init__(self, settings: Settings, *, in_memory: bool = False) -> None:
-        self._settings = settings
-        self._in_memory = in_memory
-        self._app: StreamsApp | None = None
-        self.drain = Drain()
+    def answer_early(self, head: RequestHead) -> WireResponse | None:
+        return None if head.path in _HEALTH else super().answer_early(head)
 
-    @asynccontextmanager
-    async def lifespan(self) -> AsyncIterator[None]:
-        opened = open_engine(self._settings, clock=time.time, drain=self.drain, in_memory=self._in_memory)
-        async with opened as engine:
-            admit = StreamTokens.of(self._settings.streams).admit
-            self._app = StreamsApp(engine, base_path=STREAM_MOUNT, admit=admit)
-            yield
-            self._app = None
+    def claim(self, head: RequestHead) -> Slot | None:
+        return None if head.path in _HEALTH else super().claim(head)
 
-    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        if scope["path"] in _HEALTH:
-            await self._health(scope, receive, send)
-        elif self._app is not None:
-            await self._app(scope, receive, send)
-
-    async def _health(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        """``/healthz`` is about the process, ``/readyz`` about whether to send it anyone."""
-        draining = self.drain.is_set() and scope["path"] == "/readyz"
-        response = WireResponse(
+    async def answer(self, head: RequestHead, body: bytes) -> WireResponse:
+        if head.path not in _HEALTH:
+            return await super().answer(head, body)
+        draining = self.drain.is_set() and head.path == "/readyz"
+        return WireResponse(
             status=503 if draining else 200,
             headers=(("Content-Type", "application/json"), ("Cache-Control", "no-store")),
             body=b'{"status":"draining"}' if draining else b'{"status":"ok"}',
         )
-        timeout = self._settings.streams.write_timeout
-        await Responder(response, write_timeout=timeout)(scope, receive, send)
+
+
+@asynccontextmanager
+async def standalone_streams(
+    settings: Settings, *, drain: Drain, in_memory: bool = False
+) -> AsyncIterator[StandaloneStreams]:
+    """The service over the data directory, or ``in_memory`` over a store that ends with it."""
+    async with open_engine(settings, clock=time.time, drain=drain, in_memory=in_memory) as engine:
+        admit = StreamTokens.of(settings.streams).admit
+        yield StandaloneStreams(engine, base_path=STREAM_MOUNT, admit=admit)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -201,7 +202,7 @@ async def test_the_old_writer_is_fenced(world: World) -> None:
     await aeventually(lambda: _said(world, "tick "))
 
     # Not crashed: it is alive and does not know that it was declared dead.
-    supervisor = await world.boot(take_all=True)
+    supervisor = await world.boot()
     await supervisor.wait("r1")
 
     recovered = await world.events()
@@ -228,7 +229,7 @@ async def test_a_lease_that_expires_is_taken_over(world: World) -> None:
     await aeventually(lambda: _said(world, "tick "))
     await world.crash()
 
-    survivor = await world.boot(agent(_endless), limits=limits, take_all=False)
+    survivor = await world.boot(agent(_endless), limits=limits, shared=True)
     await asyncio.wait_for(survivor.wait("r1"), 15)
 
     events = await world.events()
@@ -245,7 +246,7 @@ async def test_a_living_run_keeps_its_lease(world: World) -> None:
         await finish.wait()
 
     owner = await world.boot(agent(slow), limits=limits)
-    await world.boot(agent(slow), limits=limits, take_all=False)
+    await world.boot(agent(slow), limits=limits, shared=True)
     await say(owner, "hello", run_id="r1", wait=False)
     first = await world.catalog.runs.get("r1")
     assert first is not None
@@ -359,3 +360,29 @@ async def _endless(turn: AgentTurn) -> AsyncIterator[Piece]:
 async def _nothing(turn: AgentTurn) -> AsyncIterator[Piece]:
     return
     yield
+
+
+async def test_a_queued_run_keeps_its_clients_tools(world: World) -> None:
+    tool = {"name": "roll", "description": "Rolls a die.", "parameters": {"type": "object"}}
+    busy = asyncio.Event()
+
+    async def wait(turn: AgentTurn) -> AsyncIterator[Piece]:
+        busy.set()
+        await asyncio.Event().wait()
+        yield ""
+
+    supervisor = await world.boot(agent(wait))
+    await say(supervisor, "first", id="m1", wait=False)
+    queued = await say(supervisor, "second", id="m2", wait=False, tools=[tool])
+    await asyncio.wait_for(busy.wait(), 15)
+    await world.crash()
+    offered: list[Sequence[Mapping[str, Any]]] = []
+
+    async def remember(turn: AgentTurn) -> AsyncIterator[Piece]:
+        offered.append(turn.tools)
+        yield "done"
+
+    again = await world.boot(agent(remember))
+    await again.wait(queued.run_id)
+    await say(again, "third", id="m3")
+    assert offered == [(tool,), ()]

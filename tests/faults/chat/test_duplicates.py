@@ -27,8 +27,8 @@ async def test_ten_identical_requests_at_once_are_one(world: World) -> None:
 
 async def test_twenty_requests_from_two_processes_are_one(world: World) -> None:
     """Two supervisors on one catalog and one stream server, neither of which may take the other's runs."""
-    one = await world.boot(take_all=False)
-    other = await world.boot(take_all=False)
+    one = await world.boot(shared=True)
+    other = await world.boot(shared=True)
 
     replies = await asyncio.gather(
         *(say(each, "once", run_id="r1", wait=False) for _ in range(10) for each in (one, other))

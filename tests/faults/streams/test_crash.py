@@ -6,12 +6,14 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -115,7 +117,7 @@ async def sweep(tmp_path: Path, calls: str, chosen: list[int]) -> None:
 @pytest.mark.parametrize("calls", [WRITES, FLUSHES])
 async def test_killed_at_a_write_or_a_flush(tmp_path: Path, calls: str) -> None:
     last = points(tmp_path, calls)
-    step = max(1, last // 10)
+    step = max(1, last // 25)
     await sweep(tmp_path, calls, [*range(1, last, step), last])
 
 
@@ -169,21 +171,39 @@ async def test_a_full_disk_accepts_nothing_and_recovers_with_space(tmp_path: Pat
     await survived(tmp_path, acked)
 
 
-async def test_a_torn_log_gives_a_prefix_of_the_commits(tmp_path: Path) -> None:
+def frames(log: bytes) -> list[tuple[int, bool]]:
+    """Where each frame of a write-ahead log ends, and whether a commit ends with it."""
+    (page_size,) = struct.unpack(">I", log[8:12])
+    size = 24 + page_size
+    starts = range(32, len(log) - size + 1, size)
+    return [(start + size, log[start + 4 : start + 8] != bytes(4)) for start in starts]
+
+
+async def test_a_torn_log_gives_every_commit_before_the_cut(tmp_path: Path, rng: Random) -> None:
     run(tmp_path / "whole", "--crash-after-commit", "8")
     log = (tmp_path / "whole" / "streams.sqlite3-wal").read_bytes()
-    seen = []
-    for index, cut in enumerate(range(0, len(log) + 1, len(log) // 40)):
-        torn = tmp_path / str(index)
+
+    async def left(cut: int) -> list[tuple[str, int]]:
+        torn = tmp_path / str(cut)
         shutil.copytree(tmp_path / "whole", torn, ignore=shutil.ignore_patterns("*-shm"))
         (torn / "streams.sqlite3-wal").write_bytes(log[:cut])
         store = SqliteStore.open(torn)
-        seen.append(await stored(store))
+        found = await stored(store)
         await store.aclose()
-    assert seen[0] == []
-    assert len(seen[-1]) >= 6 * len(workload.PRODUCERS)
-    for shorter, longer in pairwise(seen):
+        shutil.rmtree(torn)
+        return found
+
+    commits = {0: await left(0)} | {end: await left(end) for end, commit in frames(log) if commit}
+    states = list(commits.values())
+    assert states[0] == []
+    assert len(states[-1]) >= 6 * len(workload.PRODUCERS)
+    for shorter, longer in pairwise(states):
         assert longer[: len(shorter)] == shorter
+    appends = [state for state in states if state]
+    assert all(len(longer) > len(shorter) for shorter, longer in pairwise(appends)), "a commit is missing"
+    marks = {end for end, _ in frames(log)}
+    for cut in sorted(marks | set(rng.sample(range(len(log)), 150))):
+        assert await left(cut) == commits[max(end for end in commits if end <= cut)], f"cut after {cut} bytes"
 
 
 async def test_a_damaged_file_is_not_served(tmp_path: Path) -> None:

@@ -9,10 +9,15 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.support.server import ServerProcess
 from webapp.streams.protocol.commands import Append, Create
 from webapp.streams.protocol.offsets import START
 from webapp.streams.store.base import PageLimit
@@ -77,3 +82,29 @@ async def test_a_locked_database_makes_writers_wait_and_nobody_else(tmp_path: Pa
     assert (await waiting).record.position == 1
     assert longest < 2.0  # far below the time the lock was waited for, far above a busy machine's hiccups
     await store.aclose()
+
+
+def test_a_database_that_stays_locked_refuses_appends_and_serves_readers(
+    start_server: Callable[..., ServerProcess],
+) -> None:
+    server = start_server(command="streams")
+    http, url = server.client(), f"{server.streams_url}/s"
+    producer = {"Producer-Id": "p", "Producer-Epoch": "0", "Producer-Seq": "0"}
+    http.put(url, headers={"Content-Type": "application/json"}).raise_for_status()
+    with ThreadPoolExecutor(1) as pool:
+        append = partial(http.post, url, json=[1], headers=producer)
+        with closing(sqlite3.connect(server.data_dir / "streams.sqlite3", isolation_level=None)) as intruder:
+            intruder.execute("BEGIN EXCLUSIVE")
+            refused = pool.submit(append)
+            served = 0
+            while not refused.done():
+                assert http.get(url, params={"offset": "-1"}).json() == []
+                assert http.get(f"{server.url}/healthz").status_code == 200
+                served += 1
+        reply = refused.result()
+        assert (reply.status_code, reply.json()["code"]) == (503, "unavailable")
+        assert int(reply.headers["Retry-After"]) >= 1
+        # They were answered all the while the append was waiting, not after it.
+        assert served > 20
+        assert append().status_code == 200
+        assert http.get(url, params={"offset": "-1"}).json() == [1]

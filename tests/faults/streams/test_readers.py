@@ -12,10 +12,10 @@ import pytest
 
 from tests.faults.streams.conftest import Serve, reset
 from tests.support.waiting import aeventually
-from webapp.streams.asgi import StreamsApp
 from webapp.streams.clients.local import LocalStreamClient
 from webapp.streams.engine import Engine
 from webapp.streams.limits import Slots, StreamLimits
+from webapp.streams.service import StreamsService
 from webapp.streams.store.memory import MemoryStore
 from webapp.streams.store.sqlite import SqliteStore
 
@@ -31,7 +31,7 @@ class House:
         self.engine = engine
         self.client = LocalStreamClient(engine)
         self.slots = Slots(per_principal=10_000, per_stream=10_000, total=10_000)
-        self.app = StreamsApp(engine, slots=self.slots)
+        self.service = StreamsService(engine, slots=self.slots)
         self.port = 0
         self.empty: dict[str, int] = {}
 
@@ -54,7 +54,7 @@ class House:
 async def open_house(serve: Serve, engine: Engine) -> House:
     house = House(engine)
     await house.client.ensure("s")
-    house.port = await serve(house.app)
+    house.port = await serve(house.service)
     gc.collect()  # what earlier tests left behind is not to be counted
     house.empty = house.holds()
     return house

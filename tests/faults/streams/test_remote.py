@@ -1,22 +1,26 @@
-"""A stream server that is cut off, restarted, slow, silent or lying: nothing lost, nothing twice."""
+"""A stream server that is cut off, slow, silent or lying: nothing lost, nothing twice."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from functools import partial
+from random import Random
 from typing import Any
 
+import httpx
 import pytest
 
+from tests.faults.streams.remote import Follower, client_at, flat
 from tests.support.fault_proxy import FaultProxy
-from tests.support.sse import SseReader
-from tests.support.stream_server import StreamServer, stream_server, url_of
+from tests.support.stream_server import PATIENCE, StreamServer, stream_server, url_of
 from tests.support.waiting import aeventually
 from webapp.streams.asgi import Responder
 from webapp.streams.clients.base import ProducerTuple, StreamsUnavailable
-from webapp.streams.clients.http import HttpStreamClient, Patience
+from webapp.streams.clients.http import Patience
+from webapp.streams.clients.http.following import Following
+from webapp.streams.clients.http.remote_page import RemotePage
+from webapp.streams.clients.http.upstream import Upstream
 from webapp.streams.clients.producer import IdempotentProducer
 from webapp.streams.clients.retry import Retry
 from webapp.streams.limits import StreamLimits
@@ -24,12 +28,6 @@ from webapp.streams.wire import WireRequest
 
 App = Callable[[Any, Any, Any], Any]
 
-PATIENCE = Patience(
-    retry=Retry(attempts=10, base=0.005, cap=0.02),
-    reconnect=Retry(base=0.005, cap=0.05),
-    brief=0.0,
-    linger=0.1,
-)
 AWKWARD = [b'"\xe2\x80\xa8 \xe2\x82\xac"', b'"\\r\\n\\u0000"', b"[[1],2]", b'{"data:": " event: control"}']
 
 
@@ -37,52 +35,6 @@ AWKWARD = [b'"\xe2\x80\xa8 \xe2\x82\xac"', b'"\\r\\n\\u0000"', b"[[1],2]", b'{"d
 async def server() -> AsyncIterator[StreamServer]:
     async with stream_server(limits=StreamLimits(long_poll_timeout=0.5, ping_interval=0.1)) as server:
         yield server
-
-
-@asynccontextmanager
-async def client_at(
-    url: str, patience: Patience = PATIENCE, **options: Any
-) -> AsyncIterator[HttpStreamClient]:
-    client = HttpStreamClient(url, patience=patience, **options)
-    try:
-        yield client
-    finally:
-        await client.aclose()
-
-
-class Follower:
-    """Follows ``s`` from its beginning with ``tail``, or through ``forward`` with its own reconnects."""
-
-    def __init__(self, client: HttpStreamClient, *, forward: bool = False) -> None:
-        self.client = client
-        self.items: list[bytes] = []
-        self.task = asyncio.create_task(self._forward() if forward else self._tail())
-
-    async def _tail(self) -> None:
-        async for page in self.client.tail("s", offset="-1"):
-            self.items += page.messages
-
-    async def _forward(self) -> None:
-        offset = "-1"
-        while True:
-            query = (("offset", offset), ("live", "sse"))
-            reply = await self.client.forward(WireRequest(method="GET", path="s", query=query))
-            if reply.status != 200:
-                await asyncio.sleep(0.02)
-                continue
-            assert not isinstance(reply.body, bytes)
-            async for frame in reply.body:
-                data: list[bytes] = []
-                for event in SseReader().feed(frame):
-                    if event.event == "data":
-                        data = [event.data.encode()]
-                    elif event.event == "control":
-                        offset = event.json()["streamNextOffset"]
-                        self.items += data
-
-    async def aclose(self) -> None:
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
 
 
 async def write(server: StreamServer, messages: list[bytes]) -> None:
@@ -116,6 +68,48 @@ async def test_cut_at_every_place_nothing_is_lost_or_repeated(
         await follower.aclose()
 
 
+async def test_an_event_stream_cut_at_every_byte_is_read_on_without_a_gap() -> None:
+    """F23: the first connection of a live read ends after so many bytes, the next ones are whole."""
+    log = [b'{"n":%d}' % n for n in range(3)] + AWKWARD
+    async with stream_server(limits=StreamLimits(page_messages=2)) as server:
+        async with client_at(server.url) as client:
+            await client.ensure("s")
+            await write(server, log)
+            await client.append("s", [], close=True)
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            recorded = (await http.get("/s", params={"offset": "-1", "live": "sse"})).content
+        cuts: list[int] = []
+
+        async def cutting(app: App, scope: Any, receive: Any, send: Any) -> None:
+            if not cuts:
+                await app(scope, receive, send)
+                return
+            headers = [(b"content-type", b"text/event-stream")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": recorded[: cuts.pop()], "more_body": True})
+            # Returning here is what breaks the connection.
+
+        wrapped(server, cutting)
+        upstream = Upstream(server.url, patience=PATIENCE, rng=Random(), sleep=asyncio.sleep)
+        for count in range(len(recorded) + 1):
+            cuts.append(count)
+            pages: list[RemotePage] = []
+            following = Following(
+                upstream,
+                "s",
+                offset="-1",
+                content_type="application/json",
+                publish=pages.append,
+                patience=PATIENCE,
+                rng=Random(),
+                sleep=asyncio.sleep,
+            )
+            await asyncio.wait_for(following.run(), 15)
+            found = [message for page in pages for message in page.read_page().messages]
+            assert found == log, f"cut after byte {count}"
+        await upstream.aclose()
+
+
 @pytest.mark.parametrize("reset", [False, True])
 async def test_acknowledgements_lost_at_every_byte(
     server: StreamServer, start_proxy: Callable[[int], FaultProxy], reset: bool
@@ -136,34 +130,24 @@ async def test_acknowledgements_lost_at_every_byte(
         assert page.messages == tuple(b"%d" % n for n in range(len(lengths)))
 
 
-async def test_a_server_that_is_restarted_under_its_readers(server: StreamServer) -> None:
-    async with client_at(server.url) as client:
+async def test_a_server_that_is_slow_is_waited_for(
+    server: StreamServer, start_proxy: Callable[[int], FaultProxy]
+) -> None:
+    """Slow is not broken: nothing is asked twice."""
+    proxy = start_proxy(server.port)
+    proxy.delay = 0.03
+    async with client_at(url_of(proxy.port)) as client:
         await client.ensure("s")
-        followers = [Follower(client, forward=n % 2 == 0) for n in range(60)]
-        producer = IdempotentProducer(client, "s", producer_id="p", retry=Retry(attempts=100, cap=0.05))
-        written: list[bytes] = []
-        for n in range(40):
-            if n in (10, 25):
-                await server.stop()
-                starting = asyncio.create_task(_later(server.start, 0.1))
-            message = b"%d" % n
-            await producer.append([message])
-            written.append(message)
-            if n in (10, 25):
-                await starting
-        await aeventually(lambda: all(flat(follower.items) == flat(written) for follower in followers))
+        followers = [Follower(client), Follower(client, forward=True)]
+        await aeventually(lambda: server.slots.taken == 1)
+        producer = IdempotentProducer(client, "s", producer_id="p")
+        for number in range(15):
+            await producer.append([b"%d" % number])
+        await aeventually(lambda: all(flat(each.items) == list(range(15)) for each in followers))
+        assert sum(request.startswith("POST") for request in server.requests) == 15
+        assert server.live_requests() == 1
         for follower in followers:
             await follower.aclose()
-
-
-def flat(items: list[bytes]) -> list[int]:
-    """The numbers in messages and in arrays of messages."""
-    return [int(number) for item in items for number in item.strip(b"[]").split(b",")]
-
-
-async def _later(call: Callable[[], Any], seconds: float) -> None:
-    await asyncio.sleep(seconds)
-    await call()
 
 
 async def test_a_server_that_hangs(server: StreamServer, start_proxy: Callable[[int], FaultProxy]) -> None:

@@ -17,9 +17,9 @@ import pytest
 from tests.faults.streams.conftest import Serve, reset
 from tests.support.history import Append, Read, check
 from tests.support.sse import Batch, abatches, afollow
-from webapp.streams.asgi import StreamsApp
 from webapp.streams.engine import Engine
 from webapp.streams.limits import StreamLimits
+from webapp.streams.service import StreamsService
 from webapp.streams.store.sqlite import SqliteStore
 
 JSON = {"Content-Type": "application/json"}
@@ -33,7 +33,7 @@ LIMITS = StreamLimits(page_messages=50)
 async def http(serve: Serve, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a stream server on SQLite; paths are relative to the streams' own."""
     store = SqliteStore.open(tmp_path)
-    port = await serve(StreamsApp(Engine(store, limits=LIMITS)))
+    port = await serve(StreamsService(Engine(store, limits=LIMITS)))
     pool = httpx.Limits(max_connections=WRITERS + 20)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/v1/stream/", limits=pool) as client:
         (await client.put("s", headers=JSON)).raise_for_status()
@@ -79,7 +79,9 @@ async def test_a_crowd_of_writers_and_readers_agrees_on_one_log(http: httpx.Asyn
             began = now()
             reply = await http.post("s", json=[item], headers=JSON)
             assert reply.status_code == 204
-            appends.append(Append(item, began, now(), reply.headers["Stream-Next-Offset"]))
+            offset = reply.headers["Stream-Next-Offset"]
+            appends.append(Append(item, began, now(), offset))
+            assert (await http.head("s")).headers["Stream-Next-Offset"] >= offset
 
     async def read(reader: int, batches: Batches, *, live: bool) -> None:
         mine = reads[reader] = []

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import msgspec
+import pytest
 
 from tests.support.chats import CHAT, World, say
 from tests.support.waiting import aeventually
@@ -139,13 +140,17 @@ async def test_a_cached_snapshot_that_fits_nothing_is_made_again(world: World) -
         assert fresh.snapshot == whole, offset
 
 
-async def test_a_deleted_stream_starts_again(world: World) -> None:
+@pytest.mark.parametrize("made_again", [True, False])
+async def test_a_lost_stream_starts_again(world: World, made_again: bool) -> None:
     sessions = Sessions(streams=world.client, cache=(await converse(world)).snapshots)
     await sessions.snapshot(CHAT)
     await world.client.delete(PATH)
-    await world.client.ensure(PATH)
+    if made_again:
+        await world.client.ensure(PATH)
     again = await sessions.snapshot(CHAT)
     assert again.snapshot.messages == []
+    await world.client.append(PATH, [b'{"type":"CUSTOM","name":"x","value":1}'])
+    assert (await sessions.snapshot(CHAT)).offset > again.offset
 
 
 async def test_the_least_used_fold_is_forgotten(world: World) -> None:

@@ -13,6 +13,7 @@ from tests.support.waiting import aeventually
 from webapp.streams.asgi import SLICE, Responder, StreamsApp
 from webapp.streams.engine import Engine
 from webapp.streams.limits import Slots, StreamLimits
+from webapp.streams.service import StreamsService
 from webapp.streams.store.memory import MemoryStore
 from webapp.streams.wire import WireResponse
 
@@ -209,7 +210,8 @@ class Mount:
 
     def __init__(self, **limits: Any) -> None:
         self.slots = Slots()
-        self.app = StreamsApp(Engine(MemoryStore(), limits=StreamLimits(**limits)), slots=self.slots)
+        engine = Engine(MemoryStore(), limits=StreamLimits(**limits))
+        self.app = StreamsApp(StreamsService(engine, slots=self.slots))
 
     async def ask(
         self, method: str, path: str, client: Client | None = None, *, query: str = "", **headers: str

@@ -7,6 +7,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 
 from webapp.chat import errors as chat
 from webapp.streams.clients.base import InvalidRequest, StreamGone, StreamsUnavailable
+from webapp.streams.limits import Scope, SlotsExhausted
 from webapp.web.errors import (
     BadHost,
     BodyTooSlow,
@@ -41,6 +42,8 @@ from webapp.web.errors import (
         (WrongContentType("application/json"), 415, "unsupported-media-type"),
         (NotFoundException(), 404, "not-found"),
         (MethodNotAllowedException(headers={"allow": "GET"}), 405, "method-not-allowed"),
+        (SlotsExhausted(Scope.PRINCIPAL), 429, "too-many-readers"),
+        (SlotsExhausted(Scope.TOTAL), 503, "too-many-readers"),
         (HTTPException(status_code=413), 413, "too-large"),
         (HTTPException(status_code=418), 418, "bad-request"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from webapp.web.security import CONTENT_SECURITY_POLICY, allowed_host, host_name, is_cross_site
+from webapp.web.security import CONTENT_SECURITY_POLICY, allowed_host, host_name, is_cross_site, is_own_origin
 
 HOST = {"host": "chat.example.org"}
 
@@ -42,6 +42,25 @@ HOST = {"host": "chat.example.org"}
 )
 def test_cross_site(headers: dict[str, str], refused: bool) -> None:
     assert is_cross_site(HOST | headers) is refused
+
+
+@pytest.mark.parametrize(
+    ("origin", "own"),
+    [
+        ("https://chat.example.org", True),
+        ("http://CHAT.example.org", True),
+        (None, False),
+        ("", False),
+        ("null", False),
+        ("chat.example.org", False),
+        ("https://chat.example.org:8000", False),
+        ("https://chat.example.org.evil.example", False),
+        ("https://evil.example", False),
+    ],
+)
+def test_an_origin_is_ours_only_if_it_is_there_and_says_so(origin: str | None, own: bool) -> None:
+    assert is_own_origin(HOST | ({} if origin is None else {"origin": origin})) == own
+    assert not is_own_origin({"origin": "null"})
 
 
 def test_an_origin_without_any_host_is_cross_site() -> None:

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from typing import Any, TypeVar
 
-from sqlalchemy import event, insert, select
+from sqlalchemy import CursorResult, Executable, event, insert, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.url import URL
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from webapp.chat.catalog.schema import SCHEMA_VERSION, metadata, schema_version
+from webapp.chat.catalog.schema import SCHEMA_VERSION, STEPS, metadata, schema_version
 from webapp.chat.errors import Unavailable
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _DRIVERS: Mapping[str, str] = {
     "sqlite": "sqlite+aiosqlite",
@@ -78,27 +80,62 @@ class Database:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self) -> AsyncIterator[Transaction]:
         """A transaction that only reads. Raises Unavailable when the database does not answer."""
         with _translated():
-            async with self._engine.connect() as connection:
-                yield connection
+            async with self._transaction(writes=False) as transaction:
+                yield transaction
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
+    async def write(self) -> AsyncIterator[Transaction]:
         """A transaction that is durable once the block has been left without an exception.
 
         Raises Unavailable when the database does not answer, is locked or has no room.
         """
         with _translated():
-            if self._writer is None:
-                async with self._engine.begin() as connection:
-                    yield connection
-                return
-            async with self._writer, self._engine.connect() as connection:
-                await connection.execution_options(writes=True)
-                async with connection.begin():
-                    yield connection
+            async with self._writer or nullcontext(), self._transaction(writes=True) as transaction:
+                yield transaction
+
+    @asynccontextmanager
+    async def _transaction(self, *, writes: bool) -> AsyncIterator[Transaction]:
+        connection = self._engine.connect()
+        try:
+            await _whole(connection.start())
+            await _whole(connection.execution_options(writes=writes))
+            yield Transaction(connection)
+            if writes:
+                await _whole(connection.commit())
+        finally:
+            if connection.sync_connection is not None:
+                await _whole(connection.close())
+
+
+class Transaction:
+    """What the block of a ``read`` or a ``write`` has."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def execute(self, statement: Executable) -> CursorResult[*tuple[Any, ...]]:
+        """The statement's result."""
+        return await _whole(self._connection.execute(statement))
+
+
+async def _whole(step: Coroutine[Any, Any, T]) -> T:
+    """Do ``step`` to its end even if the caller is cancelled meanwhile, and cancel the caller then.
+
+    Cut off in the middle, SQLite's driver would keep the connection, its transaction and the lock.
+    """
+    task = asyncio.create_task(step)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()
+        raise
 
 
 @contextmanager
@@ -126,11 +163,17 @@ def _with_async_driver(url: str) -> URL:
 
 
 async def _check_version(connection: AsyncConnection) -> None:
-    found = (await connection.execute(select(schema_version.c.version))).scalar()
+    # Locked, so that of several processes that start at once one takes the steps.
+    query = select(schema_version.c.version).with_for_update()
+    found = (await connection.execute(query)).scalar()
     if found is None:
         await connection.execute(insert(schema_version).values(version=SCHEMA_VERSION))
-    elif found > SCHEMA_VERSION:
+        return
+    if found > SCHEMA_VERSION:
         raise CatalogTooNew(f"The catalog has schema {found}, this program knows up to {SCHEMA_VERSION}.")
+    for version in range(found + 1, SCHEMA_VERSION + 1):
+        await connection.execute(text(STEPS[version]))
+    await connection.execute(update(schema_version).values(version=SCHEMA_VERSION))
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

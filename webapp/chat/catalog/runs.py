@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from webapp.chat.catalog.database import Database
-from webapp.chat.catalog.schema import runs
+from webapp.chat.catalog.schema import chats, runs
 
 
 class RunStatus(StrEnum):
@@ -32,7 +32,8 @@ class RunRow:
     """One attempt. ``events`` are the message's own, present only until they are in the stream.
 
     Times are seconds since the epoch. ``attempt`` counts from 1. ``content_hash`` identifies what was said.
-    ``offset`` is a place in the stream before anything of this run.
+    ``offset`` is a place in the stream before the message, and before anything of this run or about it; it
+    never changes. ``tools`` are those the client offers to run.
     """
 
     run_id: str
@@ -44,6 +45,7 @@ class RunRow:
     content_hash: bytes
     events: tuple[dict[str, Any], ...] | None
     data: Mapping[str, Any] = field(default_factory=dict)
+    tools: tuple[dict[str, Any], ...] = ()
     parent_run_id: str | None = None
     status: RunStatus
     owner: str
@@ -54,6 +56,14 @@ class RunRow:
     ended_at: float | None = None
     outcome: str | None = None
     offset: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """Whether a run may begin now. If not: ``behind`` which one, or None if it is no longer the caller's."""
+
+    taken: bool
+    behind: str | None = None
 
 
 class RunExists(Exception):
@@ -71,6 +81,7 @@ class RunInbox:
         values = {name: getattr(row, name) for name in row.__slots__}
         values["events"] = None if row.events is None else list(row.events)
         values["data"] = dict(row.data)
+        values["tools"] = list(row.tools) or None
         try:
             async with self._database.write() as connection:
                 await connection.execute(insert(runs).values(values))
@@ -87,9 +98,13 @@ class RunInbox:
         wanted = (runs.c.chat_id == chat_id) & (runs.c.message_id == message_id)
         return await self._select(wanted if or_run_id is None else wanted | (runs.c.run_id == or_run_id))
 
-    async def unfinished(self, *, leases_before: float | None = None) -> list[RunRow]:
-        """Rows that are not done, in order of acceptance; only those whose lease ended earlier, if given."""
+    async def unfinished(
+        self, *, chat_id: str | None = None, leases_before: float | None = None
+    ) -> list[RunRow]:
+        """Rows that are not done, in order of acceptance: of the chat, with a lease that ended earlier."""
         wanted = runs.c.status != RunStatus.DONE
+        if chat_id is not None:
+            wanted &= runs.c.chat_id == chat_id
         if leases_before is not None:
             wanted &= runs.c.lease_until < leases_before
         return await self._select(wanted)
@@ -105,26 +120,64 @@ class RunInbox:
             of_participant, in_chat = (await connection.execute(query)).one()
         return of_participant, in_chat
 
-    async def mark_appended(self, row: RunRow, *, offset: str) -> RunRow | None:
-        """The message is in the stream, which has it from now on; the row as it is now.
-
-        None if the row is no longer the caller's.
+    async def mark_appended(self, row: RunRow) -> RunRow | None:
+        """The message is in the stream, which has it from now on, and its run has not begun; the row as it is
+        now. None if the row is no longer the caller's or has moved on.
         """
-        changes = {"status": RunStatus.APPENDED, "events": None, "offset": offset}
-        if not await self._change(row, changes):
+        changes = {"status": RunStatus.APPENDED, "events": None}
+        # Whoever sends the message again may have been here before the owner.
+        if not await self._change(row, changes, runs.c.status.in_([row.status, RunStatus.APPENDED])):
             return None
-        return replace(row, **changes)  # type: ignore[arg-type]
+        return replace(row, status=RunStatus.APPENDED, events=None)
 
     async def mark_running(self, row: RunRow, *, now: float) -> bool:
         """RUN_STARTED is about to be appended. False if the row is no longer the caller's or has moved on."""
         unmoved = runs.c.status == row.status
         return await self._change(row, {"status": RunStatus.RUNNING, "started_at": now}, unmoved)
 
+    async def take_turn(self, row: RunRow, *, now: float) -> Turn:
+        """``mark_running``, unless another run of the agent is running in the chat, or was accepted earlier
+        and waits to. Of any number of callers, in any number of processes, one has the turn.
+        """
+        unmoved = _still(row) & (runs.c.status == row.status)
+        others = runs.alias()
+        earlier = (others.c.status == RunStatus.APPENDED) & (others.c.seq < runs.c.seq)
+        before = (
+            select(others.c.run_id)
+            .where(
+                others.c.chat_id == row.chat_id,
+                others.c.agent_id == row.agent_id,
+                others.c.run_id != row.run_id,
+                or_(others.c.status == RunStatus.RUNNING, earlier),
+            )
+            .order_by(others.c.seq.desc())
+            .limit(1)
+            .correlate(runs)
+            .scalar_subquery()
+        )
+        change = {"status": RunStatus.RUNNING, "started_at": now}
+        async with self._database.write() as connection:
+            # Or two that see each other wait would both begin. SQLite has one writer and ignores it.
+            lock = select(chats.c.id).where(chats.c.id == row.chat_id).with_for_update(key_share=True)
+            await connection.execute(lock)
+            found = (await connection.execute(select(before).select_from(runs).where(unmoved))).first()
+            if found is not None and found[0] is not None:
+                return Turn(taken=False, behind=found[0])
+            changed = await connection.execute(update(runs).where(unmoved).values(change))
+            return Turn(taken=changed.rowcount == 1)
+
     async def mark_done(self, row: RunRow, *, outcome: str, now: float) -> bool:
         """The run has ended. False if the row is no longer the caller's."""
         return await self._change(
             row,
-            {"status": RunStatus.DONE, "outcome": outcome, "ended_at": now, "events": None, "data": None},
+            {
+                "status": RunStatus.DONE,
+                "outcome": outcome,
+                "ended_at": now,
+                "events": None,
+                "data": None,
+                "tools": None,
+            },
         )
 
     async def discard(self, row: RunRow) -> None:
@@ -175,4 +228,5 @@ def _run_row(row: Row[Any]) -> RunRow:
     values["status"] = RunStatus(row.status)
     values["events"] = None if row.events is None else tuple(row.events)
     values["data"] = row.data or {}
+    values["tools"] = tuple(row.tools or ())
     return RunRow(**values)

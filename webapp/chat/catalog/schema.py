@@ -8,6 +8,8 @@ Secrets are stored as SHA-256 digests only.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlalchemy import (
     JSON,
     Column,
@@ -23,7 +25,10 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+STEPS: Mapping[int, str] = {2: "ALTER TABLE runs ADD COLUMN tools JSON"}
+"""What brings a database from the version before to this one. Tables that are new need no step."""
 
 metadata = MetaData()
 
@@ -65,6 +70,7 @@ runs = Table(
     Column("content_hash", LargeBinary(32), nullable=False),
     Column("events", JSON(none_as_null=True)),
     Column("data", JSON(none_as_null=True)),
+    Column("tools", JSON(none_as_null=True)),
     Column("parent_run_id", String(128)),
     Column("status", String(16), nullable=False),
     Column("owner", String(64), nullable=False),

@@ -44,7 +44,7 @@ _RACES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One POST. ``run_id`` is the client's, if it sent one; ``data`` goes to the agent."""
+    """One POST. ``run_id`` is the client's, if it sent one; ``data`` and ``tools`` go to the agent."""
 
     chat_id: str
     participant: Participant
@@ -52,6 +52,7 @@ class Request:
     agent_id: str
     run_id: str | None
     data: Mapping[str, Any]
+    tools: tuple[dict[str, Any], ...]
     parent_run_id: str | None
 
 
@@ -104,8 +105,8 @@ class Acceptance:
         producer = IdempotentProducer(self._streams, path, producer_id=f"msg:{row.message_id}", retry=_RETRY)
         try:
             if again and await self._is_told(row):
-                return await self._inbox.mark_appended(row, offset=row.offset or BEGINNING)
-            receipt = await producer.append(messages)
+                return await self._inbox.mark_appended(row)
+            await producer.append(messages)
         except StreamsUnavailable as refusal:
             raise _unavailable(refusal) from refusal
         except PayloadTooLarge as refusal:
@@ -114,7 +115,7 @@ class Acceptance:
         except (StreamNotFound, StreamGone, StreamClosed) as refusal:
             await self._inbox.discard(row)
             raise ChatNotFound from refusal
-        return await self._inbox.mark_appended(row, offset=receipt.offset)
+        return await self._inbox.mark_appended(row)
 
     async def _accept(self, request: Request) -> tuple[RunRow, bool]:
         attempts = await self._attempts(request)
@@ -180,6 +181,7 @@ class Acceptance:
             content_hash=said,
             events=None if known else tuple(echo),
             data=request.data,
+            tools=request.tools,
             parent_run_id=request.parent_run_id,
             status=RunStatus.APPENDED if known else RunStatus.ACCEPTED,
             owner=self._owner,

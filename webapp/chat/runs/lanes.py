@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from webapp.chat.runs.run import Run
 
-LaneKey = tuple[str, str]
+LaneKey = tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -22,10 +22,15 @@ class _Lane:
 
 
 class Lanes:
-    """A lane per (chat, agent). ``perform`` must not raise; it is cancelled to abandon a run."""
+    """A lane per (chat, agent). ``perform`` must not raise; it is cancelled to abandon a run.
 
-    def __init__(self, perform: Callable[[Run], Awaitable[None]]) -> None:
+    ``apart``: every run has a lane of its own, because ``perform`` itself waits for what is before the run,
+    here or elsewhere.
+    """
+
+    def __init__(self, perform: Callable[[Run], Awaitable[None]], *, apart: bool = False) -> None:
         self._perform = perform
+        self._apart = apart
         self._lanes: dict[LaneKey, _Lane] = {}
         self._runs: dict[str, Run] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -33,7 +38,7 @@ class Lanes:
     def add(self, run: Run) -> None:
         """Put the run behind the others of its lane."""
         self._runs[run.row.run_id] = run
-        self._lanes.setdefault(_key(run), _Lane()).queue.append(run)
+        self._lanes.setdefault(self._key(run), _Lane()).queue.append(run)
         self._advance(run)
 
     def get(self, run_id: str) -> Run | None:
@@ -46,12 +51,12 @@ class Lanes:
 
     def running(self) -> list[Run]:
         """The runs that have begun."""
-        return [run for run in self._runs.values() if run.row.run_id in self._tasks]
+        return [run for run in self._runs.values() if self._has_begun(run)]
 
     def hurry(self, run: Run) -> None:
         """Perform a queued run now, past its lane: it has been stopped and has nothing to wait for."""
         if run.row.run_id not in self._tasks:
-            self._lanes[_key(run)].queue.remove(run)
+            self._lanes[self._key(run)].queue.remove(run)
             self._begin(run)
 
     def drop(self, runs: Iterable[Run]) -> None:
@@ -61,12 +66,12 @@ class Lanes:
             if task is not None:
                 task.cancel()
             elif run.row.run_id in self._runs:
-                self._lanes[_key(run)].queue.remove(run)
+                self._lanes[self._key(run)].queue.remove(run)
                 self._forget(run)
 
     def drop_queued(self) -> list[Run]:
         """Take out and return the runs that have not begun."""
-        queued = [run for run in self._runs.values() if run.row.run_id not in self._tasks]
+        queued = [run for run in self._runs.values() if not self._has_begun(run)]
         self.drop(queued)
         return queued
 
@@ -77,14 +82,14 @@ class Lanes:
 
     def _advance(self, run: Run) -> None:
         """Let the lane of ``run`` go on, if nothing is running in it."""
-        lane = self._lanes[_key(run)]
+        lane = self._lanes[self._key(run)]
         if lane.current is not None:
             return
         if lane.queue:
             lane.current = lane.queue.popleft()
             self._begin(lane.current)
         else:
-            del self._lanes[_key(run)]
+            del self._lanes[self._key(run)]
 
     def _begin(self, run: Run) -> None:
         task = asyncio.ensure_future(self._perform(run))
@@ -95,7 +100,7 @@ class Lanes:
     def _ended(self, run: Run) -> None:
         del self._tasks[run.row.run_id]
         self._forget(run)
-        lane = self._lanes.get(_key(run))
+        lane = self._lanes.get(self._key(run))
         if lane is not None and lane.current is run:
             lane.current = None
             self._advance(run)
@@ -104,6 +109,8 @@ class Lanes:
         del self._runs[run.row.run_id]
         run.over.set()
 
+    def _has_begun(self, run: Run) -> bool:
+        return run.row.run_id in self._tasks and not run.waiting
 
-def _key(run: Run) -> LaneKey:
-    return run.row.chat_id, run.row.agent_id
+    def _key(self, run: Run) -> LaneKey:
+        return (run.row.run_id,) if self._apart else (run.row.chat_id, run.row.agent_id)

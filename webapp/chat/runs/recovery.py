@@ -10,35 +10,29 @@ what was read.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from webapp.agents.base import Event
 from webapp.chat import events
 from webapp.chat.catalog.runs import RunInbox, RunRow, RunStatus
+from webapp.chat.messages import Participant
 from webapp.chat.runs.acceptance import Acceptance
-from webapp.chat.runs.run import INTERRUPTED
+from webapp.chat.runs.run import INTERRUPTED, Ending
+from webapp.chat.runs.trace import STREAM_IS_GONE, Trace
 from webapp.chat.runs.writer import RunWriter
 from webapp.chat.sessions import Sessions
-from webapp.streams.clients.base import (
-    BEGINNING,
-    StaleEpoch,
-    StreamClient,
-    StreamClosed,
-    StreamConflict,
-    StreamGone,
-    StreamNotFound,
-)
-
-STREAM_IS_GONE = (StreamNotFound, StreamGone, StreamClosed, StreamConflict)
-"""Nothing can ever be appended there again: a run in it is over without a word."""
+from webapp.streams.clients.base import StaleEpoch, StreamClient
 
 
 @dataclass(frozen=True, slots=True)
 class Startable:
-    """A run that nobody has begun: its row, and the writer it goes on with."""
+    """A run that nobody has begun: its row, and the writer it goes on with.
+
+    ``wanted_by`` has asked for its end before it could begin.
+    """
 
     row: RunRow
     writer: RunWriter
+    wanted_by: Participant | None = None
 
 
 class Recovery:
@@ -65,13 +59,11 @@ class Recovery:
         Raises Unavailable or StreamsUnavailable when the stream cannot be reached: the row waits for the
         next try.
         """
+        current: RunRow | None = row
         if row.status is RunStatus.ACCEPTED:
-            appended = await self._acceptance.publish(row)
-            return None if appended is None else Startable(appended, self.writer(appended))
-        if row.status is RunStatus.APPENDED:
-            return Startable(row, self.writer(row))
+            current = await self._acceptance.publish(row)
         try:
-            return await self._settle_begun(row)
+            return None if current is None else await self._settle(current)
         except StaleEpoch:
             return None
         except STREAM_IS_GONE:
@@ -83,61 +75,25 @@ class Recovery:
         path = self._sessions.path(row.chat_id)
         return RunWriter(self._streams, path, run_id=row.run_id, epoch=row.epoch)
 
-    async def _settle_begun(self, row: RunRow) -> Startable | None:
+    async def _settle(self, row: RunRow) -> Startable | None:
         writer = self.writer(row)
-        await writer.append([events.claimed(row.run_id, epoch=row.epoch)])
-        trace = await self._read(row)
+        if row.status is RunStatus.RUNNING:
+            await writer.append([events.claimed(row.run_id, epoch=row.epoch)])
+        trace = await Trace.read(self._streams, self._sessions.path(row.chat_id), row)
         if not trace.started:
-            return Startable(row, writer)
+            waiting = row if row.status is RunStatus.APPENDED else await self._inbox.mark_appended(row)
+            return None if waiting is None else Startable(waiting, writer, trace.wanted_by)
         outcome = trace.outcome
         if outcome is None:
-            code, sentence = INTERRUPTED
-            now = int(self._clock() * 1000)
-            error = events.run_error(row.chat_id, row.run_id, code=code, sentence=sentence, timestamp=now)
-            await writer.append([], ending=[*trace.open.closing(), error])
-            outcome = code
+            ending = self._ending(row, trace)
+            await writer.append([], ending=ending.told(trace.open))
+            outcome = ending.outcome
         await self._inbox.mark_done(row, outcome=outcome, now=self._clock())
         return None
 
-    async def _read(self, row: RunRow) -> _Trace:
-        trace = _Trace(row.run_id)
-        path, offset = self._sessions.path(row.chat_id), row.offset or BEGINNING
-        while True:
-            page = await self._streams.read(path, offset=offset)
-            for message in page.messages:
-                trace.feed(events.decode(message))
-            if page.up_to_date:
-                return trace
-            offset = page.next_offset
-
-
-@dataclass(slots=True)
-class _Trace:
-    """What one run left in its stream."""
-
-    run_id: str
-    started: bool = False
-    outcome: str | None = None
-    open: events.OpenParts = field(default_factory=events.OpenParts)
-    messages: set[object] = field(default_factory=set)
-
-    def feed(self, event: Event) -> None:
-        metadata = event.get("metadata")
-        claimed = metadata.get("runId") if isinstance(metadata, dict) else None
-        if self.run_id not in (event.get("runId"), claimed) and event.get("messageId") not in self.messages:
-            return
-        kind = event.get("type")
-        if kind == events.RUN_STARTED:
-            self.started = True
-        elif kind in events.TERMINAL:
-            self.outcome = _outcome(event)
-        elif kind == events.TEXT_MESSAGE_START:
-            self.messages.add(event.get("messageId"))
-        self.open.feed(event)
-
-
-def _outcome(terminal: Event) -> str:
-    if terminal["type"] == events.RUN_ERROR:
-        return str(terminal.get("code", "agent-failed"))
-    outcome = terminal.get("outcome")
-    return str(outcome.get("type")) if isinstance(outcome, dict) else "success"
+    def _ending(self, row: RunRow, trace: Trace) -> Ending:
+        now = int(self._clock() * 1000)
+        if trace.wanted_by is not None:
+            return Ending.stopped(row, by=trace.wanted_by, timestamp=now)
+        code, sentence = INTERRUPTED
+        return Ending.failed(row, code=code, sentence=sentence, timestamp=now)

@@ -52,9 +52,33 @@ class Ending:
     terminal: Event
     signals: tuple[Event, ...] = ()
 
+    @classmethod
+    def stopped(cls, row: RunRow, *, by: Participant, timestamp: int) -> Ending:
+        """A person has stopped the run."""
+        signal = events.stopped_by(row.run_id, participant_id=by.id, name=by.name)
+        terminal = events.run_finished(
+            row.chat_id, row.run_id, timestamp=timestamp, outcome=events.cancelled()
+        )
+        return cls("cancelled", terminal, (signal,))
+
+    @classmethod
+    def failed(cls, row: RunRow, *, code: str, sentence: str, timestamp: int) -> Ending:
+        """The run cannot go on. ``sentence`` is shown to people."""
+        return cls(
+            code,
+            events.run_error(row.chat_id, row.run_id, code=code, sentence=sentence, timestamp=timestamp),
+        )
+
+    def told(self, parts: events.OpenParts) -> list[Event]:
+        """The last events of the run, of which ``parts`` are open."""
+        return [*self.signals, *parts.closing(), self.terminal]
+
 
 class Run:
-    """One attempt of one agent. ``over`` is set once nothing more will be written by it."""
+    """One attempt of one agent. ``over`` is set once nothing more will be written by it.
+
+    While it is ``waiting`` for its turn, ``woken`` makes it look whether it has come.
+    """
 
     def __init__(
         self,
@@ -67,6 +91,8 @@ class Run:
     ) -> None:
         self.row = row
         self.over = asyncio.Event()
+        self.woken = asyncio.Event()
+        self.waiting = False
         self._agent = agent
         self._writer = writer
         self._limits = limits
@@ -87,29 +113,32 @@ class Run:
         self._urgent = asyncio.Event()
         self._room = asyncio.Event()
 
+    @property
+    def decided(self) -> bool:
+        """Whether it is settled how the run ends."""
+        return self._ending is not None
+
     # What may end a run. Each returns whether it was the one that did.
 
     def stop(self, participant: Participant) -> bool:
         """A person stops the run."""
-        signal = events.stopped_by(self.row.run_id, participant_id=participant.id, name=participant.name)
-        return self._end(Ending("cancelled", self._finished(events.cancelled()), (signal,)))
+        return self._end(Ending.stopped(self.row, by=participant, timestamp=self._now()))
 
     def fail(self, code: str, sentence: str) -> bool:
         """The run cannot go on. ``sentence`` is shown to people."""
-        terminal = events.run_error(
-            self.row.chat_id, self.row.run_id, code=code, sentence=sentence, timestamp=self._now()
-        )
-        return self._end(Ending(code, terminal))
+        return self._end(Ending.failed(self.row, code=code, sentence=sentence, timestamp=self._now()))
 
     def _finish(self, outcome: Mapping[str, Any] | None) -> bool:
-        word = str(outcome["type"]) if outcome else "success"
-        return self._end(Ending(word, self._finished(outcome)))
+        terminal = events.run_finished(
+            self.row.chat_id, self.row.run_id, timestamp=self._now(), outcome=outcome
+        )
+        return self._end(Ending(str(outcome["type"]) if outcome else "success", terminal))
 
     def _end(self, ending: Ending) -> bool:
         if self._ending is not None:
             return False
         self._ending = ending
-        for waiting in (self._something, self._urgent, self._room):
+        for waiting in (self._something, self._urgent, self._room, self.woken):
             waiting.set()
         if self._listening is not None and self._listening is not asyncio.current_task():
             self._listening.cancel()
@@ -219,7 +248,7 @@ class Run:
 
     async def _conclude(self, ending: Ending) -> str:
         last = self._take()
-        await self._writer.append(last, ending=[*ending.signals, *self._open.closing(), ending.terminal])
+        await self._writer.append(last, ending=ending.told(self._open))
         return ending.outcome
 
     def _started(self) -> Event:
@@ -234,9 +263,6 @@ class Run:
             timestamp=self._now(),
             parent_run_id=row.parent_run_id,
         )
-
-    def _finished(self, outcome: Mapping[str, Any] | None) -> Event:
-        return events.run_finished(self.row.chat_id, self.row.run_id, timestamp=self._now(), outcome=outcome)
 
     def _now(self) -> int:
         return int(self._clock() * 1000)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -24,8 +24,11 @@ from webapp.chat.prompt import prompt
 from webapp.chat.runs.acceptance import Acceptance, Request
 from webapp.chat.runs.lanes import Lanes
 from webapp.chat.runs.limits import RunLimits
-from webapp.chat.runs.recovery import STREAM_IS_GONE, Recovery, Startable
+from webapp.chat.runs.recovery import Recovery, Startable
 from webapp.chat.runs.run import INTERRUPTED, MissingAgent, Run
+from webapp.chat.runs.stop_requests import StopRequests
+from webapp.chat.runs.trace import STREAM_IS_GONE, start_of
+from webapp.chat.runs.watch import Watch
 from webapp.chat.sessions import Sessions
 from webapp.streams.clients.base import StaleEpoch, StreamClient, StreamError
 
@@ -42,16 +45,20 @@ _GLANCE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What a sender is told. ``duplicate`` says that an earlier request had started this run."""
+    """What a sender is told. ``duplicate`` says that an earlier request had started this run; ``offset`` is a
+    place in the stream before it.
+    """
 
     run_id: str
     duplicate: bool
+    offset: str
 
 
 class Supervisor:
     """Runs agents on messages. ``agents`` maps ids to agents; the first answers unless another is addressed.
 
-    ``clock`` gives seconds since the epoch, ``ids`` a new unique run id. Call ``start`` before anything else.
+    ``shared``: other processes may use the same streams and catalog. ``clock`` gives seconds since the epoch,
+    ``ids`` a new unique run id. Call ``start`` before anything else.
     """
 
     def __init__(
@@ -61,15 +68,18 @@ class Supervisor:
         sessions: Sessions,
         catalog: Catalog,
         agents: Mapping[str, Agent],
+        shared: bool = False,
         limits: RunLimits | None = None,
         clock: Callable[[], float] = time.time,
         ids: Callable[[], str] = lambda: f"run-{uuid4().hex}",
     ) -> None:
+        self._streams = streams
         self._sessions = sessions
         self._catalog = catalog
         self._inbox = catalog.runs
         self._agents = agents
         self._default_agent = next(iter(agents))
+        self._shared = shared
         self._limits = limits or RunLimits()
         self._clock = clock
         self._owner = uuid4().hex
@@ -89,7 +99,9 @@ class Supervisor:
             acceptance=self._acceptance,
             clock=clock,
         )
-        self._lanes = Lanes(self._perform)
+        self._patience = 2 * self._limits.agent_farewell
+        self._stop_requests = StopRequests(streams=streams, sessions=sessions, patience=self._patience)
+        self._lanes = Lanes(self._perform, apart=shared)
         self._chat_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._keeper: asyncio.Task[None] | None = None
@@ -101,9 +113,12 @@ class Supervisor:
         """How many answers are being written."""
         return len(self._lanes.running())
 
-    async def start(self, *, take_all: bool = True) -> None:
-        """Recover what an earlier process left, then keep leases. See ``recover`` for ``take_all``."""
-        await self.recover(take_all=take_all)
+    async def start(self) -> None:
+        """Recover what an earlier process left, then keep leases.
+
+        Runs of others have a lease that goes on; with nobody else there, whoever owned a run is dead.
+        """
+        await self._recover(take_all=not self._shared)
         self._keeper = asyncio.create_task(self._keep_leases())
 
     async def accept(
@@ -114,6 +129,7 @@ class Supervisor:
         message: NewMessage,
         run_id: str | None = None,
         data: Mapping[str, Any] | None = None,
+        tools: Sequence[dict[str, Any]] = (),
         parent_run_id: str | None = None,
         agent_id: str | None = None,
     ) -> Accepted:
@@ -138,6 +154,7 @@ class Supervisor:
             agent_id=agent_id or self._default_agent,
             run_id=run_id,
             data=data or {},
+            tools=tuple(tools),
             parent_run_id=parent_run_id,
         )
         # A sender that hangs up does not undo what was begun.
@@ -156,28 +173,41 @@ class Supervisor:
                 await asyncio.sleep(_GLANCE)
 
     async def stop(self, *, chat_id: str, run_id: str | None, participant: Participant) -> bool:
-        """Stop one run of the chat, queued or running, or with no ``run_id`` all that are running.
+        """Stop one run of the chat, queued or running, or with no ``run_id`` all that are running: ours, and
+        those of other processes.
 
         Returns whether this call stopped any; a run that is over or being stopped is left as it is. The
         text so far stays. Returns when the end is durable, or after some seconds if the stream cannot be
-        reached.
+        reached or the process that has the run is silent. Raises StreamsUnavailable if another process
+        cannot be asked.
         """
         meant = self._lanes.running() if run_id is None else filter(None, [self._lanes.get(run_id)])
         stopped = [run for run in meant if run.row.chat_id == chat_id and run.stop(participant)]
         for run in stopped:
             self._lanes.hurry(run)
+        elsewhere = await self._elsewhere(chat_id, run_id) if self._shared else []
+        requests = (self._stop_requests.make(row, participant=participant) for row in elsewhere)
+        return any(await asyncio.gather(self._see_out(stopped), *requests))
+
+    async def _elsewhere(self, chat_id: str, run_id: str | None) -> list[RunRow]:
+        """The unfinished runs that are meant and are not here."""
+        return [
+            row
+            for row in await self._inbox.unfinished(chat_id=chat_id)
+            if (row.run_id == run_id or (run_id is None and row.status is RunStatus.RUNNING))
+            and self._lanes.get(row.run_id) is None
+        ]
+
+    async def _see_out(self, stopped: Sequence[Run]) -> bool:
         if stopped:
             ends = [asyncio.ensure_future(run.over.wait()) for run in stopped]
-            _, late = await asyncio.wait(ends, timeout=2 * self._limits.agent_farewell)
+            _, late = await asyncio.wait(ends, timeout=self._patience)
             for end in late:
                 end.cancel()
         return bool(stopped)
 
-    async def recover(self, *, take_all: bool) -> None:
-        """Take over runs without an owner: those with an expired lease, or all that are not ours.
-
-        ``take_all`` is for the one process on an embedded store: whoever owned those runs is dead.
-        """
+    async def _recover(self, *, take_all: bool) -> None:
+        """Take over runs without an owner: those with an expired lease, or all that are not ours."""
         for row in await self._inbox.unfinished(leases_before=None if take_all else self._clock()):
             if self._lanes.get(row.run_id) is not None:
                 continue
@@ -204,6 +234,8 @@ class Supervisor:
             await asyncio.wait({self._keeper})
         left = self._lanes.drop_queued()
         await self._grant(grace)
+        # Some were only just looking whose turn it is.
+        left += self._lanes.drop_queued()
         for run in self._lanes.all():
             run.fail(*INTERRUPTED)
         await self._lanes.idle(within=_LAST_WORDS)
@@ -232,24 +264,28 @@ class Supervisor:
                 self._enqueue(Startable(row, self._recovery.writer(row)))
         if not duplicate:
             self._spawn(self._catalog.touch_chat(request.chat_id, title=request.message.text))
-        return Accepted(row.run_id, duplicate)
+        return Accepted(row.run_id, duplicate, start_of(row))
 
     def _enqueue(self, startable: Startable) -> None:
         row = startable.row
         if self._closing or self._lanes.get(row.run_id) is not None:
             return
         agent = self._agents.get(row.agent_id) or MissingAgent(row.agent_id)
-        self._lanes.add(
-            Run(row, agent=agent, writer=startable.writer, limits=self._limits, clock=self._clock)
-        )
+        run = Run(row, agent=agent, writer=startable.writer, limits=self._limits, clock=self._clock)
+        self._lanes.add(run)
+        if startable.wanted_by is not None and run.stop(startable.wanted_by):
+            self._lanes.hurry(run)
 
     async def _perform(self, run: Run) -> None:
         row = run.row
         try:
-            if await self._inbox.mark_running(row, now=self._clock()):
-                outcome = await run.perform(lambda: self._turn(row))
-                await self._inbox.mark_done(row, outcome=outcome, now=self._clock())
-                self._spawn(self._sessions.save(row.chat_id))
+            if not self._shared:
+                await self._carry_out(run, self._inbox.mark_running(row, now=self._clock()))
+                return
+            path = self._sessions.path(row.chat_id)
+            watch = Watch(run, streams=self._streams, path=path, inbox=self._inbox, clock=self._clock)
+            async with watch:
+                await self._carry_out(run, watch.turn())
         except StaleEpoch:
             logger.info("run %s has another owner", row.run_id)
         except STREAM_IS_GONE:
@@ -257,6 +293,12 @@ class Supervisor:
         except Exception:
             # Its lease runs out, and whoever takes it over finds out from the stream how far it came.
             logger.exception("run %s broke", row.run_id)
+
+    async def _carry_out(self, run: Run, its_turn: Awaitable[bool]) -> None:
+        if await its_turn:
+            outcome = await run.perform(lambda: self._turn(run.row))
+            await self._inbox.mark_done(run.row, outcome=outcome, now=self._clock())
+            self._spawn(self._sessions.save(run.row.chat_id))
 
     async def _turn(self, row: RunRow) -> AgentTurn:
         current = await self._sessions.snapshot(row.chat_id)
@@ -270,6 +312,7 @@ class Supervisor:
             text="".join(part.get("content", "") for part in parts if part.get("type") == "text"),
             speaker=trigger.get("name") or "you",
             data=row.data,
+            tools=row.tools,
         )
 
     async def _keep_leases(self) -> None:
@@ -283,7 +326,7 @@ class Supervisor:
                     held = await self._inbox.renew(ids, owner=self._owner, lease_until=self._lease_end())
                     self._lanes.drop(run for run in runs if run.row.run_id not in held)
                 renewed_at = self._clock()
-                await self.recover(take_all=False)
+                await self._recover(take_all=False)
             except Exception:
                 logger.exception("leases could not be renewed")
                 if self._clock() > renewed_at + self._limits.lease:

@@ -8,8 +8,10 @@ of raised, because the protocol wants a missing or closed stream reported before
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from webapp.streams.protocol import json_mode, lifetimes, names, offsets, paths, producers
 from webapp.streams.protocol.content import is_json
@@ -23,8 +25,7 @@ _SUB_OFFSET = re.compile(r"0|[1-9][0-9]{0,14}")
 _MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*(;[ -~]*)?")
 
 
-@dataclass(frozen=True, slots=True)
-class ForkPoint:
+class ForkPoint(msgspec.Struct, frozen=True):
     """Where a fork leaves its source: ``sub_offset`` units after ``offset`` (None = the source's tail)."""
 
     source: str
@@ -32,8 +33,7 @@ class ForkPoint:
     sub_offset: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Create:
+class Create(msgspec.Struct, frozen=True, kw_only=True):
     """Create a stream, or make sure that it is there. ``content_type`` None means the default or the
     source's.
     """
@@ -45,8 +45,7 @@ class Create:
     chunk: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Append:
+class Append(msgspec.Struct, frozen=True, kw_only=True):
     """Append one chunk, close, or both. ``chunk`` is in stored form (see ``content``); empty means close
     only.
 
@@ -58,7 +57,7 @@ class Append:
     producer: ProducerTuple | None = None
     writer_seq: str | None = None
     close: bool = False
-    defect: StreamError | None = field(default=None, compare=False)
+    defect: StreamError | None = None
 
 
 class Live(Enum):
@@ -69,8 +68,7 @@ class Live(Enum):
     SSE = names.LIVE_SSE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadQuery:
+class ReadQuery(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters of a read as they were sent. ``offset`` may be another server's, so it is not parsed."""
 
     offset: str | None = None
@@ -78,8 +76,7 @@ class ReadQuery:
     cursor: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
+class Read(msgspec.Struct, frozen=True, kw_only=True):
     """Read on from ``where``."""
 
     where: Where = offsets.START

@@ -32,5 +32,10 @@ def later(now: float, sent: str) -> str:
     return str(max(_current(now), int(sent)))
 
 
+def next_interval(now: float) -> float:
+    """The Unix time at which the number changes."""
+    return EPOCH + (_current(now) + 1) * INTERVAL
+
+
 def _current(now: float) -> int:
     return max(0, int((now - EPOCH) // INTERVAL))

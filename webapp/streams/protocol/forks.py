@@ -50,6 +50,8 @@ class Lineage:
         """
         if isinstance(where, Tail):
             return tail
+        if where.generation == self.generation and self.start <= where.position <= tail:
+            return where.position
         if where == START:
             return 0
         own = Segment(self.generation, self.start, tail)

@@ -10,8 +10,9 @@ offset kept from before a delete can never be mistaken for one of the stream cre
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from webapp.streams.protocol import names
 from webapp.streams.protocol.errors import InvalidRequest
@@ -20,8 +21,7 @@ from webapp.streams.protocol.errors import InvalidRequest
 _OFFSET = re.compile(r"([0-9]{16})_([0-9]{16})")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Offset:
+class Offset(msgspec.Struct, frozen=True, order=True):
     """A place between two units of a stream; ``str()`` is its wire form."""
 
     generation: int

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from webapp.streams.protocol import names
 from webapp.streams.protocol.errors import InvalidRequest, SequenceGap, StaleEpoch
@@ -23,8 +24,7 @@ MAX_INTEGER = 2**53 - 1
 _DIGITS = re.compile(r"[0-9]{1,16}")
 
 
-@dataclass(frozen=True, slots=True)
-class ProducerTuple:
+class ProducerTuple(msgspec.Struct, frozen=True):
     """Who appends and which append this is."""
 
     id: str

@@ -8,7 +8,9 @@ closed, content type, producer, writer sequence, body.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec import structs
 
 from webapp.streams.protocol import content, names, producers
 from webapp.streams.protocol.commands import Append, Create, ForkPoint
@@ -25,8 +27,7 @@ from webapp.streams.protocol.offsets import Offset
 from webapp.streams.protocol.producers import ProducerTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamRecord:
+class StreamRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One incarnation of a stream. ``position`` is its tail; ``deadline`` is in Unix seconds."""
 
     path: str
@@ -60,11 +61,10 @@ class StreamRecord:
         """This record after a use at ``now``: a sliding lifetime starts anew."""
         if self.lifetime.ttl is None:
             return self
-        return replace(self, deadline=self.lifetime.deadline(now))
+        return structs.replace(self, deadline=self.lifetime.deadline(now))
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(msgspec.Struct, frozen=True):
     """What an append does: the record after it, or, if ``duplicate``, the record as it is.
 
     ``producer`` is the last tuple accepted from the producer, for the reply.
@@ -105,7 +105,7 @@ def admit(record: StreamRecord, append: Append, *, known: ProducerTuple | None, 
         raise StreamConflict("Stream-Seq must grow.")
     if append.defect is not None:
         raise append.defect
-    after = replace(
+    after = structs.replace(
         record,
         position=record.position + grown(record, append.chunk),
         closed=append.close,
@@ -178,7 +178,7 @@ def created(
         deadline=lifetime.deadline(now),
         fork=fork,
     )
-    return replace(record, position=record.position + grown(record, create.chunk))
+    return structs.replace(record, position=record.position + grown(record, create.chunk))
 
 
 def _forkable(source: StreamRecord | None, now: float) -> StreamRecord:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from webapp.streams.protocol import content
 from webapp.streams.protocol.commands import Append, Create
 from webapp.streams.protocol.offsets import Offset, Where
@@ -28,8 +30,7 @@ class PageLimit:
     units: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Some whole appends of a stream, in stored form, and the stream's record when they were read.
 
     ``start`` and ``next`` are the offsets before and after ``chunks``.
@@ -50,7 +51,7 @@ class Page:
 
     @property
     def up_to_date(self) -> bool:
-        return self.next == self.record.tail
+        return self.next.position == self.record.position
 
     @property
     def closed(self) -> bool:
@@ -62,16 +63,14 @@ class Page:
         return content.body(self.chunks, json=self.record.is_json)
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(msgspec.Struct, frozen=True):
     """``new`` is False if the stream was there already, as asked for."""
 
     record: StreamRecord
     new: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(msgspec.Struct, frozen=True):
     """The record after a durable append. ``producer`` is the last tuple accepted from the producer."""
 
     record: StreamRecord

@@ -9,9 +9,11 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
+
+from msgspec import structs
 
 from webapp.streams.protocol import records
 from webapp.streams.protocol.commands import Append, Create
@@ -121,7 +123,7 @@ class MemoryStore:
 
     def _remove(self, stream: _Stream) -> None:
         """Delete softly while forks read through the stream, else for good, and its forsaken sources too."""
-        stream.record = replace(stream.record, deleted=True)
+        stream.record = structs.replace(stream.record, deleted=True)
         self._tickets.fire(stream.record.path)
         last: _Stream | None = stream
         while last is not None and last.record.deleted and not self._has_forks(last):

@@ -5,7 +5,7 @@ CREATE TABLE streams (
     id              INTEGER PRIMARY KEY AUTOINCREMENT,
     path            TEXT    NOT NULL UNIQUE,
     content_type    TEXT    NOT NULL,
-    position        INTEGER NOT NULL,               -- the tail: messages or bytes since the start
+    position        INTEGER NOT NULL,               -- messages or bytes up to the tail, unless chunks go further
     closed          INTEGER NOT NULL DEFAULT 0,
     closed_by_id    TEXT,                           -- the producer tuple that closed it, if one did
     closed_by_epoch INTEGER,

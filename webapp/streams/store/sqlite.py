@@ -37,6 +37,8 @@ FILE_NAME = "streams.sqlite3"
 LOCK_NAME = "streams.lock"
 READERS = 4
 BUSY_SECONDS = 5.0
+CHECKPOINT_PAGES = 4000
+"""Of 4 KiB. A busy page is written to the log many times and copied to the database once per checkpoint."""
 
 Result = TypeVar("Result")
 
@@ -110,16 +112,16 @@ class SqliteStore:
         return cls(data_dir / FILE_NAME, lock=lock, connection=connection, clock=clock, committed=committed)
 
     async def create(self, path: str, command: Create) -> Created:
-        return await self._writer.submit(lambda tx: tables.create(tx, path, command, now=self._clock()))
+        return await self._writer.submit(lambda tx: tx.create(path, command, now=self._clock()))
 
     async def append(self, path: str, command: Append) -> Appended:
-        return await self._writer.submit(lambda tx: tables.append(tx, path, command, now=self._clock()))
+        return await self._writer.submit(lambda tx: tx.append(path, command, now=self._clock()))
 
     async def delete(self, path: str) -> None:
-        await self._writer.submit(lambda tx: tables.delete(tx, path, now=self._clock()))
+        await self._writer.submit(lambda tx: tx.delete(path, now=self._clock()))
 
     async def touch(self, path: str) -> None:
-        self._tails.touch(await self._writer.submit(lambda tx: tables.touch(tx, path, now=self._clock())))
+        self._tails.touch(await self._writer.submit(lambda tx: tx.touch(path, now=self._clock())))
 
     async def read(self, path: str, where: Where, *, limit: PageLimit) -> Page:
         known = self._tails.record(path)
@@ -179,6 +181,7 @@ def _connect(file: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
 

@@ -1,8 +1,11 @@
 """The one thread that writes: it drains what has been asked for into one transaction and commits that.
 
 While one commit is being flushed the next commands gather, so the cost of a flush is shared by all who wait
-for it. Nobody is told anything before the commit; then the changes are published first and the callers
-answered second. If the commit fails, all of it was never accepted: everyone gets StreamsUnavailable, and the
+for it. Those who shared the last one have just been answered and soon ask again; the next commit waits a
+fraction of a flush for them, which saves each of them from waiting for two.
+
+Nobody is told anything before the commit; then the changes are published first and the callers answered
+second. If the commit fails, all of it was never accepted: everyone gets StreamsUnavailable, and the
 connection, whose state nobody knows, is replaced.
 """
 
@@ -11,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,11 +22,14 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from webapp.streams.protocol.errors import StreamError, StreamsUnavailable
-from webapp.streams.store.sqlite_tables import Transaction
+from webapp.streams.store.sqlite_transaction import Recent, Transaction
 from webapp.streams.store.tails import Change
 
 MAX_BATCH = 1000
 MAX_PENDING = 20_000
+
+PATIENCE = 0.25
+"""Of the last flush: so long a commit may wait for those who shared it."""
 
 Result = TypeVar("Result")
 
@@ -57,7 +64,12 @@ class Writer:
         self._publish = publish
         self._forget = forget
         self._committed = committed
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._recent = Recent()
+        self._queue: SimpleQueue[list[_Job] | None] = SimpleQueue()
+        self._gathered: list[_Job] = []
+        self._pending = 0
+        self._shared = 1
+        self._flush_seconds = 0.0
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="streams-writer", daemon=True)
         self._thread.start()
@@ -68,10 +80,14 @@ class Writer:
         A StreamError raised by ``work`` is passed on; it must not have written anything. Cancelling the
         caller does not undo the work.
         """
-        if self._closing or self._queue.qsize() >= MAX_PENDING:
+        if self._closing or self._pending >= MAX_PENDING:
             raise StreamsUnavailable("The stream store accepts nothing right now.")
-        job = _Job(work, asyncio.get_running_loop().create_future())
-        self._queue.put(job)
+        loop = asyncio.get_running_loop()
+        job = _Job(work, loop.create_future())
+        self._pending += 1
+        self._gathered.append(job)
+        if len(self._gathered) == 1:
+            loop.call_soon(self._hand_over)  # whatever else this turn of the loop brings goes along
         result: Result = await job.future
         return result
 
@@ -79,33 +95,42 @@ class Writer:
         """Commit what is pending and end the thread."""
         if not self._closing:
             self._closing = True
+            self._hand_over()
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
+    def _hand_over(self) -> None:
+        if self._gathered:
+            jobs, self._gathered = self._gathered, []
+            self._queue.put(jobs)
+
     def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
-            jobs = [first]
-            last = False
-            while len(jobs) < MAX_BATCH and not last:
-                try:
-                    following = self._queue.get_nowait()
-                except Empty:
-                    break
-                if following is None:
-                    last = True
-                else:
-                    jobs.append(following)
+        last = False
+        while not last and (jobs := self._queue.get()) is not None:
+            last = self._gather(jobs)
             self._commit(jobs)
-            if last:
-                break
         if self._connection is not None:
             self._connection.close()
+
+    def _gather(self, jobs: list[_Job]) -> bool:
+        """Add what can share the commit of ``jobs``; True if nothing will follow them."""
+        patience = time.monotonic() + PATIENCE * self._flush_seconds
+        while len(jobs) < MAX_BATCH:
+            left = patience - time.monotonic() if len(jobs) < self._shared else 0.0
+            try:
+                more = self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait()
+            except Empty:
+                break
+            if more is None:
+                return True
+            jobs += more
+        return False
 
     def _commit(self, jobs: list[_Job]) -> None:
         try:
             if self._connection is None:
                 self._connection = self._connect()
-            changes = _execute(self._connection, jobs)
+            changes = self._execute(self._connection, jobs)
         except Exception as error:
             self._abandon()
             for job in jobs:
@@ -117,14 +142,34 @@ class Writer:
         _on_loop(jobs, lambda: self._settle(jobs, changes))
 
     def _abandon(self) -> None:
-        """Close a connection that failed; the next commit opens another."""
+        """Close a connection that failed, with all that is known of it; the next commit opens another."""
+        self._recent.clear()
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.rollback()
             connection.close()
 
+    def _execute(self, connection: sqlite3.Connection, jobs: list[_Job]) -> list[Change]:
+        """Run all jobs in one transaction. Raises if it could not be committed."""
+        tx = Transaction(connection, self._recent)
+        connection.execute("BEGIN IMMEDIATE")
+        for job in jobs:
+            try:
+                job.result = job.work(tx)
+            except StreamError as refusal:
+                job.error = refusal
+            except Exception as error:
+                job.error = error
+                raise
+        tx.flush()
+        began = time.monotonic()
+        connection.execute("COMMIT")
+        self._shared, self._flush_seconds = len(jobs), time.monotonic() - began
+        return tx.changes
+
     def _settle(self, jobs: list[_Job], changes: list[Change] | None) -> None:
+        self._pending -= len(jobs)
         if changes is None:
             self._forget()
         else:
@@ -136,22 +181,6 @@ class Writer:
                 job.future.set_exception(job.error)
             else:
                 job.future.set_result(job.result)
-
-
-def _execute(connection: sqlite3.Connection, jobs: list[_Job]) -> list[Change]:
-    """Run all jobs in one transaction. Raises if it could not be committed."""
-    tx = Transaction(connection)
-    connection.execute("BEGIN IMMEDIATE")
-    for job in jobs:
-        try:
-            job.result = job.work(tx)
-        except StreamError as refusal:
-            job.error = refusal
-        except Exception as error:
-            job.error = error
-            raise
-    connection.execute("COMMIT")
-    return tx.changes
 
 
 def _unavailable(error: Exception) -> StreamsUnavailable:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from weakref import WeakValueDictionary
 
+import msgspec
+
 from webapp.streams.protocol.errors import StreamError
 from webapp.streams.protocol.forks import Segment
 from webapp.streams.protocol.offsets import Where
@@ -52,8 +54,7 @@ class Tickets:
             self.fire(path)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One durable change: the record after it and the row that was appended, which began at ``start``.
 
     ``record`` None: the stream is gone, or of no further use in memory.
@@ -77,7 +78,7 @@ class _Tail:
         """A page from ``start``. Readers woken together ask for the same one, so the last one is kept."""
         if self._page is not None:
             page_start, page_limit, page = self._page
-            if page_start == start and page_limit == limit and page.record is self.record:
+            if page_start == start and page_limit is limit and page.record is self.record:
                 return page
         page = pages.page(self.record, start, limit, self.rows_of)
         self._page = (start, limit, page)

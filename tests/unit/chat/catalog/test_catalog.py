@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from webapp.chat.catalog import Catalog, CatalogTooNew
-from webapp.chat.catalog.runs import RunExists, RunRow, RunStatus
+from webapp.chat.catalog.runs import RunExists, RunRow, RunStatus, Turn
+from webapp.chat.catalog.schema import SCHEMA_VERSION
 from webapp.chat.catalog.snapshots import CachedSnapshot
 from webapp.chat.errors import Conflict, Unavailable
 from webapp.chat.messages import Participant
@@ -37,6 +41,7 @@ def row(**changes: object) -> RunRow:
         content_hash=b"h" * 32,
         events=({"type": "TEXT_MESSAGE_START"},),
         data={"key": [1, None]},
+        tools=({"name": "roll", "parameters": {"type": "object"}},),
         status=RunStatus.ACCEPTED,
         owner="me",
         lease_until=100.0,
@@ -114,9 +119,9 @@ async def test_the_database_is_durable_and_its_version_is_checked(tmp_path: Path
     path = tmp_path / "catalog.db"
     catalog = await Catalog.open(f"sqlite:///{path}")
     async with catalog._database.read() as connection:
-        assert (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar() == "wal"
-        assert (await connection.exec_driver_sql("PRAGMA synchronous")).scalar() == 2
-        assert (await connection.exec_driver_sql("PRAGMA foreign_keys")).scalar() == 1
+        assert (await connection.execute(text("PRAGMA journal_mode"))).scalar() == "wal"
+        assert (await connection.execute(text("PRAGMA synchronous"))).scalar() == 2
+        assert (await connection.execute(text("PRAGMA foreign_keys"))).scalar() == 1
     await catalog.ping()
     await catalog.aclose()
     again = await Catalog.open(f"sqlite:///{path}")
@@ -126,6 +131,25 @@ async def test_the_database_is_durable_and_its_version_is_checked(tmp_path: Path
     raw.close()
     with pytest.raises(CatalogTooNew):
         await Catalog.open(f"sqlite:///{path}")
+
+
+async def test_a_database_of_the_version_before_is_brought_up(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    catalog = await Catalog.open(f"sqlite:///{path}")
+    await catalog.create_chat("c1234567", owner=ANA)
+    await catalog.runs.add(row())
+    await catalog.aclose()
+    with sqlite3.connect(path) as raw:
+        raw.execute("ALTER TABLE runs DROP COLUMN tools")
+        raw.execute("UPDATE schema_version SET version = 1")
+    raw.close()
+    for _ in range(2):
+        again = await Catalog.open(f"sqlite:///{path}")
+        assert await again.runs.get("r1") == row(tools=())
+        await again.aclose()
+    with sqlite3.connect(path) as raw:
+        assert raw.execute("SELECT version FROM schema_version").fetchall() == [(SCHEMA_VERSION,)]
+    raw.close()
 
 
 async def test_a_database_that_does_not_answer_is_a_refusal_without_anybodys_words(
@@ -145,6 +169,29 @@ async def test_a_database_that_does_not_answer_is_a_refusal_without_anybodys_wor
     assert "no such table" in caplog.text
     assert "private matter" not in caplog.text
     await catalog.aclose()
+
+
+async def test_a_caller_that_is_cancelled_leaves_no_lock_behind(
+    catalog: Catalog, tmp_path: Path, rng: random.Random
+) -> None:
+    """At whatever step of whichever transaction."""
+    other = await Catalog.open(f"sqlite:///{tmp_path / 'catalog.db'}")
+    await catalog.create_chat("c1234567", owner=ANA)
+    await catalog.runs.add(row(status=RunStatus.APPENDED))
+    calls: list[Callable[[], Coroutine[Any, Any, object]]] = [
+        lambda: catalog.runs.take_turn(row(status=RunStatus.APPENDED), now=1.0),
+        lambda: catalog.runs.renew(["r1"], owner="me", lease_until=2.0),
+        catalog.runs.unfinished,
+        lambda: catalog.touch_chat("c1234567", title="a title"),
+    ]
+    for _ in range(100):
+        tasks = [asyncio.create_task(call()) for call in rng.sample(calls, 3)]
+        await asyncio.sleep(rng.uniform(0, 0.006))
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert await other.runs.renew(["r1"], owner="me", lease_until=3.0) == {"r1"}
+    await other.aclose()
 
 
 @pytest.mark.parametrize(
@@ -190,19 +237,24 @@ async def test_only_the_owner_changes_a_row(catalog: Catalog) -> None:
     await catalog.runs.add(row())
     mine = row()
 
-    appended = await catalog.runs.mark_appended(mine, offset="o1")
-    assert appended == row(status=RunStatus.APPENDED, events=None, offset="o1")
+    appended = await catalog.runs.mark_appended(mine)
+    assert appended == row(status=RunStatus.APPENDED, events=None)
     assert await catalog.runs.get("r1") == appended
     assert not await catalog.runs.mark_running(mine, now=95.0)
     assert await catalog.runs.mark_running(appended, now=95.0)
     assert not await catalog.runs.mark_running(appended, now=95.0)
+    assert await catalog.runs.mark_appended(mine) is None
+    running = replace(appended, status=RunStatus.RUNNING)
+    assert await catalog.runs.mark_appended(running) == appended
+    assert await catalog.runs.mark_appended(mine) == appended
+    assert await catalog.runs.mark_running(appended, now=96.0)
 
     claims = await asyncio.gather(
         *(catalog.runs.claim(mine, owner=f"other {n}", lease_until=200.0) for n in range(5))
     )
     [taken] = [claim for claim in claims if claim is not None]
     assert (taken.epoch, taken.lease_until, taken.status) == (1, 200.0, RunStatus.RUNNING)
-    assert await catalog.runs.mark_appended(mine, offset="o2") is None
+    assert await catalog.runs.mark_appended(mine) is None
     assert not await catalog.runs.mark_running(mine, now=96.0)
     assert not await catalog.runs.mark_done(mine, outcome="success", now=97.0)
     assert await catalog.runs.renew(["r1"], owner="me", lease_until=300.0) == set()
@@ -216,6 +268,50 @@ async def test_only_the_owner_changes_a_row(catalog: Catalog) -> None:
     assert (done.outcome, done.ended_at, done.events, dict(done.data)) == ("interrupted", 98.0, None, {})
 
 
+async def test_a_turn_is_taken_by_one_after_the_other(catalog: Catalog) -> None:
+    await catalog.create_chat("c1234567", owner=ANA)
+    await catalog.create_chat("another-chat", owner=ANA)
+
+    async def add(name: str, status: RunStatus = RunStatus.APPENDED, **changes: object) -> RunRow:
+        added = row(run_id=name, message_id=name, status=status, owner=f"owner of {name}", **changes)
+        await catalog.runs.add(added)
+        return added
+
+    late = await add("late", RunStatus.ACCEPTED)
+    one, two, three = await add("one"), await add("two"), await add("three")
+    elsewhere = await add("elsewhere", chat_id="another-chat")
+    other_agent = await add("other agent", agent_id="other")
+    take = catalog.runs.take_turn
+
+    for free in (elsewhere, other_agent):
+        assert await take(free, now=1.0) == Turn(taken=True)
+    # What is not in the stream yet keeps nobody waiting.
+    turns = await asyncio.gather(*(take(each, now=2.0) for each in (three, two, one)))
+    assert turns == [
+        Turn(taken=False, behind="two"),
+        Turn(taken=False, behind="one"),
+        Turn(taken=True),
+    ]
+    begun = await catalog.runs.get("one")
+    assert begun is not None
+    assert (begun.status, begun.started_at) == (RunStatus.RUNNING, 2.0)
+    assert await take(one, now=3.0) == Turn(taken=False)
+
+    # Accepted first and stored last: it has to wait for what runs, and then it is before the others.
+    appended = await catalog.runs.mark_appended(late)
+    assert appended is not None
+    assert await take(appended, now=4.0) == Turn(taken=False, behind="one")
+    await catalog.runs.mark_done(begun, outcome="success", now=5.0)
+    assert await take(two, now=6.0) == Turn(taken=False, behind="late")
+    assert await take(appended, now=6.0) == Turn(taken=True)
+    await catalog.runs.mark_done(appended, outcome="success", now=7.0)
+
+    claimed = await catalog.runs.claim(two, owner="heir", lease_until=9.0)
+    assert claimed is not None
+    assert await take(two, now=8.0) == Turn(taken=False)
+    assert await take(claimed, now=8.0) == Turn(taken=True)
+
+
 async def test_what_is_unfinished(catalog: Catalog) -> None:
     await catalog.create_chat("c1234567", owner=ANA)
     for number in range(4):
@@ -225,6 +321,8 @@ async def test_what_is_unfinished(catalog: Catalog) -> None:
 
     assert [each.run_id for each in await catalog.runs.unfinished()] == ["r1", "r2"]
     assert [each.run_id for each in await catalog.runs.unfinished(leases_before=101.5)] == ["r1"]
+    assert [each.run_id for each in await catalog.runs.unfinished(chat_id="c1234567")] == ["r1", "r2"]
+    assert await catalog.runs.unfinished(chat_id="another-chat") == []
     assert await catalog.runs.load(participant_id="ana", chat_id="elsewhere") == (2, 0)
     assert await catalog.runs.load(participant_id="ben", chat_id="c1234567") == (0, 2)
     await catalog.runs.release(["r2"], owner="me")

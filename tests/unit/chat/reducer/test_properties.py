@@ -106,6 +106,7 @@ class Composer:
 
     CUSTOM = (
         names.STOPPED_BY,
+        names.STOP_REQUESTED,
         names.MESSAGE_PART,
         "structured-output.start",
         "structured-output.start",

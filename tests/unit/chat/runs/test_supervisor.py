@@ -11,12 +11,14 @@ from tests.support.chats import (
     ANA,
     BEN,
     CHAT,
+    Gate,
     Streams,
     World,
     agent,
     check_runs,
     of,
     questions,
+    said,
     say,
     text_of,
 )
@@ -27,34 +29,6 @@ from webapp.chat.errors import Conflict, InvalidMessage, LimitReached, TooLarge,
 from webapp.chat.messages import NewMessage
 from webapp.chat.runs import RunLimits, Supervisor
 from webapp.streams.clients.base import PayloadTooLarge, StreamsUnavailable
-
-
-class Gate:
-    """An agent that says a word, waits to be let go on, and says another."""
-
-    id = "gate"
-    name = "Gate"
-
-    def __init__(self) -> None:
-        self.waiting: list[str] = []
-        self.let_go: list[str] = []
-        self.open = asyncio.Event()
-
-    async def run(self, turn: AgentTurn) -> AsyncIterator[Piece]:
-        message = {"messageId": "1"}
-        yield {"type": "TEXT_MESSAGE_START", **message}
-        yield {"type": "TEXT_MESSAGE_CONTENT", "delta": f"{turn.text}: ", **message}
-        self.waiting.append(turn.text)
-        try:
-            await self.open.wait()
-        except asyncio.CancelledError:
-            self.let_go.append(turn.text)
-            raise
-        yield {"type": "TEXT_MESSAGE_CONTENT", "delta": "done", **message}
-
-
-async def said(world: World, text: str) -> bool:
-    return any(event["delta"] == text for event in of(await world.events(), "TEXT_MESSAGE_CONTENT"))
 
 
 async def test_a_message_is_answered(world: World) -> None:
@@ -131,13 +105,17 @@ async def test_what_only_the_stream_knows_is_known(world: World) -> None:
 async def test_attempts(world: World) -> None:
     now = [1000.0]
     supervisor = await world.boot(clock=lambda: now[0], limits=RunLimits(duplicate_window=10))
-    first = await say(supervisor, "hi", run_id="r1")
 
-    assert (await say(supervisor, "hi", run_id="r1")).duplicate
-    assert await say(supervisor, "hi") == type(first)("r1", True)
-    assert await say(supervisor, "hi", run_id="r2") == type(first)("r2", False)
+    async def told(run_id: str | None = None) -> tuple[str, bool]:
+        accepted = await say(supervisor, "hi", run_id=run_id)
+        return accepted.run_id, accepted.duplicate
+
+    assert await told("r1") == ("r1", False)
+    assert await told("r1") == ("r1", True)
+    assert await told() == ("r1", True)
+    assert await told("r2") == ("r2", False)
     now[0] += 9
-    assert (await say(supervisor, "hi")) == type(first)("r2", True)
+    assert await told() == ("r2", True)
     now[0] += 2
     third = await say(supervisor, "hi")
 
@@ -343,9 +321,17 @@ async def test_limits(world: World) -> None:
 async def test_a_sender_who_hangs_up_does_not_undo_the_message(world: World) -> None:
     streams = Streams(world.client)
     supervisor = await world.boot(streams=streams)
+    storing, gone = asyncio.Event(), asyncio.Event()
+
+    def hold(events: list[Event]) -> Exception | None:
+        storing.set()
+        return None if gone.is_set() else StreamsUnavailable("not now", retry_after=0.001)
+
+    streams.refuse = hold
     sender = asyncio.create_task(say(supervisor, "hello", run_id="r1"))
-    await aeventually(lambda: world.catalog.runs.get("r1"))
+    await asyncio.wait_for(storing.wait(), 15)
     sender.cancel()
+    gone.set()
     with pytest.raises(asyncio.CancelledError):
         await sender
 

@@ -16,7 +16,7 @@ from webapp.streams.protocol.errors import StreamConflict, StreamsUnavailable
 from webapp.streams.protocol.offsets import START
 from webapp.streams.store.base import PageLimit
 from webapp.streams.store.sqlite import SqliteStore
-from webapp.streams.store.sqlite_tables import Transaction
+from webapp.streams.store.sqlite_transaction import Transaction
 
 LIMIT = PageLimit(size=1 << 20, units=1 << 20)
 ONE = Append(chunk=b"1", content_type="application/json")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from random import Random
@@ -119,7 +119,7 @@ class HttpStreamClient:
     async def read(self, path: str, *, offset: str = BEGINNING) -> ReadPage:
         return (await self._tails.read(path, offset)).read_page()
 
-    async def tail(self, path: str, *, offset: str) -> AsyncIterator[ReadPage]:
+    async def tail(self, path: str, *, offset: str) -> AsyncGenerator[ReadPage, None]:
         reader = self._tails.reader(path)
         try:
             ticket = reader.ticket()

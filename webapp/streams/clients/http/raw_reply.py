@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 
+from webapp.streams.clients.http import remote_page
 from webapp.streams.clients.http.refusals import Reply
 from webapp.streams.clients.http.upstream import Call, Incoming, Upstream
 from webapp.streams.protocol import names
@@ -34,7 +35,8 @@ _PASSED_BACK = {
 async def pass_on(
     upstream: Upstream, request: WireRequest, *, pause: float | None, held: int
 ) -> WireResponse:
-    """The server's reply to a read, whatever its status. Raises StreamsUnavailable if there is none.
+    """The server's reply to a read, whatever its status. Raises StreamsUnavailable if there is none, and
+    StreamGone if it is of another stream than the reader's offset.
 
     ``pause`` is for ``Call``. Up to ``held`` bytes are read before anything is passed on, so that a cut on
     the way can be mended by asking again.
@@ -50,10 +52,14 @@ async def pass_on(
         headers=headers,
         pause=pause,
     )
+    offset = dict(call.query).get(names.QUERY_OFFSET, names.OFFSET_BEGINNING)
 
     async def once() -> WireResponse:
         incoming = await upstream.open(call)
         try:
+            next_offset = incoming.headers.get(names.STREAM_NEXT_OFFSET.lower())
+            if next_offset and call.method == "GET":
+                remote_page.check_goes_on(offset, next_offset)
             begun = await _begin(incoming, held)
         except BaseException:
             await incoming.aclose()

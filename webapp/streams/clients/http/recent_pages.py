@@ -64,10 +64,6 @@ class RecentPages:
 
     def push(self, page: RemotePage) -> None:
         """The server has sent ``page``, which begins where the last one ended."""
-        if page.next < page.start:
-            # Another stream by the same name: what is here is of the old one.
-            self._pages.clear()
-            self._size = 0
         if self._pages:
             # The one before is the last no more: whoever gets it must look again at once.
             start, before = self._pages.popitem()

@@ -14,9 +14,10 @@ import msgspec
 
 from webapp.streams.clients.base import ReadPage
 from webapp.streams.protocol import content, json_mode, names
-from webapp.streams.protocol.errors import StreamsUnavailable
+from webapp.streams.protocol.errors import StreamGone, StreamsUnavailable
 
 _JSON_SPACE = b" \t\r\n"
+_NO_PLACE = (names.OFFSET_BEGINNING, names.OFFSET_NOW)
 
 
 class Control(msgspec.Struct, frozen=True, rename="camel"):
@@ -55,11 +56,12 @@ class RemotePage:
 
 def from_reply(start: str, headers: Mapping[str, str], body: bytes, *, content_type: str = "") -> RemotePage:
     """The page of a 200 or 204. ``headers`` are by lower-case name; ``content_type`` is for replies that do
-    not say. Raises StreamsUnavailable if this is no reply of a stream server.
+    not say. Raises StreamsUnavailable if this is no reply of a stream server, StreamGone if it goes back.
     """
     next_offset = headers.get(names.STREAM_NEXT_OFFSET.lower())
     if not next_offset:
         raise no_protocol()
+    check_goes_on(start, next_offset)
     closed = _says(headers, names.STREAM_CLOSED)
     return RemotePage(
         start=start,
@@ -76,13 +78,15 @@ def from_events(
 ) -> RemotePage:
     """The page of the ``data`` events (older servers send several) that one ``control`` event completes.
 
-    ``encoded``: the data are base64. Raises StreamsUnavailable if they are not what the protocol says.
+    ``encoded``: the data are base64. Raises StreamsUnavailable if they are not what the protocol says,
+    StreamGone if they go back.
     """
     try:
         place = msgspec.json.decode(control, type=Control)
         pieces = [_decoded(piece) for piece in data] if encoded else data
     except (msgspec.DecodeError, binascii.Error):
         raise no_protocol() from None
+    check_goes_on(start, place.stream_next_offset)
     if content.is_json(content_type) and data:
         # Looked through even if there is one: it goes to every reader.
         messages = [message for piece in pieces for message in _messages(piece)]
@@ -97,6 +101,14 @@ def from_events(
         up_to_date=place.up_to_date or place.stream_closed,
         closed=place.stream_closed,
     )
+
+
+def check_goes_on(start: str, next_offset: str) -> None:
+    """Raise StreamGone if a reader at ``start`` is told an offset before it. Offsets of one stream only grow:
+    this is another by the same name, as on a server that lost its own and was asked to make it again.
+    """
+    if next_offset < start and start not in _NO_PLACE:
+        raise StreamGone("The offset belongs to an earlier stream of this name.")
 
 
 def join(pages: Sequence[RemotePage]) -> RemotePage:

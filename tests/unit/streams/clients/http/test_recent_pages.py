@@ -69,13 +69,6 @@ def test_what_is_kept_is_bounded_but_for_the_last_page() -> None:
     assert recent.after("0002") is not None
 
 
-def test_another_stream_by_the_same_name() -> None:
-    recent = pages_of(page(5, 9), page(9, 2, b"[]"), page(2, 3))
-    found = recent.after("0009")
-    assert found is not None
-    assert (found.next, found.data) == ("0003", b"[3]")
-
-
 def test_every_change_is_one_wake_up() -> None:
     recent = pages_of(page(0, 1))
     ticket = recent.ticket()

@@ -1,0 +1,100 @@
+"""What a client sends to have a run: AG-UI's ``RunAgentInput``, or the durable transport's ``{messages}``.
+
+Owns the shape of that body and its way to the supervisor. Whatever may be left out may be missing: published
+clients differ. Of the messages only the newest of the user is believed, the others need no more than a role.
+Must not know over which transport it came.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from webapp.chat.messages import NewMessage, newest_user_message
+from webapp.chat.runs import Accepted
+from webapp.web.errors import MalformedBody
+from webapp.web.identity import Visitor, remember
+from webapp.web.schemas import RunId
+from webapp.web.services import Services
+
+_MAX_TOOLS = 128
+
+
+class _Message(msgspec.Struct, frozen=True):
+    role: Literal["user", "assistant", "system", "developer", "tool", "reasoning", "activity"]
+
+
+class _Tool(msgspec.Struct, frozen=True):
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    description: str = ""
+    parameters: Any = None
+
+
+class _Context(msgspec.Struct, frozen=True):
+    description: str
+    value: str
+
+
+class _Resume(msgspec.Struct, frozen=True, rename="camel"):
+    interrupt_id: str
+    status: Literal["resolved", "cancelled"]
+
+
+class _RunAgentInput(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    messages: list[_Message]
+    thread_id: str | None = None
+    run_id: RunId | None = None
+    parent_run_id: RunId | None = None
+    tools: Annotated[list[_Tool], msgspec.Meta(max_length=_MAX_TOOLS)] | None = None
+    context: list[_Context] | None = None
+    resume: list[_Resume] | None = None
+    state: Any = None
+    forwarded_props: dict[str, Any] | None = None
+    data: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInput:
+    """A request for a run, checked. ``thread_id`` is the chat, if the address does not say it."""
+
+    thread_id: str | None
+    run_id: str | None
+    parent_run_id: str | None
+    message: NewMessage
+    data: dict[str, Any]
+    tools: tuple[dict[str, Any], ...]
+
+
+def parse_run_input(body: dict[str, Any], *, run_id: str | None = None) -> RunInput:
+    """Raises MalformedBody, which names the field, and whatever is wrong with the message itself.
+
+    ``run_id`` counts if the body has none.
+    """
+    try:
+        found = msgspec.convert(body, _RunAgentInput)
+    except msgspec.ValidationError as error:
+        raise MalformedBody(f"The body does not fit: {error}.") from None
+    return RunInput(
+        thread_id=found.thread_id,
+        run_id=found.run_id or run_id,
+        parent_run_id=found.parent_run_id,
+        message=newest_user_message(body),
+        # The same thing under AG-UI's name and the older one.
+        data=(found.forwarded_props if found.data is None else found.data) or {},
+        tools=tuple(body.get("tools") or ()),
+    )
+
+
+async def accept(services: Services, visitor: Visitor, chat_id: str, wanted: RunInput) -> Accepted:
+    """Have the run. The visitor has been let into the chat; a guest is stored only now."""
+    return await services.supervisor.accept(
+        chat_id=chat_id,
+        message=wanted.message,
+        run_id=wanted.run_id,
+        parent_run_id=wanted.parent_run_id,
+        data=wanted.data,
+        tools=wanted.tools,
+        participant=await remember(services, visitor),
+    )
