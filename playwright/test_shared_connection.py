@@ -1,4 +1,4 @@
-"""One connection for the tabs of a browser, in a real one: real tabs, real locks, and a server that counts."""
+"""One connection for the tabs of a browser, in a real one: real tabs, real locks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ SERVER_ENV = {"DURABLE_CHAT_AGENT": "echo"}
 # Follows the page's chat once more, with the adapter under test, and keeps what it hears.
 FOLLOW = """async ({id, name}) => {
   const main = document.querySelector("script[type=module][src*='main.js']").src;
-  const {durableStreamConnection, sharedConnection} = await import(main.replace("main.js", "connection-adapters.js"));
+  const adapters = await import(main.replace("main.js", "connection-adapters.js"));
+  const {durableStreamConnection, sharedConnection} = adapters;
   const connection = sharedConnection(
     durableStreamConnection({sendUrl: `/api/chat?id=${id}`, readUrl: `/api/chat-stream?id=${id}&shared=1`}),
     {name, ping: 300},
@@ -29,8 +30,9 @@ FOLLOW = """async ({id, name}) => {
 
 TEXT = """() => {
   const snapshot = window.heard[0]?.messages ?? [];
-  const parts = snapshot.flatMap(({parts}) => parts).map(({content}) => content);
-  return parts.concat(window.heard.map(({type, delta}) => (type === "TEXT_MESSAGE_CONTENT" ? delta : ""))).join("");
+  const known = snapshot.flatMap(({parts}) => parts).map(({content}) => content);
+  const said = window.heard.filter(({type}) => type === "TEXT_MESSAGE_CONTENT");
+  return known.concat(said.map(({delta}) => delta)).join("");
 }"""
 
 
@@ -58,6 +60,13 @@ class Tab:
         return str(self.page.evaluate(TEXT))
 
 
+def wait_for(tabs: list[Tab], said: str) -> None:
+    eventually(
+        lambda: [tab.text for tab in tabs] == [said] * len(tabs),
+        what=f"everybody has heard {said!r}",
+    )
+
+
 @pytest.mark.timeout(60)
 def test_tabs_share_one_stream_and_take_it_over(people: People) -> None:
     person = people.join()
@@ -70,10 +79,7 @@ def test_tabs_share_one_stream_and_take_it_over(people: People) -> None:
     for turn in range(3):
         tabs[-1].send(f"turn {turn}", f"m-{turn}")
         said += f"turn {turn}Echo: turn {turn}"
-        eventually(
-            lambda: [tab.text for tab in tabs] == [said] * len(tabs),
-            what=f"everybody has heard {said!r}",
-        )
+        wait_for(tabs, said)
         eventually(lambda: [tab.text for tab in tabs] and sum(tab.live for tab in tabs) == 1)
         if len(tabs) > 1:
             leader = next(tab for tab in tabs if tab.live)
@@ -89,5 +95,5 @@ def test_without_web_locks_every_tab_has_its_own(people: People) -> None:
     chat_id = first.url.rsplit("/", 1)[-1]
     tabs = [Tab(page.page, chat_id) for page in (first, person.open(first.url))]
     tabs[0].send("hello", "m-1")
-    eventually(lambda: [tab.text for tab in tabs] == ["helloEcho: hello"] * 2)
+    wait_for(tabs, "helloEcho: hello")
     eventually(lambda: [tab.text for tab in tabs] and [tab.live for tab in tabs] == [1, 1])

@@ -1,6 +1,6 @@
 /** Waiting that ends at once when a signal is aborted, and leaves no listener or timer behind. */
 
-/** One signal for all that are there. @param {...(AbortSignal | undefined)} signals @returns {AbortSignal | undefined} */
+/** One signal for all that are there. @param {...(AbortSignal | undefined)} signals */
 export function anySignal(...signals) {
   const given = signals.filter((signal) => signal !== undefined);
   return given.length > 1 ? AbortSignal.any(given) : given[0];

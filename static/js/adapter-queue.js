@@ -29,7 +29,9 @@ export function normalizeConnectionAdapter(connection) {
   if (connects && (subscribes || sends)) throw new TypeError(`${rule}, not both modes`);
   if (!connects && !(subscribes && sends)) throw new TypeError(rule);
   return {
-    ...(connects ? queueRuns(adapter) : { subscribe: adapter.subscribe.bind(adapter), send: adapter.send.bind(adapter) }),
+    ...(connects
+      ? queueRuns(adapter)
+      : { subscribe: adapter.subscribe.bind(adapter), send: adapter.send.bind(adapter) }),
     ...(joins && { joinRun: adapter.joinRun?.bind(adapter) }),
     ...(hydrates && { hydrate: adapter.hydrate?.bind(adapter) }),
   };
@@ -98,7 +100,11 @@ export function createQueue() {
       wake();
     },
 
-    /** What is left and what comes, until `signal` is aborted. @param {AbortSignal} [signal] @returns {AsyncGenerator<T, void, void>} */
+    /**
+     * What is left and what comes, until `signal` is aborted.
+     *
+     * @param {AbortSignal} [signal] @returns {AsyncGenerator<T, void, void>}
+     */
     async *read(signal) {
       const me = {};
       reader = me;
@@ -129,7 +135,9 @@ export function createQueue() {
       while (reader && (busy || items.length > 0) && !signal?.aborted) {
         /** @type {() => void} */
         let done = () => {};
-        await abortable(new Promise((resolve) => waiting.add((done = () => resolve(undefined)))), signal).catch(() => {});
+        await abortable(new Promise((resolve) => waiting.add((done = () => resolve(undefined)))), signal).catch(
+          () => {},
+        );
         waiting.delete(done);
       }
     },

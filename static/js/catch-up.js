@@ -73,7 +73,9 @@ const CHUNKS_OF = {
 
   thinking: ({ stepId, content = "", signature }) => [
     { type: "REASONING_MESSAGE_CONTENT", messageId: stepId, delta: content },
-    ...(signature ? [{ type: "REASONING_ENCRYPTED_VALUE", subtype: "message", entityId: stepId, encryptedValue: signature }] : []),
+    ...(signature
+      ? [{ type: "REASONING_ENCRYPTED_VALUE", subtype: "message", entityId: stepId, encryptedValue: signature }]
+      : []),
   ],
 
   "tool-call"({ id: toolCallId, name, arguments: text, state, input, approval, metadata }, parentMessageId) {
@@ -84,16 +86,24 @@ const CHUNKS_OF = {
       { type: "TOOL_CALL_ARGS", toolCallId, delta: text },
     ];
     if (written) chunks.push({ type: "TOOL_CALL_END", toolCallId, input });
-    if (state === "approval-requested") chunks.push(custom("approval-requested", { toolCallId, toolName: name, input, approval }));
+    if (state === "approval-requested")
+      chunks.push(custom("approval-requested", { toolCallId, toolName: name, input, approval }));
     return chunks;
   },
 
   "tool-result": ({ toolCallId, content, state }) => [
-    { type: "TOOL_CALL_RESULT", messageId: `${toolCallId}-result`, toolCallId, content, state: state === "error" ? "output-error" : undefined },
+    {
+      type: "TOOL_CALL_RESULT",
+      messageId: `${toolCallId}-result`,
+      toolCallId,
+      content,
+      state: state === "error" ? "output-error" : undefined,
+    },
   ],
 
   "structured-output"({ status, raw, data, reasoning }, messageId) {
-    if (status === "complete") return [custom("structured-output.complete", { object: data, raw, reasoning, messageId })];
+    if (status === "complete")
+      return [custom("structured-output.complete", { object: data, raw, reasoning, messageId })];
     return [{ type: "TEXT_MESSAGE_CONTENT", messageId, delta: raw }];
   },
 

@@ -56,7 +56,12 @@ export function createRunEnd(run) {
     },
 
     /** @returns {Chunk} */
-    finished: () => ({ type: "RUN_FINISHED", ...ids, timestamp: Date.now(), metadata: { tanstack: { finishReason: "stop" } } }),
+    finished: () => ({
+      type: "RUN_FINISHED",
+      ...ids,
+      timestamp: Date.now(),
+      metadata: { tanstack: { finishReason: "stop" } },
+    }),
 
     /** @param {unknown} error @returns {Chunk} */
     failed(error) {

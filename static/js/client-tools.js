@@ -25,7 +25,9 @@ const isToolRequest = ({ reason, metadata }) => REASONS.includes(reason) || meta
 
 /** @param {Chunk} chunk @returns {any[]} */
 const interruptsOf = ({ type, outcome }) =>
-  type === "RUN_FINISHED" && outcome?.type === "interrupt" && Array.isArray(outcome.interrupts) ? outcome.interrupts : [];
+  type === "RUN_FINISHED" && outcome?.type === "interrupt" && Array.isArray(outcome.interrupts)
+    ? outcome.interrupts
+    : [];
 
 /** What a run asks its sender to execute. @param {Chunk} chunk @returns {ToolRequest[]} */
 export const toolRequests = (chunk) =>
@@ -38,7 +40,11 @@ export const toolRequests = (chunk) =>
       input: metadata?.input,
     }));
 
-/** The chunk for who must not execute anything; undefined if nothing of it is left. @param {Chunk} chunk @returns {Chunk | undefined} */
+/**
+ * The chunk for who must not execute anything; undefined if nothing of it is left.
+ *
+ * @param {Chunk} chunk @returns {Chunk | undefined}
+ */
 export function withoutToolRequests(chunk) {
   if (chunk.type === "CUSTOM" && chunk.name === "tool-input-available") return undefined;
   const interrupts = interruptsOf(chunk);
@@ -59,7 +65,12 @@ export const executeTools = (requests, tools) =>
     requests.map(async ({ interruptId, toolCallId, toolName, input }) => ({
       interruptId,
       status: /** @type {const} */ ("resolved"),
-      payload: await executeTool(tools.find(({ name }) => name === toolName), toolName, input, toolCallId),
+      payload: await executeTool(
+        tools.find(({ name }) => name === toolName),
+        toolName,
+        input,
+        toolCallId,
+      ),
     })),
   );
 

@@ -11,9 +11,14 @@ import { withoutToolRequests } from "./client-tools.js";
 import { durableConnection } from "./durable-connection.js";
 import { HttpError, postJson } from "./http.js";
 
-/** @import {Chunk, ConnectionStatus, DurableConnection, DurableConnectionOptions, DurableStreamExtras, SubscribeConnection} from "./types.js" */
+/** @import {Chunk, ConnectionStatus, DurableConnection, SubscribeConnection} from "./types.js" */
+/** @import {DurableConnectionOptions, DurableStreamExtras} from "./types.js" */
 
-/** A picture or file of a person: no event of AG-UI can say it, so a client learns of it by being told all again. @param {Chunk} chunk */
+/**
+ * A picture or file of a person: no event of AG-UI can say it, so a client learns of it by being told all again.
+ *
+ * @param {Chunk} chunk
+ */
 const isUnheard = ({ type, name }) => type === "CUSTOM" && name === "message.part";
 
 /**
@@ -55,7 +60,11 @@ export function durableStreamConnection(options) {
     }
   }
 
-  /** Stops the run on the server when `signal` is aborted before the run has ended. @param {string} runId @param {AbortSignal} signal */
+  /**
+   * Stops the run on the server when `signal` is aborted before the run has ended.
+   *
+   * @param {string} runId @param {AbortSignal} signal
+   */
   function watch(runId, signal) {
     const forget = () => {
       watched.delete(runId);

@@ -9,7 +9,8 @@ import { readResumable } from "./resume.js";
 import { createRunInput } from "./run-input.js";
 import { StreamReadError } from "./stream-errors.js";
 
-/** @import {FetchOptions, FetchOptionsSource, ResumableConnection, RunContext, TaggedChunk, UrlSource} from "./types.js" */
+/** @import {FetchOptions, FetchOptionsSource, ResumableConnection, RunContext} from "./types.js" */
+/** @import {TaggedChunk, UrlSource} from "./types.js" */
 /** @typedef {(bytes: AsyncIterable<Uint8Array>) => AsyncIterable<TaggedChunk | "done">} ReadEvents */
 /** @typedef {{method: string, headers?: Record<string, string>, body?: string, search?: Record<string, string>}} Ask */
 
@@ -27,9 +28,11 @@ export function createFetchConnection(url, source, readEvents) {
     const target = resolveUrl(url);
     for (const name in search) target.searchParams.set(name, search[name]);
     const all = await abortable(resolveHeaders(options.headers, headers), signal);
-    const response = await fetchClient(target.href, { method, headers: all, body, credentials, signal }).catch((error) => {
-      throw new StreamReadError(error, "The server cannot be reached.");
-    });
+    const response = await fetchClient(target.href, { method, headers: all, body, credentials, signal }).catch(
+      (error) => {
+        throw new StreamReadError(error, "The server cannot be reached.");
+      },
+    );
     if (!response.ok) throw await httpError(response);
     return response;
   }
@@ -77,7 +80,11 @@ export function createFetchConnection(url, source, readEvents) {
     joinRun: (runId, signal) => read(() => ({ method: "GET", search: { offset: "-1", runId } }), { runId }, signal),
 
     async hydrate(threadId, { limit, before } = {}) {
-      const search = { threadId, ...(limit !== undefined && { limit: String(limit) }), ...(before !== undefined && { before }) };
+      const search = {
+        threadId,
+        ...(limit !== undefined && { limit: String(limit) }),
+        ...(before !== undefined && { before }),
+      };
       const headers = { Accept: "application/json" };
       const options = await resolveOptions();
       const reply = await (await request({ method: "GET", headers, search }, options, options.signal)).json();

@@ -54,7 +54,10 @@ export async function httpError(response, now = Date.now()) {
   });
 }
 
-/** @param {HeaderSource} [source] static, a function, or an async function @param {Record<string, string>} [extra] wins */
+/**
+ * @param {HeaderSource} [source] static, a function, or an async function
+ * @param {Record<string, string>} [extra] wins
+ */
 export async function resolveHeaders(source, extra = {}) {
   const headers = new Headers(typeof source === "function" ? await source() : source);
   for (const name in extra) headers.set(name, extra[name]);
@@ -64,7 +67,11 @@ export async function resolveHeaders(source, extra = {}) {
 /** Relative addresses belong to the page. @param {UrlSource} url asked for at every request if it is a function */
 export const resolveUrl = (url) => new URL(typeof url === "function" ? url() : url, globalThis.document?.baseURI);
 
-/** The body as it comes. Who leaves early lets go of the connection. @param {Response} response @param {() => void} [heard] */
+/**
+ * The body as it comes. Who leaves early lets go of the connection.
+ *
+ * @param {Response} response @param {() => void} [heard]
+ */
 export async function* readBytes({ body }, heard) {
   if (!body) return;
   const reader = body.getReader();
@@ -85,7 +92,8 @@ export async function* readBytes({ body }, heard) {
  * Posts `body` as JSON; throws HttpError unless the answer is a success.
  *
  * @param {UrlSource} url @param {object} body
- * @param {{headers?: HeaderSource, extraHeaders?: Record<string, string>, fetchClient: Fetch} & Omit<RequestInit, "headers">} options
+ * @param {{headers?: HeaderSource, extraHeaders?: Record<string, string>, fetchClient: Fetch}
+ *   & Omit<RequestInit, "headers">} options
  */
 export async function postJson(url, body, { headers, extraHeaders, fetchClient, ...init }) {
   const response = await fetchClient(resolveUrl(url).href, {

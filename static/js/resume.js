@@ -67,7 +67,8 @@ export function createResumePoint({ maxAttempts = 5, delayMs = 250 } = {}) {
     /**
      * Waits before the next attempt. Throws if there were too many in vain.
      *
-     * @param {boolean} progressed   whether the last one brought anything @param {AbortSignal} [signal] @param {unknown} [cause]
+     * @param {boolean} progressed   whether the last one brought anything
+     * @param {AbortSignal} [signal] @param {unknown} [cause]
      */
     async wait(progressed, signal, cause) {
       attempts = progressed ? 0 : attempts + 1;

@@ -9,7 +9,7 @@ import { createQueue } from "./adapter-queue.js";
 import { BEGINNING, isAfter } from "./stream-state.js";
 import { joinTabs } from "./tab-leader.js";
 
-/** @import {DurableConnection, TabsOptions} from "./types.js" */
+/** @import {ConnectionStatus, DurableConnection, TabsOptions} from "./types.js" */
 
 /** @param {DurableConnection} connection @param {TabsOptions} options @returns {DurableConnection["follow"]} */
 export function shareFollowing(connection, options) {
@@ -18,7 +18,13 @@ export function shareFollowing(connection, options) {
   return async function* follow(signal, { offset = connection.offset, ...how } = {}) {
     /** @type {ReturnType<typeof createQueue<any>>} */
     const inbox = createQueue();
-    const tabs = joinTabs(options, { onMessage: inbox.push, onLead: (until) => inbox.push({ type: "lead", until }) });
+    /** As leader: how the connection is. @type {ConnectionStatus | undefined} */
+    let told;
+    const tell = () => told && tabs.post({ type: "status", status: told });
+    const tabs = joinTabs(options, {
+      onMessage: (message) => (message.type === "hello" ? tell() : inbox.push(message)),
+      onLead: (until) => inbox.push({ type: "lead", until }),
+    });
 
     /** Reads up to the present. @returns {AsyncGenerator<import("./types.js").Batch, boolean, void>} whether it got there */
     async function* readAlone() {
@@ -32,7 +38,10 @@ export function shareFollowing(connection, options) {
 
     /** @param {AbortSignal} until */
     async function* lead(until) {
-      const forget = connection.onStatus((status) => tabs.post({ type: "status", status }));
+      const forget = connection.onStatus((status) => {
+        told = status;
+        tell();
+      });
       try {
         for await (const batch of followAlone(anySignal(signal, until), { offset, ...how })) {
           tabs.post({ type: "batch", from: offset, batch });
@@ -41,11 +50,13 @@ export function shareFollowing(connection, options) {
         }
       } finally {
         forget();
+        told = undefined;
       }
     }
 
     try {
       if (!(yield* readAlone())) return;
+      tabs.post({ type: "hello" });
       for await (const { type, until, from, batch, status } of inbox.read(signal)) {
         if (type === "status") connection.report(status);
         if (type === "lead" && until) {

@@ -31,9 +31,12 @@ export function shareRuns(connection, options) {
   const ownerOf = createOwnership();
   /** What was sent from here and is not answered. @type {Map<string, Errand>} */
   const errands = new Map();
-  /** What has come of the runs under way, the question first. @type {Map<string, {question: Chunk[], chunks: Chunk[]}>} */
+  /** What has come of the runs under way. @type {Map<string, {question: Chunk[], chunks: Chunk[]}>} */
   const runs = new Map();
-  /** What the leader has sent for all, until its run is over. @type {Map<string, {runId: string, controller: AbortController}>} */
+  /**
+   * What the leader has sent for all, until its run is over.
+   * @type {Map<string, {runId: string, controller: AbortController}>}
+   */
   const sent = new Map();
   /** How to forget the signals of runs sent from here. @type {Map<string, () => void>} */
   const watched = new Map();
@@ -56,7 +59,10 @@ export function shareRuns(connection, options) {
     return run;
   }
 
-  /** @param {Chunk} chunk @param {string} [runId] @param {number} [n]   which one of its run: those of a closed tab come late, or twice */
+  /**
+   * @param {Chunk} chunk @param {string} [runId]
+   * @param {number} [n]   which one of its run it is: those of a closed tab come late, or twice
+   */
   function take(chunk, runId, n) {
     if (runId === undefined) return queue.push(chunk);
     if (over.has(runId)) return;
@@ -71,14 +77,19 @@ export function shareRuns(connection, options) {
     over.add(runId);
     watched.get(runId)?.();
     for (const [id, each] of sent) if (each.runId === runId) sent.delete(id);
-    for (const { request, resolve, orphaned } of errands.values()) if (orphaned && request.run.runId === runId) resolve();
+    for (const { request, resolve, orphaned } of errands.values())
+      if (orphaned && request.run.runId === runId) resolve();
   }
 
-  /** As leader: to everybody. @param {Chunk} chunk @param {string} [given] @param {number} [place]   which one of its run, if it may be known */
+  /**
+   * As leader, to everybody.
+   *
+   * @param {Chunk} chunk @param {string} [given] @param {number} [place]   which one of its run, if it may be known
+   */
   function publish(chunk, given, place) {
     const owner = ownerOf(chunk);
     const runId = given ?? getChunkRunId(chunk) ?? owner;
-    const known = runId === undefined ? undefined : runs.get(runId)?.chunks.length ?? 0;
+    const known = runId === undefined ? undefined : (runs.get(runId)?.chunks.length ?? 0);
     if (place !== undefined && place < (known ?? 0)) return;
     tabs?.post({ type: "chunk", chunk, runId, n: known });
     take(chunk, runId);
@@ -139,7 +150,11 @@ export function shareRuns(connection, options) {
     if (!leading) askAll();
   }
 
-  /** An abort is the leader's affair until the run is over. @param {string} id @param {string} runId @param {AbortSignal} signal */
+  /**
+   * An abort is the leader's affair until the run is over.
+   *
+   * @param {string} id @param {string} runId @param {AbortSignal} signal
+   */
   function watch(id, runId, signal) {
     const forget = () => {
       watched.delete(runId);
@@ -235,7 +250,10 @@ export function shareRuns(connection, options) {
       const inbox = (queue = createQueue());
       runs.clear();
       asking = false;
-      const joined = (tabs = joinTabs(options, { onMessage: (message) => heed[message.type]?.(message), onLead: lead }));
+      const joined = (tabs = joinTabs(options, {
+        onMessage: (message) => heed[message.type]?.(message),
+        onLead: lead,
+      }));
       const leave = () => {
         signal?.removeEventListener("abort", leave);
         joined.leave();
@@ -283,12 +301,19 @@ export function shareRuns(connection, options) {
   };
 }
 
-/** What was asked, as chunks for the tabs that did not ask: a request-scoped server does not tell it. @param {any} message @returns {Chunk[]} */
+/**
+ * What was asked, as chunks for the tabs that did not ask: a request-scoped server does not tell it.
+ *
+ * @param {any} message @returns {Chunk[]}
+ */
 function questionOf({ id: messageId, role, name, parts, content, metadata }) {
   if (role !== "user" || !messageId) return [];
   /** @type {any[]} */
   const all = parts ?? [{ type: "text", content }];
-  const text = all.filter(({ type }) => type === "text").map(({ content }) => content).join("");
+  const text = all
+    .filter(({ type }) => type === "text")
+    .map(({ content }) => content)
+    .join("");
   return [
     { type: "TEXT_MESSAGE_START", messageId, role, name, metadata },
     { type: "TEXT_MESSAGE_CONTENT", messageId, delta: text },

@@ -3,7 +3,10 @@
 import { abortable, abortableItems } from "./abort.js";
 
 /** @import {Chunk, ConnectConnection, ConnectionHandlers, RunContext} from "./types.js" */
-/** @typedef {(messages: any[], data?: Record<string, any>, signal?: AbortSignal, run?: RunContext) => AsyncIterable<Chunk> | Promise<AsyncIterable<Chunk>>} StreamFactory */
+/**
+ * @typedef {(messages: any[], data?: Record<string, any>, signal?: AbortSignal, run?: RunContext) => (
+ *   AsyncIterable<Chunk> | Promise<AsyncIterable<Chunk>>)} StreamFactory
+ */
 
 /**
  * Calls `factory` once per message. An abort ends the run even if the factory takes no notice of its signal.

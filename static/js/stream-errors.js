@@ -54,4 +54,6 @@ export class ChunkParseError extends Error {
 
 /** Whether the same request may succeed later. @param {unknown} error */
 export const isPassing = (error) =>
-  error instanceof StreamReadError || error instanceof StreamTruncatedError || (error instanceof HttpError && error.passing);
+  error instanceof StreamReadError ||
+  error instanceof StreamTruncatedError ||
+  (error instanceof HttpError && error.passing);

@@ -21,7 +21,10 @@ export const canShare = ({ locks = globalThis.navigator?.locks, Channel = global
  *   `onMessage` also hears of others that begin to lead: `{type: "lead"}`
  * @returns {Tabs}
  */
-export function joinTabs({ name, ping = 5_000, locks = navigator.locks, Channel = BroadcastChannel }, { onMessage, onLead }) {
+export function joinTabs(
+  { name, ping = 5_000, locks = navigator.locks, Channel = BroadcastChannel },
+  { onMessage, onLead },
+) {
   const channel = new Channel(name);
   const leaving = new AbortController();
   const left = leaving.signal;

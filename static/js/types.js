@@ -137,7 +137,7 @@
  * @typedef {object} FollowOptions
  * @property {UrlSource} url
  * @property {string} [offset]           the beginning unless given
- * @property {boolean} [patient]         a stream that is not there, without a word why, is one nobody has written to yet
+ * @property {boolean} [patient]         a stream that is not there, without a word why, is one nobody has written to
  * @property {HeaderSource} [headers]
  * @property {RequestCredentials} [credentials]
  * @property {Fetch} [fetchClient]

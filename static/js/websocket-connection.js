@@ -200,6 +200,7 @@ export function webSocket(url, options = {}) {
       const { runId } = input;
       const link = converse(runId);
       await abortable(link.opened, signal);
+      link.send(input);
 
       const before = runs.get(runId);
       for (const each of runs.values()) if (each.handoff || each === before) each.finish(); // it goes on with this
@@ -208,11 +209,12 @@ export function webSocket(url, options = {}) {
       run.link = link;
       runs.set(runId, run);
       // By then it is known whether everybody left (which stops nothing) or only this was given up.
-      const abort = () => queueMicrotask(() => {
-        if (runs.get(runId) !== run) return;
-        finish();
-        if (subscribers.size > 0) void stop(runId);
-      });
+      const abort = () =>
+        queueMicrotask(() => {
+          if (runs.get(runId) !== run) return;
+          finish();
+          if (subscribers.size > 0) void stop(runId);
+        });
       signal?.addEventListener("abort", abort);
 
       /** @param {unknown} [error] */
@@ -227,14 +229,16 @@ export function webSocket(url, options = {}) {
         }
         if (runs.size === 0 && subscribers.size === 0) rest();
       }
-      link.send(input);
     },
 
     async *joinRun(runId, signal) {
       signal?.throwIfAborted();
       /** @type {Queue} */
       const queue = createQueue();
-      const run = createRun({ runId }, { push: queue.push, finish: (error) => queue.close(error === undefined ? {} : { error }) });
+      const run = createRun(
+        { runId },
+        { push: queue.push, finish: (error) => queue.close(error === undefined ? {} : { error }) },
+      );
       reopen(run);
       try {
         yield* queue.read(signal);

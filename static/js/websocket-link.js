@@ -19,7 +19,12 @@ const TOO_QUIET = 4000; // ours; never sent by a server
  * @param {{onFrame: (text: string) => void, onLost: (code: number, error: StreamReadError) => void}} on
  * @returns {Link}
  */
-export function openLink(url, search, { WebSocketImpl = WebSocket, protocols = [], ping = 30_000 }, { onFrame, onLost }) {
+export function openLink(
+  url,
+  search,
+  { WebSocketImpl = WebSocket, protocols = [], ping = 30_000 },
+  { onFrame, onLost },
+) {
   const target = resolveUrl(url);
   target.protocol = target.protocol.replace("http", "ws");
   target.hash = "";
@@ -28,7 +33,10 @@ export function openLink(url, search, { WebSocketImpl = WebSocket, protocols = [
   const socket = new WebSocketImpl(target.href, protocols);
   let usable = true;
   let heardAt = 0;
-  /** Set by the first ping: a server that sends none may be silent. @type {ReturnType<typeof setInterval> | undefined} */
+  /**
+   * Set by the first ping: a server that sends none may be silent.
+   * @type {ReturnType<typeof setInterval> | undefined}
+   */
   let watch;
 
   const end = () => {

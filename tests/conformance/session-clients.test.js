@@ -6,7 +6,8 @@ import { randomUUID } from "node:crypto";
 import { durableStreamConnection as publishedDurable } from "@durable-streams/tanstack-ai-transport";
 
 import * as ours from "../../static/js/connection-adapters.js";
-import { runCases, sessionCases } from "../js/support/client-cases.js";
+import { runCases } from "../js/support/run-cases.js";
+import { sessionCases } from "../js/support/session-cases.js";
 
 const APP = process.env.APP_URL ?? "http://127.0.0.1:8000";
 
@@ -14,7 +15,11 @@ const createChat = async () => ({ id: randomUUID(), base: APP, headers: {} });
 
 /** Browsers send an Origin with a WebSocket; a program brings its token. */
 async function createChatWithToken() {
-  const reply = await fetch(`${APP}/api/chats`, { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
+  const reply = await fetch(`${APP}/api/chats`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: "{}",
+  });
   const { id, token } = await reply.json();
   return { id, base: APP, headers: { Authorization: `Bearer ${token}` } };
 }
@@ -24,7 +29,12 @@ const durable = ({ base, id }) => ({
   readUrl: `${base}/api/chat-stream?id=${id}`,
 });
 const ourDurable = (chat, options) =>
-  ours.durableStreamConnection({ ...durable(chat), stopUrl: `${chat.base}/api/chat/stop`, chatId: chat.id, ...options });
+  ours.durableStreamConnection({
+    ...durable(chat),
+    stopUrl: `${chat.base}/api/chat/stop`,
+    chatId: chat.id,
+    ...options,
+  });
 
 const withHeaders = (headers) =>
   class extends WebSocket {
@@ -67,4 +77,5 @@ const SUBJECTS = {
   webSocket: (name) => driveRuns(name, "ws", { stops: true }),
 };
 
-for (const name of (process.env.ADAPTERS ?? "durableStreamConnection,sharedConnection,published").split(",")) SUBJECTS[name](name);
+for (const name of (process.env.ADAPTERS ?? "durableStreamConnection,sharedConnection,published").split(","))
+  SUBJECTS[name](name);

@@ -1,4 +1,4 @@
-"""TanStack's published ``ChatClient`` over durable connections, ours and the published one, against the app."""
+"""TanStack's published ``ChatClient`` over our adapters, and over the published durable one, against the app."""
 
 from __future__ import annotations
 
@@ -11,29 +11,36 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.fault_proxy import FaultProxy
 from tests.support.server import ROOT, ServerProcess
 
 SCRIPT = Path(__file__).with_name("session-clients.test.js")
+CUTS = 3
+
+SESSIONS = {"durableStreamConnection": 15, "sharedConnection": 15, "published": 10}
+RUNS = {"fetchServerSentEvents": 8, "fetchHttpStream": 8, "webSocket": 8}
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize(
-    ("adapter", "cases"), [("durableStreamConnection", 15), ("sharedConnection", 15), ("published", 10)]
-)
-def test_the_published_client_over(
-    adapter: str, cases: int, start_server: Callable[..., ServerProcess]
-) -> None:
+@pytest.fixture
+def server(start_server: Callable[..., ServerProcess]) -> ServerProcess:
+    return start_server(
+        env={
+            "DURABLE_CHAT_ACCESS": "open",
+            "DURABLE_CHAT_DEMO_WORD_DELAY": "0.01",
+            "DURABLE_CHAT_PING_INTERVAL": "0.1",
+        },
+    )
+
+
+def drive(server: ServerProcess, adapter: str, *, cases: int, **env: str) -> None:
+    """Run every case of ``adapter``; there are so many."""
     node = shutil.which("node")
     assert node, "Node is needed to run the client"
-    server = start_server(
-        env={"DURABLE_CHAT_ACCESS": "open", "DURABLE_CHAT_DEMO_WORD_DELAY": "0.01"},
-    )
     done = subprocess.run(
         # The published transport keeps its connections for as long as the process lives.
         [node, "--test", "--test-force-exit", "--test-reporter=tap", str(SCRIPT)],
         cwd=ROOT,
-        env=os.environ | {"APP_URL": server.url, "ADAPTERS": adapter},
+        env=os.environ | env | {"APP_URL": server.url, "ADAPTERS": adapter},
         capture_output=True,
         text=True,
         timeout=110,
@@ -44,3 +51,23 @@ def test_the_published_client_over(
     assert passed
     assert int(passed[1]) == cases
     assert "Traceback" not in server.log
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("adapter", "cases"), SESSIONS.items())
+def test_everybody_hears_everything(adapter: str, cases: int, server: ServerProcess) -> None:
+    drive(server, adapter, cases=cases)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("adapter", "cases"), RUNS.items())
+def test_a_run_per_request_or_frame(
+    adapter: str, cases: int, server: ServerProcess, start_proxy: Callable[[int], FaultProxy]
+) -> None:
+    proxy = start_proxy(server.port)
+    # In the middle of an event, whatever the transport: no event is this short.
+    proxy.cut_after(1507, connections=CUTS)
+    drive(server, adapter, cases=cases, **{f"CUT_URL_{adapter}": proxy.url})
+    assert proxy.accepted == CUTS + 1

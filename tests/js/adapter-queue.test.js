@@ -17,7 +17,10 @@ async function run(chunks, context = RUN) {
   });
   const controller = new AbortController();
   const reading = collect(connection.subscribe(controller.signal));
-  const error = await connection.send([], undefined, undefined, context).then(() => undefined, (reason) => reason);
+  const error = await connection.send([], undefined, undefined, context).then(
+    () => undefined,
+    (reason) => reason,
+  );
   controller.abort();
   return { error, chunks: (await reading).chunks };
 }
@@ -35,11 +38,18 @@ test("no adapter, both modes or half a mode throw a clear error", () => {
   const subscribe = async function* () {};
   const send = async () => {};
   assert.throws(() => normalizeConnectionAdapter(undefined), /^TypeError: Connection adapter is required$/);
-  for (const both of [{ connect, subscribe, send }, { connect, send }, { connect, subscribe }]) {
+  for (const both of [
+    { connect, subscribe, send },
+    { connect, send },
+    { connect, subscribe },
+  ]) {
     assert.throws(() => normalizeConnectionAdapter(both), /either connect or both subscribe and send, not both modes/);
   }
   for (const half of [{ subscribe }, { send }, {}, { connect: "yes" }]) {
-    assert.throws(() => normalizeConnectionAdapter(/** @type {any} */ (half)), /either connect or both subscribe and send$/);
+    assert.throws(
+      () => normalizeConnectionAdapter(/** @type {any} */ (half)),
+      /either connect or both subscribe and send$/,
+    );
   }
 });
 
@@ -73,20 +83,30 @@ test("joinRun and hydrate are offered only if they are there", () => {
 
 test("a run that ends without an end gets RUN_FINISHED, once", async () => {
   const bare = await run(source({ type: "RUN_STARTED", threadId: "up", runId: "stream" }, { type: "X" }));
-  assert.deepEqual(bare.chunks.map(({ type, threadId, runId }) => [type, threadId, runId]), [
-    ["RUN_STARTED", "up", "stream"],
-    ["X", undefined, undefined],
-    ["RUN_FINISHED", "up", "stream"],
-  ]);
+  assert.deepEqual(
+    bare.chunks.map(({ type, threadId, runId }) => [type, threadId, runId]),
+    [
+      ["RUN_STARTED", "up", "stream"],
+      ["X", undefined, undefined],
+      ["RUN_FINISHED", "up", "stream"],
+    ],
+  );
   assert.equal(getChunkRunId(bare.chunks[2]), "r");
   assert.equal(getChunkRunId(bare.chunks[1]), "r");
-  assert.deepEqual((await run(source())).chunks.map(({ type, runId }) => [type, runId]), [["RUN_FINISHED", "r"]]);
+  assert.deepEqual(
+    (await run(source())).chunks.map(({ type, runId }) => [type, runId]),
+    [["RUN_FINISHED", "r"]],
+  );
   assert.equal((await run(source({ type: "RUN_FINISHED", runId: "r" }))).chunks.length, 1);
   assert.equal((await run(source({ type: "RUN_ERROR", message: "m" }))).chunks.length, 1);
 });
 
 test("the end of a turn is not the end of a run whose next turn breaks off", async () => {
-  const turn = [{ type: "RUN_STARTED", runId: "1" }, { type: "RUN_FINISHED", runId: "1" }, { type: "RUN_STARTED", runId: "2" }];
+  const turn = [
+    { type: "RUN_STARTED", runId: "1" },
+    { type: "RUN_FINISHED", runId: "1" },
+    { type: "RUN_STARTED", runId: "2" },
+  ];
   assert.deepEqual((await run(source(...turn))).chunks.at(-1).runId, "2");
 });
 
@@ -98,8 +118,15 @@ test("a throw gives RUN_ERROR, once, and is thrown again", async () => {
   assert.deepEqual([type, message, code, runId, threadId], ["RUN_ERROR", "The agent broke.", "broken", "r", "t"]);
   const told = await run(source({ type: "RUN_ERROR", message: "upstream" }, failure));
   assert.equal(told.error, failure);
-  assert.deepEqual(told.chunks.map(({ message }) => message), ["upstream"]);
-  const thrown = normalizeConnectionAdapter({ connect: () => { throw failure; } });
+  assert.deepEqual(
+    told.chunks.map(({ message }) => message),
+    ["upstream"],
+  );
+  const thrown = normalizeConnectionAdapter({
+    connect: () => {
+      throw failure;
+    },
+  });
   await assert.rejects(thrown.send([], undefined, undefined, RUN), failure);
 });
 
@@ -188,11 +215,21 @@ test("runs side by side keep their order and their ids", async () => {
   });
   const controller = new AbortController();
   const reading = collect(connection.subscribe(controller.signal));
-  await Promise.all(["a", "b"].map((runId) => connection.send([runId], undefined, undefined, { threadId: "t", runId })));
+  await Promise.all(
+    ["a", "b"].map((runId) => connection.send([runId], undefined, undefined, { threadId: "t", runId })),
+  );
   controller.abort();
   const { chunks } = await reading;
   for (const runId of ["a", "b"]) {
     const own = chunks.filter((chunk) => getChunkRunId(chunk) === runId);
-    assert.deepEqual(own.map(({ type, of, n }) => [type, of, n]), [["N", runId, 1], ["N", runId, 2], ["N", runId, 3], ["RUN_FINISHED", undefined, undefined]]);
+    assert.deepEqual(
+      own.map(({ type, of, n }) => [type, of, n]),
+      [
+        ["N", runId, 1],
+        ["N", runId, 2],
+        ["N", runId, 3],
+        ["RUN_FINISHED", undefined, undefined],
+      ],
+    );
   }
 });

@@ -13,7 +13,11 @@ const RECORDED = new URL("../../../shared/golden/reducer-cases.jsonl", import.me
 const OWN = new URL("../golden/", import.meta.url);
 
 /** @param {URL} file @returns {any[]} */
-const lines = (file) => readFileSync(file, "utf8").trim().split("\n").map((line) => JSON.parse(line));
+const lines = (file) =>
+  readFileSync(file, "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
 
 const sessions = [
   ...(existsSync(RECORDED) ? lines(RECORDED) : []),
@@ -75,7 +79,11 @@ const ITS_OWN = [
 
 /** Without what only we keep, and with one name for ids that are made up. @param {StreamProcessor} processor */
 const messagesOf = (processor) =>
-  copy(processor.getMessages()).map((/** @type {any} */ { id, role, parts }) => ({ id: /^(msg-\d{6}|auto~)/.test(id) ? "*" : id, role, parts }));
+  copy(processor.getMessages()).map((/** @type {any} */ { id, role, parts }) => ({
+    id: /^(msg-\d{6}|auto~)/.test(id) ? "*" : id,
+    role,
+    parts,
+  }));
 
 describe("the published processor, from every place", () => {
   for (const { name, events } of sessions.filter(({ name }) => !ITS_OWN.includes(name))) {
@@ -97,7 +105,9 @@ test("a run that waits for an approval asks a newcomer too, one that went on doe
   const interrupts = [{ id: "i", reason: "approval_required", toolCallId: "t" }];
   const waiting = { runId: "r", status: "awaiting-approval", messageIds: [], interrupts };
   const chunksOf = (/** @type {any} */ info) => [...catchUp({ messages: [], runs: { r: info } })].slice(1);
-  assert.deepEqual(chunksOf(waiting), [{ type: "RUN_FINISHED", runId: "r", outcome: { type: "interrupt", interrupts } }]);
+  assert.deepEqual(chunksOf(waiting), [
+    { type: "RUN_FINISHED", runId: "r", outcome: { type: "interrupt", interrupts } },
+  ]);
   assert.deepEqual(chunksOf({ ...waiting, supersededBy: "r2" }), []);
 });
 

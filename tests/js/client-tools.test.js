@@ -7,15 +7,27 @@ const tool = (/** @type {string} */ id, reason = "client_tool_input") => ({
   id: `${id}-input`,
   reason,
   toolCallId: id,
-  metadata: { kind: reason === "client_tool_input" ? "client_tool" : "approval", toolName: "clock", input: { zone: "UTC" } },
+  metadata: {
+    kind: reason === "client_tool_input" ? "client_tool" : "approval",
+    toolName: "clock",
+    input: { zone: "UTC" },
+  },
 });
-const paused = (/** @type {any[]} */ ...interrupts) => ({ type: "RUN_FINISHED", runId: "r", outcome: { type: "interrupt", interrupts } });
+const paused = (/** @type {any[]} */ ...interrupts) => ({
+  type: "RUN_FINISHED",
+  runId: "r",
+  outcome: { type: "interrupt", interrupts },
+});
 
 test("what a run asks its sender to execute", () => {
   assert.deepEqual(toolRequests(paused(tool("a"), tool("b", "approval_required"))), [
     { interruptId: "a-input", toolCallId: "a", toolName: "clock", input: { zone: "UTC" } },
   ]);
-  for (const other of [{ type: "RUN_FINISHED" }, { type: "RUN_FINISHED", outcome: { type: "interrupt" } }, { type: "X" }]) {
+  for (const other of [
+    { type: "RUN_FINISHED" },
+    { type: "RUN_FINISHED", outcome: { type: "interrupt" } },
+    { type: "X" },
+  ]) {
     assert.deepEqual(toolRequests(other), []);
   }
 });
@@ -33,7 +45,12 @@ test("others see the pause without the request; approvals are everybody's", () =
 test("every request is answered: by a result, by nothing, or by an error", async () => {
   /** @type {any[]} */
   const called = [];
-  const request = (/** @type {string} */ toolName) => ({ interruptId: `${toolName}-i`, toolCallId: "t", toolName, input: { n: 1 } });
+  const request = (/** @type {string} */ toolName) => ({
+    interruptId: `${toolName}-i`,
+    toolCallId: "t",
+    toolName,
+    input: { n: 1 },
+  });
   const resume = await executeTools(["add", "quiet", "broken", "unknown", "declared"].map(request), [
     { name: "add", execute: async (...args) => (called.push(args), 2) },
     { name: "quiet", execute: () => undefined },

@@ -265,6 +265,41 @@ test("404, 410, 401 and 403 are the end, with the server's words", async () => {
   }
 });
 
+test("who is patient waits for a stream that nobody has written to; a word why it is not there is the end", async () => {
+  const server = createStreamServer({ hook: ({ number }) => (number < 3 ? answer("", 404) : undefined) });
+  server.append("a");
+  const reader = start(server, { patient: true });
+  await reader.live();
+  assert.deepEqual(reader.items, ["a"]);
+  for (const [options, reply] of /** @type {const} */ ([
+    [{ patient: true }, '{"error":"No such chat.","code":"not-found"}'],
+    [{ patient: true, offset: offsetOf(1) }, ""],
+    [{}, ""],
+  ])) {
+    const refused = start(createStreamServer({ hook: () => answer(reply, 404) }), options);
+    await refused.done;
+    assert.equal(refused.last.state, "gone");
+  }
+  reader.stop();
+  await reader.done;
+});
+
+test("a batch too large for one SSE event comes as a page", async () => {
+  const server = createStreamServer();
+  const reader = start(server);
+  await reader.live();
+  const large = "x".repeat(1024 * 1024);
+  server.append("before");
+  server.append(large);
+  await reader.world.until(() => reader.items.length === 2);
+  assert.deepEqual(reader.items, ["before", large]);
+  server.append("after");
+  await reader.world.until(() => reader.items.length === 3);
+  assert.deepEqual(reader.asked, ["read -1", "sse 0", "read 1", "sse 2"]);
+  reader.stop();
+  await reader.done;
+});
+
 test("a closed stream ends the reader, in every mode", async () => {
   for (const mode of ["read", "sse", "long-poll"]) {
     const server = createStreamServer();

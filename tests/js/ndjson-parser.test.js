@@ -54,11 +54,17 @@ test("any values, written in any style and cut anywhere, come back", (context) =
     const sent = Array.from({ length: 1 + random() * 4 }, () => ({
       t: Array.from({ length: random() * 12 }, () => pick(["a", '"', "\\", "\n", "\r", "é", "😀", "\u2028"])).join(""),
     }));
-    const bytes = encoder.encode(sent.map((value) => JSON.stringify(value) + pick(["\n", "\r", "\r\n", "\n\n"])).join(""));
+    const bytes = encoder.encode(
+      sent.map((value) => JSON.stringify(value) + pick(["\n", "\r", "\r\n", "\n\n"])).join(""),
+    );
     const chunks = [];
-    for (let at = 0; at < bytes.length; ) chunks.push(bytes.slice(at, (at += 1 + Math.floor(random() * 7))));
+    for (let at = 0; at < bytes.length;) chunks.push(bytes.slice(at, (at += 1 + Math.floor(random() * 7))));
     const lines = parse(...chunks).slice(0, -1);
-    assert.deepEqual(lines.map((line) => JSON.parse(line)), sent, `seed ${seed}, round ${round}`);
+    assert.deepEqual(
+      lines.map((line) => JSON.parse(line)),
+      sent,
+      `seed ${seed}, round ${round}`,
+    );
   }
 });
 
@@ -68,9 +74,12 @@ test("a line of 1 MiB is read, a longer one is refused, and what came before it 
   const parser = createNdjsonParser();
   /** @type {string[]} */
   const lines = [];
-  assert.throws(() => {
-    for (const line of parser.feed(encoder.encode(`{}\n${longest}x`))) lines.push(line);
-  }, (error) => error instanceof EventTooLargeError && error.limit === MAX_EVENT && /1 MiB/.test(error.message));
+  assert.throws(
+    () => {
+      for (const line of parser.feed(encoder.encode(`{}\n${longest}x`))) lines.push(line);
+    },
+    (error) => error instanceof EventTooLargeError && error.limit === MAX_EVENT && /1 MiB/.test(error.message),
+  );
   assert.deepEqual(lines, ["{}"]);
 });
 

@@ -6,9 +6,17 @@ import { after, before, beforeEach, test } from "node:test";
 import { durableStreamConnection as publishedDurable } from "@durable-streams/tanstack-ai-transport";
 import { ChatClient } from "@tanstack/ai-client";
 
-import { durableStreamConnection, fetchHttpStream, fetchServerSentEvents, normalizeConnectionAdapter, sharedConnection, webSocket } from "../../static/js/connection-adapters.js";
+import {
+  durableStreamConnection,
+  fetchHttpStream,
+  fetchServerSentEvents,
+  normalizeConnectionAdapter,
+  sharedConnection,
+  webSocket,
+} from "../../static/js/connection-adapters.js";
 import { startAguiServer } from "./support/agui-server.js";
-import { runCases, sessionCases } from "./support/client-cases.js";
+import { runCases } from "./support/run-cases.js";
+import { sessionCases } from "./support/session-cases.js";
 import { eventually } from "./support/waiting.js";
 
 /** @import {Chat} from "./support/client-cases.js" */
@@ -17,7 +25,10 @@ import { eventually } from "./support/waiting.js";
 let server;
 before(async () => {
   server = await startAguiServer({ word: 2 });
-  server.refuse = (method, url) => (url.searchParams.get("id") === "full" && method === "POST" ? { status: 429, body: '{"error":"Too many."}' } : undefined);
+  server.refuse = (method, url) =>
+    url.searchParams.get("id") === "full" && method === "POST"
+      ? { status: 429, body: '{"error":"Too many."}' }
+      : undefined;
 });
 after(() => server.close());
 beforeEach(() => {
@@ -35,11 +46,21 @@ const durable = ({ base, id }) => ({
 });
 
 /** @param {Chat} chat @param {any} [options] */
-const ours = (chat, options) => durableStreamConnection({ ...durable(chat), stopUrl: `${chat.base}/api/chat/stop`, chatId: chat.id, ...options });
+const ours = (chat, options) =>
+  durableStreamConnection({ ...durable(chat), stopUrl: `${chat.base}/api/chat/stop`, chatId: chat.id, ...options });
 
 sessionCases({ name: "durableStreamConnection", createChat, connect: ours });
-sessionCases({ name: "durableStreamConnection, published", createChat, connect: (chat, options) => publishedDurable({ ...durable(chat), ...options }), published: true });
-sessionCases({ name: "durableStreamConnection, shared", createChat, connect: (chat, options) => sharedConnection(ours(chat, options), { name: chat.id }) });
+sessionCases({
+  name: "durableStreamConnection, published",
+  createChat,
+  connect: (chat, options) => publishedDurable({ ...durable(chat), ...options }),
+  published: true,
+});
+sessionCases({
+  name: "durableStreamConnection, shared",
+  createChat,
+  connect: (chat, options) => sharedConnection(ours(chat, options), { name: chat.id }),
+});
 
 /** Every connection is cut after seven events. */
 const cut = (/** @type {(chat: Chat) => any} */ connect) => (/** @type {Chat} */ chat) => {
@@ -49,14 +70,21 @@ const cut = (/** @type {(chat: Chat) => any} */ connect) => (/** @type {Chat} */
 
 const RECONNECT = { reconnect: { delayMs: 1 } };
 const runAdapters = /** @type {const} */ ({
-  fetchServerSentEvents: (/** @type {Chat} */ { base, id }) => fetchServerSentEvents(`${base}/api/chat/sse?id=${id}`, RECONNECT),
+  fetchServerSentEvents: (/** @type {Chat} */ { base, id }) =>
+    fetchServerSentEvents(`${base}/api/chat/sse?id=${id}`, RECONNECT),
   fetchHttpStream: (/** @type {Chat} */ { base, id }) => fetchHttpStream(`${base}/api/chat/ndjson?id=${id}`, RECONNECT),
   webSocket: (/** @type {Chat} */ { base, id }) => webSocket(`${base}/api/chat/ws?id=${id}`, RECONNECT),
 });
 for (const [name, connect] of Object.entries(runAdapters)) {
   const own = name === "webSocket" ? { stops: true } : { hydrates: true };
   runCases({ name, createChat, connect, cut: cut(connect), ...own });
-  runCases({ name: `${name}, normalized`, createChat, connect: (chat) => normalizeConnectionAdapter(connect(chat)), cut: cut(connect), ...own });
+  runCases({
+    name: `${name}, normalized`,
+    createChat,
+    connect: (chat) => normalizeConnectionAdapter(connect(chat)),
+    cut: cut(connect),
+    ...own,
+  });
 }
 
 // Not for a WebSocket: a browser does not let a page see why a handshake was refused.
@@ -77,14 +105,18 @@ test("reading before the first write waits instead of failing, and the first mes
   await eventually(() => server.requests.filter(({ url }) => url.searchParams.get("id") === chat.id).length >= 2);
   await clients[0].sendMessage("hello");
   await eventually(() => clients.every((client) => client.getMessages().length === 2));
-  assert.deepEqual(clients.map((client) => client.getStatus()), ["ready", "ready"]);
+  assert.deepEqual(
+    clients.map((client) => client.getStatus()),
+    ["ready", "ready"],
+  );
   for (const client of clients) client.dispose();
 });
 
 test("a stream that is refused fails the subscription with the server's sentence", async () => {
   const chat = await createChat();
   const refuse = server.refuse;
-  server.refuse = (method) => (method === "GET" ? { status: 403, body: '{"error":"You may not see this chat.","code":"forbidden"}' } : undefined);
+  server.refuse = (method) =>
+    method === "GET" ? { status: 403, body: '{"error":"You may not see this chat.","code":"forbidden"}' } : undefined;
   const client = new ChatClient({ connection: ours(chat) });
   client.subscribe();
   await eventually(() => client.getConnectionStatus() === "error");
@@ -110,14 +142,29 @@ test("a tool in the client runs in the sender's tab only, its result goes to the
   });
   await eventually(() => tabs.every((tab) => tab.getConnectionStatus() === "connected"));
   await tabs[1].sendMessage("/client");
-  const said = () => tabs.map((tab) => tab.getMessages().flatMap(({ parts }) => parts).filter(({ type }) => type === "text").map((part) => /** @type {any} */ (part).content).join("|"));
+  const said = () =>
+    tabs.map((tab) =>
+      tab
+        .getMessages()
+        .flatMap(({ parts }) => parts)
+        .filter(({ type }) => type === "text")
+        .map((part) => /** @type {any} */ (part).content)
+        .join("|"),
+    );
   await eventually(() => said().every((text) => text.includes('It said "noon".')));
   assert.deepEqual(executed, [["ben", { zone: "UTC" }]]);
-  const [, posted] = server.requests.filter(({ method, url }) => method === "POST" && url.searchParams.get("id") === chat.id);
-  assert.deepEqual(posted.body.resume, [{ interruptId: `${posted.body.parentRunId}-call-input`, status: "resolved", payload: "noon" }]);
+  const [, posted] = server.requests.filter(
+    ({ method, url }) => method === "POST" && url.searchParams.get("id") === chat.id,
+  );
+  assert.deepEqual(posted.body.resume, [
+    { interruptId: `${posted.body.parentRunId}-call-input`, status: "resolved", payload: "noon" },
+  ]);
   assert.deepEqual(posted.body.tools[0].name, "clock");
   for (const tab of tabs) {
-    const results = tab.getMessages().flatMap(({ parts }) => parts).filter(({ type }) => type === "tool-result");
+    const results = tab
+      .getMessages()
+      .flatMap(({ parts }) => parts)
+      .filter(({ type }) => type === "tool-result");
     assert.equal(results.length, 1);
     tab.dispose();
   }

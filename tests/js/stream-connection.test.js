@@ -15,20 +15,33 @@ for (const adapter of [stream, rpcStream]) {
       yield { type: "B" };
     });
     const { chunks } = await collect(connection.connect(["m"], { d: 1 }, signal, { runId: "r" }));
-    assert.deepEqual(chunks.map(({ type }) => type), ["A", "B"]);
+    assert.deepEqual(
+      chunks.map(({ type }) => type),
+      ["A", "B"],
+    );
     assert.deepEqual(called, [[["m"], { d: 1 }, signal, { runId: "r" }]]);
   });
 
   test(`${adapter.name}: a promise of chunks is as good, as a server function gives it`, async () => {
-    const connection = adapter(async () => (async function* () { yield { type: "A" }; })());
+    const connection = adapter(async () =>
+      (async function* () {
+        yield { type: "A" };
+      })(),
+    );
     assert.equal((await collect(connection.connect([]))).chunks.length, 1);
   });
 
   test(`${adapter.name}: what it throws is thrown`, async () => {
     for (const factory of [
-      () => { throw new Error("No."); },
-      async () => { throw new Error("No."); },
-      async function* () { throw new Error("No."); },
+      () => {
+        throw new Error("No.");
+      },
+      async () => {
+        throw new Error("No.");
+      },
+      async function* () {
+        throw new Error("No.");
+      },
     ]) {
       assert.equal((await collect(adapter(/** @type {any} */ (factory)).connect([]))).error?.message, "No.");
     }

@@ -32,6 +32,7 @@ const TABLE = {
   silent: [{ type: "silent", at: AT }, { "catch-up": "catch-up", sse: "long-poll", "long-poll": "long-poll" }],
   "ended, never spoke": [{ type: "ended", at: AT, lived: 60_000 }, { "catch-up": "catch-up", sse: "long-poll", "long-poll": "long-poll" }],
   failed: [{ type: "failed", at: AT }, { "catch-up": "catch-up", sse: "catch-up", "long-poll": "catch-up" }],
+  absent: [{ type: "absent", at: AT }, { "catch-up": "catch-up", sse: "sse", "long-poll": "long-poll" }],
   dropped: [{ type: "dropped", at: AT }, { "catch-up": "catch-up", sse: "catch-up", "long-poll": "catch-up" }],
   refused: [{ type: "refused", status: 404 }, { "catch-up": "gone", sse: "gone", "long-poll": "gone" }],
 };
@@ -199,4 +200,11 @@ test("patience", () => {
 test("refusals carry what the server said", () => {
   const gone = advance(sse(), { type: "refused", status: 410, code: "gone", error: "It is gone." });
   assert.deepEqual(gone.refusal, { status: 410, code: "gone", error: "It is gone." });
+});
+
+test("a stream that nobody has written to is asked for at least every two seconds", () => {
+  let waiting = state();
+  for (let n = 0; n < 20; n++) waiting = after(waiting, asked, { type: "absent", at: AT });
+  const { at } = plan(waiting, AT, () => 0.999);
+  assert.ok(at > AT && at - AT <= 2000, String(at - AT));
 });

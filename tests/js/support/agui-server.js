@@ -11,6 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { WebSocketServer } from "ws";
 
 import { createReducer } from "../../../static/js/chat-reducer.js";
+import { mediaOf, script, textOf } from "./agent-script.js";
 import { createStreamServer, offsetOf } from "./stream-server.js";
 
 /** @typedef {{id: string, chunk: any}} Tagged */
@@ -20,7 +21,9 @@ import { createStreamServer, offsetOf } from "./stream-server.js";
  * What becomes of one stream of events. `cutAfter`: the socket is destroyed after so many; with `within`, in the
  * middle of the next one. `untagged`: ids are left out. `closing`: what is sent before the end.
  * @typedef {{cutAfter?: number, within?: boolean, untagged?: boolean, closing?: string, end?: boolean}} Fate
- * @typedef {{kind: "sse" | "ndjson" | "ws", method: string, url: URL, headers: import("node:http").IncomingHttpHeaders, runId: string, after: string}} Asked
+ * @typedef {import("node:http").IncomingHttpHeaders} RequestHeaders
+ * @typedef {{kind: "sse" | "ndjson" | "ws", method: string, url: URL, headers: RequestHeaders, runId: string, after: string}} Asked
+ * @typedef {{status: number, body?: string, headers?: Record<string, string>}} Refusal
  */
 
 const WORD = 4; // ms
@@ -48,7 +51,7 @@ export async function startAguiServer({ word = WORD } = {}) {
     frames: [],
     /** @type {(asked: Asked) => Fate | undefined} */
     fate: () => undefined,
-    /** Refuses a request. @type {(method: string, url: URL) => {status: number, body?: string, headers?: Record<string, string>} | undefined} */
+    /** Refuses a request. @type {(method: string, url: URL) => Refusal | undefined} */
     refuse: () => undefined,
     /** Whether a chat is there before its first message. */
     eager: true,
@@ -57,7 +60,8 @@ export async function startAguiServer({ word = WORD } = {}) {
     /** @param {string} id */
     chat(id) {
       let chat = chats.get(id);
-      if (!chat) chats.set(id, (chat = { log: createStreamServer({ pageSize: 50 }), runs: new Map(), messages: new Set() }));
+      if (!chat)
+        chats.set(id, (chat = { log: createStreamServer({ pageSize: 50 }), runs: new Map(), messages: new Set() }));
       return chat;
     },
     /** @param {string} id @returns {any} */
@@ -80,7 +84,8 @@ export async function startAguiServer({ word = WORD } = {}) {
   function accept(id, body) {
     const chat = self.chat(id);
     const message = body.messages.findLast((/** @type {any} */ { role }) => role === "user");
-    if (!message && !body.resume) throw Object.assign(new Error("The request has no message with the role user."), { code: "invalid-message" });
+    if (!message && !body.resume)
+      throw Object.assign(new Error("The request has no message with the role user."), { code: "invalid-message" });
     if (JSON.stringify(message ?? "").length > 256 * 1024) {
       throw Object.assign(new Error("The message is larger than 256 KiB."), { status: 413, code: "too-large" });
     }
@@ -90,9 +95,19 @@ export async function startAguiServer({ word = WORD } = {}) {
     const text = message ? textOf(message) : "";
     if (message && !body.resume && !chat.messages.has(message.id)) {
       chat.messages.add(message.id);
-      const images = mediaOf(message).map((part) => ({ type: "CUSTOM", name: "message.part", value: { messageId: message.id, part } }));
+      const images = mediaOf(message).map((part) => ({
+        type: "CUSTOM",
+        name: "message.part",
+        value: { messageId: message.id, part },
+      }));
       chat.log.append(
-        { type: "TEXT_MESSAGE_START", messageId: message.id, role: "user", name: message.name, metadata: { participantId: "p" } },
+        {
+          type: "TEXT_MESSAGE_START",
+          messageId: message.id,
+          role: "user",
+          name: message.name,
+          metadata: { participantId: "p" },
+        },
         { type: "TEXT_MESSAGE_CONTENT", messageId: message.id, delta: text },
         ...images,
         { type: "TEXT_MESSAGE_END", messageId: message.id },
@@ -140,7 +155,8 @@ export async function startAguiServer({ word = WORD } = {}) {
 
   /**
    * @param {Asked} asked @param {Run} run @param {(event: Tagged, untagged: boolean) => string} frame
-   * @param {{write: (text: string) => unknown, half: (text: string) => unknown, gone: () => boolean, end: (closing?: string) => void, cut: () => void}} to
+   * @param {{write: (text: string) => unknown, half: (text: string) => unknown, gone: () => boolean,
+   *   end: (closing?: string) => void, cut: () => void}} to
    */
   async function pipe(asked, run, frame, to) {
     const { cutAfter = Infinity, within = false, untagged = false, closing, end = true } = self.fate(asked) ?? {};
@@ -179,7 +195,9 @@ export async function startAguiServer({ word = WORD } = {}) {
         case "POST /api/chat":
           return reply(202, "", { "X-Run-Id": accept(id, body).runId });
         case "POST /api/chat/stop": {
-          const running = [...self.chat(body.id).runs.values()].filter(({ runId, over }) => !over && runId === (body.runId ?? runId));
+          const running = [...self.chat(body.id).runs.values()].filter(
+            ({ runId, over }) => !over && runId === (body.runId ?? runId),
+          );
           for (const { stop } of running) stop.abort();
           return reply(running.length ? 202 : 200, { stopped: running.length > 0 });
         }
@@ -196,9 +214,15 @@ export async function startAguiServer({ word = WORD } = {}) {
         case "GET /api/chat/ndjson": {
           if (method === "GET" && !url.searchParams.has("runId")) {
             const { messages, activeRuns } = self.snapshot(id);
-            return reply(200, { messages, activeRun: activeRuns.length ? { runId: activeRuns.at(-1) } : null, interrupts: null, page: { truncated: false } });
+            return reply(200, {
+              messages,
+              activeRun: activeRuns.length ? { runId: activeRuns.at(-1) } : null,
+              interrupts: null,
+              page: { truncated: false },
+            });
           }
-          const run = method === "POST" ? accept(id, body) : self.chat(id).runs.get(url.searchParams.get("runId") ?? "");
+          const run =
+            method === "POST" ? accept(id, body) : self.chat(id).runs.get(url.searchParams.get("runId") ?? "");
           if (!run) return reply(404, { error: "There is no such run.", code: "run-not-found" });
           const kind = url.pathname.endsWith("sse") ? "sse" : "ndjson";
           response.writeHead(200, { "Content-Type": kind === "sse" ? "text/event-stream" : "application/x-ndjson" });
@@ -261,7 +285,11 @@ export async function startAguiServer({ word = WORD } = {}) {
     ws.on("message", (data) => {
       const frame = JSON.parse(String(data));
       self.frames.push(frame);
-      if (frame.type === "abort") self.chat(id || frame.threadId).runs.get(frame.runId)?.stop.abort();
+      if (frame.type === "abort")
+        self
+          .chat(id || frame.threadId)
+          .runs.get(frame.runId)
+          ?.stop.abort();
       else void send(accept(id || frame.threadId, frame), "", false);
     });
   }
@@ -281,65 +309,6 @@ const socketText = (event, untagged) => JSON.stringify(untagged ? event.chunk : 
 /** @param {Tagged} event @param {boolean} untagged */
 const ndjson = (event, untagged) => `${socketText(event, untagged)}\n`;
 
-/** What the agent says to what, a batch at a time. @param {string} text @param {string} runId @param {any} body @returns {Generator<any[], void, void>} */
-function* script(text, runId, body) {
-  const messageId = `${runId}-m`;
-  const [command, argument] = text.split(" ");
-  const say = function* (/** @type {string} */ words) {
-    for (const delta of words.match(/\S+\s*|\s+/g) ?? []) yield [{ type: "TEXT_MESSAGE_CONTENT", messageId, delta }];
-  };
-  if (command === "/silent") return;
-  if (body.resume) {
-    for (const { interruptId, payload } of body.resume) {
-      const toolCallId = interruptId.replace(/-input$/, "");
-      yield [{ type: "TOOL_CALL_RESULT", messageId: `${toolCallId}-result`, toolCallId, content: JSON.stringify(payload), role: "tool" }];
-    }
-  }
-  yield [{ type: "TEXT_MESSAGE_START", messageId, role: "assistant", name: "Agent", metadata: { agentId: "a", runId } }];
-  if (body.resume) yield* say(`It said ${JSON.stringify(body.resume[0].payload)}.`);
-  else if (command === "/long") yield* say(Array.from({ length: Number(argument) }, (_, n) => `word${n}`).join(" "));
-  else if (command === "/fail") {
-    yield* say("I am about to");
-    yield [{ type: "RUN_ERROR", runId, threadId: "t", message: "The agent broke.", code: "agent-failed" }];
-    return;
-  } else if (command === "/tool" || command === "/client") {
-    yield* say("Let me look.");
-    const toolCallId = `${runId}-call`;
-    yield [{ type: "TOOL_CALL_START", toolCallId, toolCallName: "clock", parentMessageId: messageId }];
-    for (const delta of ['{"zone"', ":", '"UTC"', "}"]) yield [{ type: "TOOL_CALL_ARGS", toolCallId, delta }];
-    yield [{ type: "TOOL_CALL_END", toolCallId }];
-    if (command === "/client") {
-      yield [{ type: "TEXT_MESSAGE_END", messageId }];
-      const interrupt = {
-        id: `${toolCallId}-input`,
-        reason: "client_tool_input",
-        toolCallId,
-        metadata: { kind: "client_tool", toolName: "clock", input: { zone: "UTC" } },
-      };
-      yield [{ type: "RUN_FINISHED", runId, threadId: body.threadId, outcome: { type: "interrupt", interrupts: [interrupt] } }];
-      return;
-    }
-    yield [{ type: "TOOL_CALL_RESULT", messageId: `${toolCallId}-result`, toolCallId, content: '{"time":"12:00"}', role: "tool" }];
-    yield* say("It is noon.");
-  } else if (command === "/think") {
-    yield [{ type: "REASONING_START", messageId: "th" }];
-    for (const delta of ["Let ", "me ", "think."]) yield [{ type: "REASONING_MESSAGE_CONTENT", messageId: "th", delta }];
-    yield [{ type: "REASONING_END", messageId: "th" }];
-    yield* say("I have thought.");
-  } else yield* say(`Echo: ${text}`);
-  yield [{ type: "TEXT_MESSAGE_END", messageId }];
-}
-
-/** @param {any} message */
-const partsOf = ({ parts, content }) => parts ?? (typeof content === "string" ? [{ type: "text", content }] : content);
-
-/** @param {any} message @returns {string} */
-const textOf = (message) =>
-  partsOf(message).filter((/** @type {any} */ { type }) => type === "text").map((/** @type {any} */ { content, text }) => content ?? text).join("");
-
-/** @param {any} message @returns {any[]} */
-const mediaOf = (message) => partsOf(message).filter((/** @type {any} */ { type }) => type !== "text");
-
 /** @param {AsyncIterable<Buffer>} stream */
 async function readText(stream) {
   const parts = [];
@@ -358,6 +327,9 @@ function gone(response) {
 async function passOn(from, to) {
   to.writeHead(from.status, Object.fromEntries(from.headers));
   to.flushHeaders();
-  if (from.body) Readable.fromWeb(/** @type {any} */ (from.body)).on("error", () => to.destroy()).pipe(to);
+  if (from.body)
+    Readable.fromWeb(/** @type {any} */ (from.body))
+      .on("error", () => to.destroy())
+      .pipe(to);
   else to.end();
 }

@@ -51,7 +51,9 @@ export async function collect(source) {
 
 /** The text that the chunks say, of everybody but the user. @param {any[]} chunks */
 export function textOf(chunks) {
-  const users = chunks.filter(({ type, role }) => type === "TEXT_MESSAGE_START" && role === "user").map(({ messageId }) => messageId);
+  const users = chunks
+    .filter(({ type, role }) => type === "TEXT_MESSAGE_START" && role === "user")
+    .map(({ messageId }) => messageId);
   return chunks
     .filter(({ type, messageId }) => type === "TEXT_MESSAGE_CONTENT" && !users.includes(messageId))
     .map(({ delta }) => delta)
@@ -81,7 +83,11 @@ export function watchTimers() {
     forget(timer);
   };
   Object.assign(globalThis, {
-    setTimeout(/** @type {(...args: any[]) => void} */ callback, /** @type {number} */ ms, /** @type {any[]} */ ...args) {
+    setTimeout(
+      /** @type {(...args: any[]) => void} */ callback,
+      /** @type {number} */ ms,
+      /** @type {any[]} */ ...args
+    ) {
       const timer = set(() => {
         pending.delete(timer);
         callback(...args);
@@ -96,6 +102,7 @@ export function watchTimers() {
     get pending() {
       return pending.size;
     },
-    restore: () => Object.assign(globalThis, { setTimeout: set, clearTimeout: clear, setInterval: repeat, clearInterval: end }),
+    restore: () =>
+      Object.assign(globalThis, { setTimeout: set, clearTimeout: clear, setInterval: repeat, clearInterval: end }),
   };
 }

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { createReducer } from "../../static/js/chat-reducer.js";
 import { durableStreamConnection } from "../../static/js/connection-adapters.js";
 import { HttpError } from "../../static/js/http.js";
 import { createStreamServer, offsetOf } from "./support/stream-server.js";
+import { watchedController } from "./support/waiting.js";
 import { createWorld } from "./support/world.js";
 
 const READ = "http://chat.test/api/chat-stream?id=c1";
@@ -161,6 +163,132 @@ test("send posts messages and data, and of the run what is there", async () => {
   const [{ url, init, headers }] = requests;
   assert.deepEqual([url, init.method], [SEND, "POST"]);
   assert.deepEqual([...headers], [["authorization", "Bearer t"], ["content-type", "application/json"], ["x-key", "k"]]);
+});
+
+test("later sources of data win: the connection's, the run's, the message's", async () => {
+  const { requests, fetch } = recorder();
+  const { connection } = connect({ fetchClient: fetch, body: { a: 1, b: 1, c: 1 }, credentials: "include" });
+  await connection.send([], { c: 3 }, undefined, { forwardedProps: { b: 2, c: 2 } });
+  assert.deepEqual(requests[0].body.data, { a: 1, b: 2, c: 3 });
+  assert.equal(requests[0].init.credentials, "include");
+});
+
+test("credentials, a fetch client and a dynamic address serve reads as well as writes", async () => {
+  const { server, connection } = connect();
+  server.append("a");
+  /** @type {RequestInit[]} */
+  const inits = [];
+  let asked = 0;
+  const other = connect({
+    initialOffset: "-1",
+    readUrl: () => `${READ}&asked=${++asked}`,
+    credentials: "omit",
+    fetchClient: (input, init = {}) => {
+      inits.push(init);
+      return server.fetch(input, init);
+    },
+  });
+  assert.deepEqual(await take(other.connection.subscribe(), 1), ["a"]);
+  assert.equal(inits[0].credentials, "omit");
+  assert.equal(server.requests[0].url.searchParams.get("asked"), "1");
+  assert.equal(connection.offset, undefined);
+});
+
+test("a snapshot of the reducer begins the subscription: what is being written is written again, and nothing is read twice", async () => {
+  const { server, connection } = connect({ emitSnapshotOnSubscribe: false, initialOffset: "-1" });
+  const history = createReducer();
+  for (const chunk of [
+    { type: "RUN_STARTED", runId: "r", threadId: "t" },
+    { type: "TEXT_MESSAGE_START", messageId: "m", role: "assistant", metadata: { runId: "r" } },
+    { type: "TEXT_MESSAGE_CONTENT", messageId: "m", delta: "Hel" },
+  ]) {
+    server.append(chunk);
+    history.apply(chunk);
+  }
+  const snapshot = { ...history.snapshot(), offset: offsetOf(3) };
+  const joined = connect({ snapshot });
+  joined.server.log.push(...server.log);
+  joined.server.append({ type: "TEXT_MESSAGE_CONTENT", messageId: "m", delta: "lo" });
+  const chunks = await take(joined.connection.subscribe(), 5);
+  assert.deepEqual(chunks.map(({ type, delta }) => [type, delta]), [
+    ["MESSAGES_SNAPSHOT", undefined],
+    ["RUN_STARTED", undefined],
+    ["TEXT_MESSAGE_START", undefined],
+    ["TEXT_MESSAGE_CONTENT", "Hel"],
+    ["TEXT_MESSAGE_CONTENT", "lo"],
+  ]);
+  assert.equal(joined.server.requests[0].offset, offsetOf(3));
+  assert.equal((await take(connection.subscribe(), 3)).length, 3);
+});
+
+test("a picture of somebody is told by telling all again, in the middle of an answer too", async () => {
+  const { world, server, connection } = connect();
+  const controller = new AbortController();
+  /** @type {any[]} */
+  const chunks = [];
+  const reading = (async () => {
+    for await (const chunk of connection.subscribe(controller.signal)) chunks.push(chunk);
+  })();
+  await world.until(() => chunks.length === 1);
+  const part = { type: "image", source: { type: "url", value: "https://example.org/a.png" } };
+  server.append(
+    { type: "RUN_STARTED", runId: "r", threadId: "t" },
+    { type: "TEXT_MESSAGE_START", messageId: "m", role: "assistant", metadata: { runId: "r" } },
+    { type: "TEXT_MESSAGE_CONTENT", messageId: "m", delta: "Hel" },
+  );
+  const [start, content, end] = text("u", "Look");
+  server.append(start, content, { type: "CUSTOM", name: "message.part", value: { messageId: "u", part } }, end);
+  server.append({ type: "TEXT_MESSAGE_CONTENT", messageId: "m", delta: "lo" });
+  await world.until(() => chunks.at(-1).delta === "lo");
+  const reducer = createReducer();
+  for (const chunk of chunks) reducer.apply(structuredClone(chunk));
+  assert.deepEqual(
+    reducer.messages.map(({ id, parts }) => [id, parts]),
+    [
+      ["m", [{ type: "text", content: "Hello" }]],
+      ["u", [{ type: "text", content: "Look" }, part]],
+    ],
+  );
+  controller.abort();
+  await reading;
+});
+
+test("an abort leaves no listener: of the subscription, of a send, of a run under way", async () => {
+  const { world, server, connection } = connect({ initialOffset: "-1", stopUrl: "http://chat.test/stop", chatId: "c1" });
+  const [subscription, run] = [watchedController(), watchedController()];
+  const reading = take(connection.subscribe(subscription.signal), 99);
+  await world.settle();
+  server.hook = ({ url }) => (url.pathname === "/api/chat" ? new Response(null, { status: 202 }) : undefined);
+  await connection.send([], undefined, run.signal, { runId: "r1" });
+  assert.equal(run.listeners, 1);
+  server.append({ type: "RUN_FINISHED", runId: "r1" });
+  await world.until(() => run.listeners === 0);
+  await connection.send([], undefined, run.signal, { runId: "r2" });
+  subscription.abort();
+  await reading;
+  assert.deepEqual([run.listeners, subscription.listeners, world.timers, world.listening], [0, 0, 0, 0]);
+});
+
+test("a run that is given up is stopped on the server; a subscriber who leaves stops nothing", async () => {
+  const { world, server, connection } = connect({ initialOffset: "-1", stopUrl: "http://chat.test/stop", chatId: "c1" });
+  /** @type {any[]} */
+  const stopped = [];
+  server.hook = ({ url }) => {
+    if (url.pathname === "/stop") stopped.push(url.pathname);
+    return url.pathname === "/api/chat-stream" ? undefined : new Response("{}", { status: 202 });
+  };
+  for (const leaves of [false, true]) {
+    const [subscription, run] = [new AbortController(), new AbortController()];
+    const reading = take(connection.subscribe(subscription.signal), 99);
+    await world.settle();
+    await connection.send([], undefined, run.signal, { runId: `r-${leaves}` });
+    run.abort();
+    if (leaves) subscription.abort();
+    await world.settle();
+    assert.equal(stopped.length, 1);
+    subscription.abort();
+    await reading;
+  }
 });
 
 test("a refused send throws the server's sentence with what is needed to go on", async () => {
