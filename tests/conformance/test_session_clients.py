@@ -1,4 +1,4 @@
-"""TanStack's published ``ChatClient`` over our adapters, and over the published durable one, against the app."""
+"""The published ``ChatClient`` over durable connections, ours and the published one, against the app."""
 
 from __future__ import annotations
 
