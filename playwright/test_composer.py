@@ -103,7 +103,7 @@ def test_a_refused_message_can_be_edited_or_sent_again(people: People) -> None:
     chat.composer.fill("and more")
     chat.page.locator("[data-action=edit]").click()
     assert chat.composer.input_value() == "My words\nand more", "nothing that was written is overwritten"
-    chat.wait_rows(0)
+    eventually(lambda: not chat.rows, what="the message is taken out")
 
     refused(chat, "Other words")
     chat.page.locator("[data-action=resend]").click()
