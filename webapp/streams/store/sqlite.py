@@ -16,8 +16,9 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO, TypeVar
@@ -77,6 +78,7 @@ class SqliteStore:
         self._clock = clock
         self._tails = Tails()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="streams-reader")
+        self._reading: dict[tuple[Hashable, ...], asyncio.Future[Page]] = {}
         self._local = threading.local()
         # The last connection to close takes the log and its index along, and opening them again needs space.
         # One is always open, so that a writer that gives up its own on a full disk leaves readers theirs.
@@ -131,8 +133,7 @@ class SqliteStore:
             if page is not None:
                 return page
         removals = self._tails.removals
-        now = self._clock()
-        page = await self._on_disk(lambda c: tables.read(c, path, where, limit=limit, now=now))
+        page = await self._read_once(path, where, limit, known)
         self._tails.learn(page.record, removals=removals)
         return page
 
@@ -159,14 +160,30 @@ class SqliteStore:
         self._tails.forget()
         self._lock.close()
 
+    async def _read_once(self, path: str, where: Where, limit: PageLimit, known: StreamRecord | None) -> Page:
+        """The page from disk. A crowd that catches up asks for the same ones at once, and shares them.
+
+        Not across a change that is known here: nobody gets a page older than what they have seen.
+        """
+        now = self._clock()
+        query = partial(tables.read, path=path, where=where, limit=limit, now=now)
+        if known is None:
+            return await self._on_disk(query)
+        key = (path, known.generation, known.position, known.closed, where, limit)
+        with _readable():
+            reading = self._reading.get(key)
+            if reading is None:
+                reading = self._reading[key] = self._submit(query)
+                reading.add_done_callback(lambda _: self._reading.pop(key))
+            return await asyncio.shield(reading)
+
     async def _on_disk(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
+        with _readable():
+            return await self._submit(query)
+
+    def _submit(self, query: Callable[[sqlite3.Connection], Result]) -> asyncio.Future[Result]:
         """Run ``query`` on a read connection of its own thread."""
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._readers, self._query, query)
-        except StreamError:
-            raise
-        except (sqlite3.Error, RuntimeError) as error:  # RuntimeError: the pool is closed
-            raise StreamsUnavailable("The stream store could not be read.") from error
+        return asyncio.get_running_loop().run_in_executor(self._readers, self._query, query)
 
     def _query(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
@@ -174,6 +191,16 @@ class SqliteStore:
             connection = self._local.connection = _connect_reader(self._file)
             self._connections.append(connection)
         return query(connection)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except StreamError:
+        raise
+    except (sqlite3.Error, RuntimeError) as error:  # RuntimeError: the pool is closed
+        raise StreamsUnavailable("The stream store could not be read.") from error
 
 
 def _connect(file: Path) -> sqlite3.Connection:
