@@ -11,7 +11,7 @@ import pytest
 from tests.support.node_streams import NodeStreamServer
 from tests.support.stream_server import stream_server
 from webapp.streams.clients.base import StreamClient
-from webapp.streams.clients.http import HttpStreamClient
+from webapp.streams.clients.http import HttpStreamClient, Patience
 from webapp.streams.clients.local import LocalStreamClient
 from webapp.streams.engine import Engine
 from webapp.streams.limits import Drain, StreamLimits
@@ -66,6 +66,7 @@ async def client(request: pytest.FixtureRequest, drain: Drain, tmp_path: Path) -
         else:
             memory = request.param == "node-memory"
             url = stack.enter_context(NodeStreamServer(tmp_path / "node", memory=memory)).streams_url
-        over_http = HttpStreamClient(url, limits=limits, drain=drain)
+        # The reference server leaves a live read open, and silent, when its stream is deleted.
+        over_http = HttpStreamClient(url, limits=limits, drain=drain, patience=Patience(silence=2.0))
         yield over_http
         await over_http.aclose()
