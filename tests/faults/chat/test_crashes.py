@@ -13,6 +13,7 @@ from tests.support.chats import ANA, CHAT, Streams, World, agent, check_runs, of
 from tests.support.waiting import aeventually
 from webapp.agents.base import AgentTurn, Event
 from webapp.agents.pieces import Piece
+from webapp.agents.scripted import EchoAgent
 from webapp.chat.catalog.runs import RunStatus
 from webapp.chat.messages import NewMessage
 from webapp.chat.runs import RunLimits
@@ -36,7 +37,8 @@ end = has("RUN_FINISHED")
 async def crash_at(world: World, *, before: Condition | None = None, after: Condition | None = None) -> None:
     """Boot, send a message, and die at the failpoint."""
     streams = Streams(world.client)
-    supervisor = await world.boot(streams=streams)
+    # Words come one by one, so that the first are not stored together with the end.
+    supervisor = await world.boot(EchoAgent(word_delay=0.05), streams=streams)
     streams.halt_before = before or streams.halt_before
     streams.halt_after = after or streams.halt_after
     sending = asyncio.create_task(say(supervisor, "hello there", run_id="r1", wait=False))
