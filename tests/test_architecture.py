@@ -25,6 +25,7 @@ FLOORS = {
     "webapp.chat": 4,
     "webapp.agents": 4,
     "webapp.sharing": 4,
+    "webapp.session": 4,
     "webapp": 5,
 }
 

@@ -7,7 +7,7 @@ It fails with the types of ``protocol.errors``, which are re-exported here.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -90,7 +90,7 @@ class StreamClient(Protocol):
         """Read one bounded page after ``offset``. Loop until ``up_to_date``."""
         ...
 
-    def tail(self, path: str, *, offset: str) -> AsyncIterator[ReadPage]:
+    def tail(self, path: str, *, offset: str) -> AsyncGenerator[ReadPage, None]:
         """Yield pages from ``offset`` on and wait for more, until the stream is closed or deleted."""
         ...
 

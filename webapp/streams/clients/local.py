@@ -5,7 +5,7 @@ Only ``forward`` speaks the protocol, because its caller passes the reply on to 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from webapp.streams.clients.base import BEGINNING, AppendReceipt, ReadPage
 from webapp.streams.engine import Engine
@@ -50,7 +50,7 @@ class LocalStreamClient:
     async def read(self, path: str, *, offset: str = BEGINNING) -> ReadPage:
         return _page(await self._engine.read(path, offsets.parse(offset)))
 
-    async def tail(self, path: str, *, offset: str) -> AsyncIterator[ReadPage]:
+    async def tail(self, path: str, *, offset: str) -> AsyncGenerator[ReadPage, None]:
         where = offsets.parse(offset)
         while not self._engine.drain.is_set():
             ticket = self._store.ticket(path)
