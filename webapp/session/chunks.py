@@ -22,7 +22,7 @@ from webapp.streams.clients.retry import Retry
 # A person is waiting: a few tries, then they are told when to come back.
 _RETRY = Retry(attempts=3, base=0.05, cap=0.5)
 
-_ROLES = frozenset({"user", "assistant", "system"})
+_ROLES = ("user", "assistant", "system")
 
 S = TypeVar("S", bound=AnyStream)
 

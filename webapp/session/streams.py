@@ -17,6 +17,7 @@ from webapp.streams.clients.http import HttpStreamClient
 from webapp.streams.clients.local import LocalStreamClient
 from webapp.streams.engine import Engine
 from webapp.streams.limits import Drain
+from webapp.streams.protocol import paths
 from webapp.streams.store.base import StreamStore
 from webapp.streams.store.memory import MemoryStore
 from webapp.streams.store.sqlite import SqliteStore
@@ -65,6 +66,7 @@ async def opened(stream: AnyStream, *, to_read: bool = False) -> AsyncIterator[D
         yield stream
         return
     address = (stream.read_url or stream.write_url) if to_read else stream.write_url
+    paths.split_base(address)
     base, _, path = address.rpartition("/")
     headers = {name: await _resolved(value) for name, value in stream.headers.items()}
     client = HttpStreamClient(base, headers=headers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from ag_ui.core import Event as AgUiEvent
 from hypothesis import given
@@ -192,8 +193,6 @@ def test_an_end_that_could_not_be_stored_is_told_as_another() -> None:
 
 @given(st.lists(st.recursive(st.none() | st.integers(-9, 9) | st.text(), lambda x: st.lists(x, max_size=2))))
 def test_chunks_of_any_kind_pass_as_they_are(said: list[Any]) -> None:
-    import msgspec
-
     passed = PassedOn(clock=lambda: 1.5)
     written = [raw for chunk in said for raw in passed.take(chunk)]
     assert [msgspec.json.decode(raw) for raw in written] == said
