@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 
-from tests.support.stream_server import StreamServer, stream_server
+from tests.support.stream_server import StreamServer, stream_server, url_of
 from webapp.session import DurableStream, DurableStreamTarget, HttpStreamClient, embedded_streams
 from webapp.session.streams import AnyStream
 from webapp.streams.asgi import ASGIScope, Receive, Send
 from webapp.streams.clients.base import BEGINNING, StreamClient
+from webapp.streams.engine import Engine
+from webapp.streams.http1 import HttpServer
+from webapp.streams.service import StreamsService
+from webapp.streams.store.memory import MemoryStore
 
 PATH = "chats/42"
 WAYS = ("embedded", "elsewhere", "address")
@@ -26,15 +31,27 @@ async def session_stream(way: str) -> AsyncIterator[AnyStream]:
         async with embedded_streams() as streams:
             yield DurableStream(streams, PATH)
         return
-    async with stream_server() as server:
+    async with _elsewhere() as url:
         if way == "address":
-            yield DurableStreamTarget(write_url=f"{server.url}/{PATH}")
+            yield DurableStreamTarget(write_url=f"{url}/{PATH}")
             return
-        client = HttpStreamClient(server.url)
+        client = HttpStreamClient(url)
         try:
             yield DurableStream(client, PATH)
         finally:
             await client.aclose()
+
+
+@asynccontextmanager
+async def _elsewhere() -> AsyncIterator[str]:
+    """The address of a stream server, as ``durable-chat streams`` serves it."""
+    with socket.create_server(("127.0.0.1", 0)) as listen:
+        server = HttpServer(StreamsService(Engine(MemoryStore())))
+        await server.start(listen)
+        try:
+            yield url_of(listen.getsockname()[1])
+        finally:
+            await server.aclose(grace=0)
 
 
 async def events_in(stream: AnyStream) -> list[dict[str, Any]]:

@@ -72,7 +72,7 @@ async def materialize_snapshot_from_durable_stream(
                     reducer.apply(events.decode(message))
                 offset = page.next_offset
         except StreamNotFound:
-            if after is not None:
+            if before.offset != BEGINNING:
                 raise
             return before
     return SessionSnapshot(offset, reducer.snapshot())

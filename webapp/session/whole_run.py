@@ -178,5 +178,9 @@ class PassedOn:
 
 
 def _is_a_round(finished: Event) -> bool:
-    """Whether the source may go on after this RUN_FINISHED: it ended a round of tool calls."""
+    """Whether the source may go on after this RUN_FINISHED: it ended a round of tool calls. Published clients
+    tell it in the same way.
+    """
+    if record(finished.get("outcome")).get("type") == "interrupt":
+        return False
     return "tool_calls" in (finished.get("finishReason"), tanstack(finished).get("finishReason"))

@@ -77,6 +77,7 @@ async def test_the_offset_is_the_end_of_what_was_read(stream: AnyStream) -> None
 async def test_a_stream_that_is_not_there_yet_is_an_empty_conversation(stream: AnyStream) -> None:
     snapshot = await materialize_snapshot_from_durable_stream(stream)
     assert (snapshot.messages, snapshot.offset) == ([], "-1")
+    assert await materialize_snapshot_from_durable_stream(stream, after=snapshot) == snapshot
     await talk(stream)
     assert len((await materialize_snapshot_from_durable_stream(stream, after=snapshot)).messages) == 2
 

@@ -149,7 +149,8 @@ def test_a_round_of_tool_calls_is_no_end() -> None:
 def test_an_interrupt_is_an_end_of_its_own() -> None:
     outcome = {"type": "interrupt", "interrupts": [{"id": "i", "reason": "tool_call", "toolCallId": "t"}]}
     run = whole_run()
-    written = told(run, CALL, {"type": "RUN_FINISHED", "outcome": outcome})
+    finished = {"type": "RUN_FINISHED", "outcome": outcome, "finishReason": "tool_calls"}
+    written = told(run, CALL, finished, HELLO)
     assert written[-1]["outcome"] == outcome
     assert run.outcome == "interrupt"
 
