@@ -9,6 +9,9 @@ import {
 } from "@durable-streams/tanstack-ai-transport";
 import { ChatClient, fetchHttpStream, fetchServerSentEvents } from "@tanstack/ai-client";
 
+import { shown, textOf } from "../js/support/client-cases.js";
+import { eventually } from "../js/support/waiting.js";
+
 const APPS = JSON.parse(process.env.APPS);
 
 const sendUrl = (app, chat) => `${app}/api/chat?id=${chat}`;
@@ -28,22 +31,6 @@ function join(t, app, chat, { initialOffset, initialMessages } = {}) {
 }
 
 const snapshot = async (app, chat) => await (await fetch(`${app}/api/chats?id=${chat}`)).json();
-
-const textOf = (message) =>
-  message.parts.map((part) => (part.type === "text" ? part.content : "")).join("");
-
-/** Who said which words under which id. */
-const shown = (messages) => messages.map((message) => [message.id, message.role, textOf(message)]);
-
-async function eventually(check, seconds = 15) {
-  const until = Date.now() + 1000 * seconds;
-  for (;;) {
-    const found = await check();
-    if (found) return found;
-    if (Date.now() > until) throw new Error(`not within ${seconds} s: ${check}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
