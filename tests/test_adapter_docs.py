@@ -11,13 +11,13 @@ from tests.support.server import ROOT, ServerProcess
 
 PAGE = ROOT / "docs" / "connection-adapters.md"
 ADAPTERS = ROOT / "static" / "js" / "connection-adapters.js"
+WAITING = ROOT / "tests" / "js" / "support" / "waiting.js"
 BLOCKS = re.findall(r"^```js\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
 
 CHECKS = """
 await test("what the page says", async () => {
   const textOf = (chunks) => chunks.map(({ delta = "" }) => delta).join("");
-  const until = Date.now() + 15_000;
-  while (!textOf(heard).includes("Echo: And again") && Date.now() < until) await new Promise((r) => setTimeout(r, 20));
+  await eventually(() => textOf(heard).includes("Echo: And again"));
   leave.abort();
   await listening.catch((error) => assert.equal(error.name, "AbortError"));
   assert.match(textOf(heard), /^Hello.*Echo: Hello.*And again.*Echo: And again$/s);
@@ -34,6 +34,7 @@ def test_every_block_runs(start_server: Callable[..., ServerProcess], tmp_path: 
     script = tmp_path / "page.mjs"
     script.write_text(
         'import assert from "node:assert/strict";\nimport { test } from "node:test";\n'
+        f'import {{ eventually }} from "{WAITING.as_uri()}";\n'
         f'const app = "{server.url}", chat = "a-chat-of-the-documentation";\n'
         + "".join(BLOCKS).replace("./static/js/connection-adapters.js", ADAPTERS.as_uri())
         + CHECKS
