@@ -1,6 +1,7 @@
 /** Counting for the transport lab: what was said, and what of it arrived, twice or never. Pure. */
 
 /** @import {Chunk} from "./types.js" */
+/** @typedef {Map<string, string>} Messages   texts by message id */
 
 /** Gathers what agents say out of chunks as they come; people's own words are left out. */
 export function createAnswer() {
@@ -9,7 +10,10 @@ export function createAnswer() {
   /** @type {Set<string>} */
   const running = new Set();
   return {
+    /** In the order in which it came. */
     text: "",
+    /** @type {Messages} */
+    messages: new Map(),
     ended: 0, // runs
 
     /** Whether a run has begun and not ended. */
@@ -20,7 +24,10 @@ export function createAnswer() {
     /** @param {Chunk} chunk */
     add({ type, role, messageId, delta, runId }) {
       if (type === "TEXT_MESSAGE_START" && role === "user") asked.add(messageId);
-      if (type === "TEXT_MESSAGE_CONTENT" && !asked.has(messageId)) this.text += delta;
+      if (type === "TEXT_MESSAGE_CONTENT" && !asked.has(messageId)) {
+        this.text += delta;
+        this.messages.set(messageId, (this.messages.get(messageId) ?? "") + delta);
+      }
       if (type === "RUN_STARTED") running.add(runId);
       if (type === "RUN_FINISHED" || type === "RUN_ERROR") {
         running.delete(runId);
@@ -31,12 +38,22 @@ export function createAnswer() {
 }
 
 /**
- * How many characters of `log` are not in `received`, and how many of `received` came beside them: again, or
- * out of order. What can be matched in order is matched.
+ * How many characters of `log` did not arrive, and how many arrived beside those that did: again, or out of order.
  *
- * @param {string} received @param {string} log
+ * @param {Messages} received @param {Messages} log
  */
 export function compare(received, log) {
+  const sum = { lost: 0, twice: 0 };
+  for (const id of new Set([...received.keys(), ...log.keys()])) {
+    const { lost, twice } = compareTexts(received.get(id) ?? "", log.get(id) ?? "");
+    sum.lost += lost;
+    sum.twice += twice;
+  }
+  return sum;
+}
+
+/** As a diff counts: what can be matched in order is. @param {string} received @param {string} log */
+export function compareTexts(received, log) {
   let start = 0;
   while (start < received.length && start < log.length && received[start] === log[start]) start += 1;
   let end = 0;

@@ -1,5 +1,6 @@
 /** One lane of the transport lab on the page: its numbers, its verdict and what it brought. */
 
+import { Autoscroll } from "./autoscroll.js";
 import { byId } from "./dom.js";
 
 /** @import {Lane} from "./lab-lanes.js" */
@@ -17,8 +18,10 @@ export class LaneView {
     const title = byId(`lane-${name}`);
     this.title = title.firstChild?.textContent?.trim() ?? name;
     this.root = /** @type {HTMLElement} */ (title.parentElement);
-    this.said = /** @type {HTMLElement} */ (this.root.querySelector(".said"));
-    this.said.append(this.#text);
+    const said = /** @type {HTMLElement} */ (this.root.querySelector(".said"));
+    const text = /** @type {HTMLElement} */ (said.firstElementChild);
+    text.append(this.#text);
+    new Autoscroll(said, text, () => {});
   }
 
   /** What is known without the log. @param {Lane} lane */
@@ -26,10 +29,8 @@ export class LaneView {
     this.#count("arrived", answer.text.length);
     this.#count("connections", traffic.connections);
     this.#count("received", traffic.bytes, size(traffic.bytes));
-    if (answer.text.length === this.#text.length) return;
-    const { scrollTop, scrollHeight, clientHeight } = this.said;
-    this.#text.appendData(answer.text.slice(this.#text.length));
-    if (scrollTop + clientHeight >= scrollHeight - 32) this.said.scrollTop = this.said.scrollHeight;
+    const news = answer.text.slice(this.#text.length);
+    if (news) this.#text.appendData(news);
   }
 
   /** @param {Verdict} verdict */

@@ -64,7 +64,7 @@ async function look() {
   clearTimeout(timer);
   if (!lab) return;
   const { lanes, log, runs } = lab;
-  const before = lanes.map(({ answer }) => answer.text);
+  const before = lanes.map(({ answer }) => new Map(answer.messages));
   try {
     await log.read();
   } catch (error) {
@@ -73,14 +73,14 @@ async function look() {
     timer = setTimeout(look, LOOK_EVERY.quiet);
     return;
   }
-  const said = log.answer.text;
+  const { length: said } = log.answer.text;
   const now = busy();
   const verdicts = lanes.map((lane, index) =>
-    judge(lane, { ...compare(before[index], said), said: said.length, busy: now, asked: runs.length > 0 }),
+    judge(lane, { ...compare(before[index], log.answer.messages), said, busy: now, asked: runs.length > 0 }),
   );
   for (const [index, lane] of lanes.entries()) views.get(lane.name)?.tell(verdicts[index]);
   const state = now ? "and is being written" : "and is complete";
-  byId("log").textContent = said || now ? `The log has ${said.length.toLocaleString("en")} characters ${state}.` : "";
+  byId("log").textContent = said || now ? `The log has ${said.toLocaleString("en")} characters ${state}.` : "";
   send.setAttribute("aria-disabled", String(now));
   if (wasBusy && !now) announce(summary(verdicts, lanes.map(({ name }) => views.get(name)?.title ?? name)));
   wasBusy = now;
