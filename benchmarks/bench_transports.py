@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -83,7 +84,7 @@ def measure(rate: int, folder: Path) -> Iterator[list[object]]:
         server = stack.enter_context(ServerProcess(folder / f"data-{rate}", env=env))
         chat = Chat(server)
         ways: dict[str, Callable[[str], Iterator[Chunk]]] = {
-            **{t.name: lambda url, t=t: chat.over(t, url) for t in TRANSPORTS},
+            **{transport.name: partial(chat.over, transport) for transport in TRANSPORTS},
             "websocket": chat.over_websocket,
             "durable sse": chat.over_durable,
         }

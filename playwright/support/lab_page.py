@@ -72,15 +72,13 @@ class LabPage:
 
         eventually(enough, timeout=PATIENCE, what=f"{count} characters")
 
-    def wait_connections(self, name: str, count: int) -> None:
-        """Wait until a lane has a live connection, and has made at least so many."""
-
-        def back() -> bool:
-            lane = self.lanes[name]
-            assert (lane.connections >= count, lane.state) == (True, "arriving"), lane
-            return True
-
-        eventually(back, timeout=PATIENCE, what=f"{name} is back")
+    def wait_back(self, name: str, before: Lane) -> None:
+        """Wait until the lane, ``before`` when it was cut, hears something over a new connection."""
+        # The durable stream is first read as far as it goes, and then followed.
+        needed = before.connections + (2 if name == "durable" else 1)
+        eventually(lambda: self.lanes[name].connections >= needed, timeout=PATIENCE, what=f"{name} connects")
+        arrived = self.lanes[name].arrived
+        eventually(lambda: self.lanes[name].arrived > arrived, timeout=PATIENCE, what=f"{name} is back")
 
     def cut(self) -> int:
         """Cut the network; the number of connections that the server says it has cut."""

@@ -25,7 +25,7 @@ const views = new Map(NAMES.map((name) => [name, new LaneView(name)]));
 /** @type {{chat: string, runs: string[], log: ReturnType<typeof createLog>, lanes: Lane[]} | undefined} */
 let lab;
 let awaited = 0; // how many ends the log will have once everything asked for is answered
-let wasBusy = false;
+let settled = true; // every lane has all that it will have
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
 
@@ -78,12 +78,14 @@ async function look() {
   const verdicts = lanes.map((lane, index) =>
     judge(lane, { ...compare(before[index], log.answer.messages), said, busy: now, asked: runs.length > 0 }),
   );
+  show(); // a verdict is never about more than is there to be seen
   for (const [index, lane] of lanes.entries()) views.get(lane.name)?.tell(verdicts[index]);
   const state = now ? "and is being written" : "and is complete";
   byId("log").textContent = said || now ? `The log has ${said.toLocaleString("en")} characters ${state}.` : "";
   send.setAttribute("aria-disabled", String(now));
-  if (wasBusy && !now) announce(summary(verdicts, lanes.map(({ name }) => views.get(name)?.title ?? name)));
-  wasBusy = now;
+  const wasSettled = settled;
+  settled = !now && verdicts.every(({ state }) => state !== "arriving" && state !== "reconnecting");
+  if (settled && !wasSettled) announce(summary(verdicts, lanes.map(({ name }) => views.get(name)?.title ?? name)));
   timer = setTimeout(look, now ? LOOK_EVERY.busy : LOOK_EVERY.quiet);
 }
 
@@ -126,7 +128,9 @@ byId("cut").addEventListener("click", async () => {
   try {
     const response = await postJson("/api/lab/cut", { id: lab?.chat }, { fetchClient });
     const { cut } = await response.json();
-    announce(cut === 1 ? "The server cut 1 connection." : `The server cut ${cut} connections.`);
+    const sentence = cut === 1 ? "The server cut 1 connection." : `The server cut ${cut} connections.`;
+    byId("happened").textContent = sentence;
+    announce(sentence);
   } catch (error) {
     fail(error);
   }
