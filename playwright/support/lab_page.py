@@ -72,6 +72,18 @@ class LabPage:
 
         eventually(enough, timeout=PATIENCE, what=f"{count} characters")
 
+    def wait_streaming(self, count: int, *names: str) -> dict[str, Lane]:
+        """The same, and until each lane goes on: what came first may have been a page of what was there."""
+        self.wait_arrived(count, *names)
+        seen = self.lanes
+
+        def gone_on() -> dict[str, Lane]:
+            lanes = self.lanes
+            assert all(lanes[name].arrived > seen[name].arrived for name in names or LANES), lanes
+            return lanes
+
+        return eventually(gone_on, timeout=PATIENCE, what="every lane goes on") or {}
+
     def wait_back(self, name: str, before: Lane) -> None:
         """Wait until the lane, ``before`` when it was cut, hears something over a new connection."""
         # The durable stream is first read as far as it goes, and then followed.
@@ -81,7 +93,8 @@ class LabPage:
         eventually(lambda: self.lanes[name].arrived > arrived, timeout=PATIENCE, what=f"{name} is back")
 
     def cut(self) -> int:
-        """Cut the network; the number of connections that the server says it has cut."""
+        """Cut the network; how many connections the server has cut. One that the page has just let go of may
+        still be among them."""
         with self.page.expect_response("**/api/lab/cut") as reply:
             self.press("Cut the network")
         return int(reply.value.json()["cut"])

@@ -26,8 +26,7 @@ const views = new Map(NAMES.map((name) => [name, new LaneView(name)]));
 let lab;
 let awaited = 0; // how many ends the log will have once everything asked for is answered
 let settled = true; // every lane has all that it will have
-/** @type {ReturnType<typeof setTimeout> | undefined} */
-let timer;
+let wake = () => {};
 
 /** Whether anything is still being said. */
 const busy = () =>
@@ -56,27 +55,35 @@ function enter(chat, runs) {
   link.href = `/chat/${chat}`;
   link.hidden = byId("again").hidden = false;
   setInterval(show, SHOW_EVERY);
-  void look();
+  void watch();
 }
 
-/** Reads the log, then holds against it what every lane had before: that must all be in it. */
+/** Looks again and again; one look at a time, or the log would be counted twice. */
+async function watch() {
+  while (await look()) {
+    await new Promise((resolve) => {
+      wake = () => resolve(undefined);
+      setTimeout(wake, settled && !busy() ? LOOK_EVERY.quiet : LOOK_EVERY.busy);
+    });
+  }
+}
+
+/** Reads the log, then holds against it what every lane had before: that must all be in it. False: never again. */
 async function look() {
-  clearTimeout(timer);
-  if (!lab) return;
+  if (!lab) return false;
   const { lanes, log, runs } = lab;
-  const before = lanes.map(({ answer }) => new Map(answer.messages));
+  const before = lanes.map(({ answer, state, traffic }) => ({ state, traffic, messages: new Map(answer.messages) }));
   try {
     await log.read();
   } catch (error) {
     const gone = /** @type {{status?: number}} */ (error).status === 404;
     fail(gone ? new Error("This lab is somebody else's, or gone. Start over.") : error);
-    timer = setTimeout(look, LOOK_EVERY.quiet);
-    return;
+    return !gone;
   }
   const { length: said } = log.answer.text;
   const now = busy();
-  const verdicts = lanes.map((lane, index) =>
-    judge(lane, { ...compare(before[index], log.answer.messages), said, busy: now, asked: runs.length > 0 }),
+  const verdicts = before.map((lane) =>
+    judge(lane, { ...compare(lane.messages, log.answer.messages), said, busy: now, asked: runs.length > 0 }),
   );
   show(); // a verdict is never about more than is there to be seen
   for (const [index, lane] of lanes.entries()) views.get(lane.name)?.tell(verdicts[index]);
@@ -86,7 +93,7 @@ async function look() {
   const wasSettled = settled;
   settled = !now && verdicts.every(({ state }) => state !== "arriving" && state !== "reconnecting");
   if (settled && !wasSettled) announce(summary(verdicts, lanes.map(({ name }) => views.get(name)?.title ?? name)));
-  timer = setTimeout(look, now ? LOOK_EVERY.busy : LOOK_EVERY.quiet);
+  return true;
 }
 
 function show() {
@@ -110,7 +117,7 @@ async function ask(text) {
   const message = { id: createId(), role: "user", parts: [{ type: "text", content: text }] };
   // The same message and the same run over every lane: whichever comes first starts it, the others follow it.
   for (const lane of lanes) void lane.send(message, { threadId: chat, runId });
-  void look();
+  wake();
 }
 
 byId("ask").addEventListener("submit", (event) => {
