@@ -35,7 +35,7 @@ class Telling(Protocol):
     def end(self) -> list[Any]: ...
     def fail(self, code: str, sentence: str) -> list[Any]: ...
     def stop(self) -> list[Any]: ...
-    def lose(self) -> list[Any]: ...
+    def lose(self, stored: Mapping[str, events.OpenParts]) -> list[Any]: ...
 
 
 class WholeRun:
@@ -118,8 +118,13 @@ class WholeRun:
         """It cannot go on. ``sentence`` is shown to people."""
         return self._end(code, {"type": events.RUN_ERROR, "code": code, "message": sentence})
 
-    def lose(self) -> list[Event]:
-        """What was returned last, perhaps the end with it, could not be stored: another end."""
+    def lose(self, stored: Mapping[str, events.OpenParts]) -> list[Event]:
+        """Some of what was returned could not be stored, nor what came after it: another end.
+
+        ``stored`` are the runs that are open by what was, and their open parts.
+        """
+        self._begun = self.run_id in stored
+        self._open = stored.get(self.run_id, events.OpenParts())
         self.outcome = ""
         return self.fail(*NOT_STORED)
 
@@ -172,7 +177,7 @@ class PassedOn:
         told = {"code": code, "message": sentence, "timestamp": int(self._clock() * 1000)}
         return [{"type": events.RUN_ERROR, **told}]
 
-    def lose(self) -> list[Any]:
+    def lose(self, stored: Mapping[str, events.OpenParts]) -> list[Any]:
         self.ended = False
         return self.fail(*NOT_STORED)
 

@@ -16,6 +16,7 @@ from tests.support.waiting import aeventually
 from webapp.agents.base import AgentError
 from webapp.session import (
     DurableStream,
+    InvalidRequest,
     PayloadTooLarge,
     StreamClosed,
     StreamsUnavailable,
@@ -295,6 +296,81 @@ async def test_a_part_that_is_refused_ends_the_run(failing: DurableStream) -> No
         assert not of(events, "RUN_FINISHED")
         assert events[-1]["runId"] == piped.run_id
         assert piped.outcome == events[-1]["code"] == "not-stored"
+
+
+async def test_what_the_stream_refuses_later_ends_the_run_there(failing: DurableStream) -> None:
+    """The source has said more and ended by then: what is stored is the answer up to the refused part, its
+    open message closed, and one end.
+    """
+    streams: Any = failing.client
+    under_way, ended = asyncio.Event(), asyncio.Event()
+
+    async def append(path: str, messages: Any, **options: Any) -> Any:
+        if b"unwanted" in b"".join(messages):
+            under_way.set()
+            await ended.wait()
+            raise InvalidRequest("no")
+        return await Streams.append(streams, path, messages, **options)
+
+    async def source() -> AsyncIterator[dict[str, Any]]:
+        yield START
+        yield content("Well")
+        await aeventually(lambda: _said(failing, "Well"))
+        yield {"type": "CUSTOM", "name": "unwanted", "value": None}
+        await under_way.wait()
+        yield content(" lost")
+        yield {"type": "TEXT_MESSAGE_END", "messageId": "m"}
+        yield CALL
+        asyncio.get_running_loop().call_soon(ended.set)
+
+    streams.append = append
+    piped = await pipe_sanitized_chunks_to_stream(source(), failing)
+    events = await events_in(failing)
+    check_runs(events)
+    assert [event["type"] for event in events[-2:]] == ["TEXT_MESSAGE_END", "RUN_ERROR"]
+    assert piped.outcome == events[-1]["code"] == "not-stored"
+    assert "lost" not in str(events)
+
+
+@pytest.mark.parametrize("kind", ["RUN_STARTED", "CUSTOM"])
+async def test_a_first_part_that_is_refused_ends_the_run(failing: DurableStream, kind: str) -> None:
+    streams: Any = failing.client
+    streams.refuse = lambda events: InvalidRequest("no") if "unwanted" in str(events) else None
+    first = {"type": kind, "runId": "r", "threadId": "t", "name": "n", "value": "unwanted"}
+    piped = await pipe_sanitized_chunks_to_stream(Source(first), failing)
+    events = await events_in(failing)
+    check_runs(events)
+    assert [event["type"] for event in events] == ["RUN_STARTED", "RUN_ERROR"]
+    assert piped.outcome == "not-stored"
+
+
+async def test_a_slow_stream_server_does_not_slow_the_source(failing: DurableStream) -> None:
+    """What is said while an append is under way sets out before that has arrived."""
+    streams: Any = failing.client
+    first, second = asyncio.Event(), asyncio.Event()
+
+    async def append(path: str, messages: Any, **options: Any) -> Any:
+        said = b"".join(messages)
+        if b"one" in said:
+            first.set()
+            await second.wait()
+        if b"two" in said:
+            second.set()
+        return await Streams.append(streams, path, messages, **options)
+
+    async def source() -> AsyncIterator[dict[str, Any]]:
+        yield START
+        yield content("one ")
+        await first.wait()
+        yield content("two")
+
+    streams.append = append
+    async with asyncio.timeout(10):
+        piped = await pipe_sanitized_chunks_to_stream(source(), failing)
+    assert piped.outcome == "success"
+    events = await events_in(failing)
+    check_runs(events)
+    assert [event["delta"] for event in of(events, "TEXT_MESSAGE_CONTENT")] == ["one ", "two"]
 
 
 async def test_a_stream_that_takes_nothing_more_raises(failing: DurableStream) -> None:
