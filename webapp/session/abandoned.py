@@ -11,9 +11,9 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, aclosing
 
 from webapp.chat import events
+from webapp.chat.endings import INTERRUPTED
 from webapp.session.reading import open_runs
 from webapp.session.streams import AnyStream, DurableStream, opened
-from webapp.session.whole_run import INTERRUPTED
 from webapp.streams.clients.base import StreamNotFound
 from webapp.streams.clients.producer import IdempotentProducer
 

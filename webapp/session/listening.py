@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from webapp.agents.base import AgentError
 from webapp.chat.coalesce import MAX_BATCH
+from webapp.chat.endings import FAILED, TIME_LIMIT
 from webapp.chat.events import OpenParts
-from webapp.session.whole_run import FAILED, TIME_LIMIT, Telling
+from webapp.session.whole_run import Telling
 
 logger = logging.getLogger(__name__)
 

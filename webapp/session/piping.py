@@ -17,13 +17,14 @@ from uuid import uuid4
 from webapp.agents.pieces import Piece
 from webapp.chat import events
 from webapp.chat.coalesce import merge
+from webapp.chat.endings import INTERRUPTED
 from webapp.chat.reducer.parts import record
 from webapp.session.background import LAST_WORDS
 from webapp.session.listening import Listener
 from webapp.session.reading import open_runs, stored_events
 from webapp.session.runs import RunOptions, listen
 from webapp.session.streams import AnyStream, DurableStream, opened
-from webapp.session.whole_run import INTERRUPTED, PassedOn
+from webapp.session.whole_run import PassedOn
 from webapp.streams.clients.base import (
     AppendReceipt,
     InvalidRequest,
