@@ -121,6 +121,11 @@ def test_the_given_ids_outrank_those_of_the_source() -> None:
     assert written[-1]["threadId"] == "ours"
 
 
+def test_a_run_that_goes_on_from_another_says_so() -> None:
+    [started, *_] = told(whole_run(parent_run_id="before"), {"type": "RUN_STARTED", "parentRunId": "p"})
+    assert started["parentRunId"] == "before"
+
+
 def test_events_that_name_no_message_say_whose_they_are() -> None:
     [_, call, *_] = told(whole_run(), CALL)
     assert call == {**CALL, "runId": "new"}
