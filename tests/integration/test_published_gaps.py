@@ -1,8 +1,8 @@
 """What the published durable sessions lose or get wrong, and this app does not: a test for each.
 
 Found by reading and trying ``@durable-streams/tanstack-ai-transport`` and ``@tanstack/ai``. The same through
-their own clients: ``tests/conformance/test_session_clients.py``. The same for apps made with our helpers:
-``tests/unit/session/test_published_gaps.py``. What the app emits is AG-UI, and what is wrong with a
+their own clients: ``tests/conformance/test_session_clients.py``. The same for apps made with our helpers: the
+table in ``docs/session-helpers.md`` names the tests. That every event is AG-UI, and what is wrong with a
 RunAgentInput is named: ``test_run_transports.py``.
 """
 

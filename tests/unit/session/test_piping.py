@@ -85,7 +85,7 @@ async def test_what_is_no_event_ends_the_run(embedded: DurableStream) -> None:
     check_runs(await events_in(embedded))
 
 
-async def test_stop_ends_it_and_keeps_what_washas_said(stream: AnyStream) -> None:
+async def test_stop_ends_it_and_keeps_what_was_said(stream: AnyStream) -> None:
     await ensure_durable_chat_session_stream(stream)
     stop, source = asyncio.Event(), Source(START, content("Well"), hang=True)
     piping = asyncio.create_task(pipe_sanitized_chunks_to_stream(source, stream, stop=stop))
