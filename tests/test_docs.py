@@ -46,7 +46,7 @@ def serves(url: str, process: subprocess.Popen[bytes]) -> bool:
 
 def test_every_block_is_run_here() -> None:
     """A new block needs a new test; these are the ones there are."""
-    assert len(blocks("python")) == 1
+    assert len(blocks("python")) == 2
     assert len(blocks("bash")) == 4
 
 
@@ -59,6 +59,32 @@ def test_the_agent_of_your_own(start_server: Callable[..., ServerProcess], tmp_p
     assert "> Pieces of eight" in ask(server.url, "Pieces of eight")
     written = [text for text in code.splitlines() if text.strip() and not text.startswith(("#", "import"))]
     assert len(written) <= 10
+
+
+def test_the_app_of_your_own(tmp_path: Path) -> None:
+    code = block("python", "my_app.py")
+    (tmp_path / "my_app.py").write_text(code)
+    (command,) = re.findall(r"^# my_app.py: (.+)$", code, re.M)
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command.split(), "--port", str(port)],
+        cwd=tmp_path,
+        env=clean_environ({"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}),
+    )
+    chat, stream = (f"http://127.0.0.1:{port}/api/{path}?id=c" for path in ("chat", "chat-stream"))
+    message = {"id": "m", "role": "user", "parts": [{"type": "text", "content": "Pieces of eight"}]}
+    try:
+        eventually(lambda: serves(stream, process), timeout=25)
+        for _ in range(2):
+            sent = httpx.post(chat, json={"messages": [message], "runId": "r"})
+            assert sent.status_code == 202, sent.text
+        eventually(lambda: "RUN_FINISHED" in httpx.get(stream).text)
+        events = httpx.get(stream).json()
+        said = [event["delta"] for event in events if event["type"] == "TEXT_MESSAGE_CONTENT"]
+        assert said == ["Pieces of eight", "You said: Pieces of eight"]
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def test_the_same_by_http(start_server: Callable[..., ServerProcess]) -> None:

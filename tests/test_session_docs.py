@@ -45,6 +45,13 @@ async def test_every_block_runs_and_every_response_is_one(start_server: Callable
     assert b"".join(namespace["pieces"]).count(b"\n") > 5
 
 
+def test_every_test_on_the_page_is_one() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "tests" / "unit" / "session").glob("test_*.py"))
+    named = set(re.findall(r"`(test_\w+)`", PAGE.read_text()))
+    assert named
+    assert named <= set(re.findall(r"^(?:async )?def (test_\w+)\(", sources, re.M))
+
+
 def test_every_name_is_on_the_page_and_is_described() -> None:
     page = PAGE.read_text()
     for name in session.__all__:

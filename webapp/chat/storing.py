@@ -52,11 +52,15 @@ def split(event: Event) -> list[Event]:
 
 
 def size(event: dict[str, Any]) -> int:
-    """Bytes of the event as JSON. Raises NotAnEvent if it is none, or more than EVENT_LIMIT."""
+    """Bytes of the event as JSON. Raises NotAnEvent if it is none, more than EVENT_LIMIT, or so deep that
+    readers would leave it out.
+    """
     try:
-        length = len(events.encode(event))
+        data = events.encode(event)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise NotAnEvent(f"{event['type']} is not JSON: {error}") from error
-    if length > EVENT_LIMIT:
+    if len(data) > EVENT_LIMIT:
         raise NotAnEvent(f"{event['type']} is larger than {EVENT_LIMIT} bytes")
-    return length
+    if not events.decode(data):
+        raise NotAnEvent(f"{event['type']} nests deeper than {events.MAX_DEPTH} levels")
+    return len(data)

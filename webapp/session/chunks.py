@@ -6,22 +6,24 @@ Owns what becomes of each. Must not know runs: those are piped (``piping``).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 from webapp.agents.base import Event
 from webapp.chat import events
 from webapp.chat.echo import echo
 from webapp.chat.reducer.parts import record
-from webapp.session.piping import append_chunks
 from webapp.session.streams import AnyStream, DurableStream, opened
-from webapp.streams.clients.producer import IdempotentProducer
+from webapp.streams.clients.producer import IdempotentProducer, ProducerLimits
 from webapp.streams.clients.retry import Retry
 
 # A person is waiting: a few tries, then they are told when to come back.
 _RETRY = Retry(attempts=3, base=0.05, cap=0.5)
+
+# One append stays well below what any stream server takes.
+_LIMITS: Final = ProducerLimits()
 
 _ROLES = ("user", "assistant", "system")
 
@@ -97,6 +99,23 @@ async def append_sanitized_chunks_to_stream(
 async def append_once(place: DurableStream, chunks: Sequence[Event], *, producer_id: str) -> str:
     """``append_sanitized_chunks_to_stream`` to a stream that is open."""
     producer = IdempotentProducer(place.client, place.path, producer_id=producer_id, retry=_RETRY)
+    # Appended group by group: a second call repeats the same appends, whenever the first was cut off.
+    groups = list(_groups([events.encode(events.sanitize(chunk)) for chunk in chunks])) or [[]]
     async with aclosing(producer):
-        receipt = await append_chunks(producer, [events.sanitize(chunk) for chunk in chunks])
+        for group in groups:
+            receipt = await producer.append(group)
     return receipt.offset
+
+
+def _groups(messages: Sequence[bytes]) -> Iterator[list[bytes]]:
+    group: list[bytes] = []
+    size = 0
+    for message in messages:
+        too_large = size + len(message) > _LIMITS.max_batch_bytes
+        if group and (too_large or len(group) == _LIMITS.max_batch_messages):
+            yield group
+            group, size = [], 0
+        group.append(message)
+        size += len(message)
+    if group:
+        yield group

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
 from webapp.agents.base import AgentError
 from webapp.chat.coalesce import MAX_BATCH
-from webapp.session.whole_run import FAILED, TIME_LIMIT, Telling
+from webapp.chat.endings import FAILED, TIME_LIMIT
+from webapp.chat.events import OpenParts
+from webapp.session.whole_run import Telling
 
 logger = logging.getLogger(__name__)
 
@@ -57,11 +59,13 @@ class Listener:
         """Whether the last batch was the last."""
         return self._telling.ended and not self._pending
 
-    async def batch(self, *, window: float = 0.0, patience: float | None = None) -> list[Any]:
-        """What was said since the last batch; waits until something is.
+    async def batch(
+        self, *, window: float = 0.0, patience: float | None = None, limit: int | None = None
+    ) -> list[Any]:
+        """What was said since the last batch, ``limit`` chunks at most; waits until something is.
 
         What comes within ``window`` seconds of the last batch comes together. ``[]`` after ``patience``
-        seconds of silence.
+        seconds of silence, and when nudged.
         """
         if self._listening is None and not self._telling.ended:
             self._begin()
@@ -75,9 +79,11 @@ class Listener:
                 async with asyncio.timeout_at(self._taken_at + window):
                     await self._urgent.wait()
         self._taken_at = asyncio.get_running_loop().time()
-        batch, self._pending = self._pending, []
+        batch = self._pending[:limit]
+        del self._pending[:limit]
         if not self._telling.ended:
-            self._something.clear()
+            if not self._pending:
+                self._something.clear()
             self._urgent.clear()
         self._room.set()
         return batch
@@ -86,9 +92,18 @@ class Listener:
         """Cut the source off; the last batch says why."""
         self._cut(self._telling.fail(code, sentence))
 
-    def lose(self) -> None:
-        """The last batch could not be stored. Cut the source off; the next batch says so."""
-        self._cut(self._telling.lose())
+    def lose(self, stored: Mapping[str, OpenParts]) -> None:
+        """A batch could not be stored. Cut the source off; the next batch says so, and nothing else.
+
+        ``stored`` are the runs that are open in the stream as it is now, and their open parts.
+        """
+        self._pending.clear()
+        self._cut(self._telling.lose(stored))
+
+    def nudge(self) -> None:
+        """Whoever waits for a batch gets what there is."""
+        self._something.set()
+        self._urgent.set()
 
     async def aclose(self) -> None:
         """Cut the source off if it still speaks, and wait a moment until it has let go of what it holds."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Unpack
@@ -17,13 +17,14 @@ from uuid import uuid4
 from webapp.agents.pieces import Piece
 from webapp.chat import events
 from webapp.chat.coalesce import merge
+from webapp.chat.endings import INTERRUPTED
 from webapp.chat.reducer.parts import record
 from webapp.session.background import LAST_WORDS
 from webapp.session.listening import Listener
-from webapp.session.reading import stored_events
+from webapp.session.reading import open_runs, stored_events
 from webapp.session.runs import RunOptions, listen
 from webapp.session.streams import AnyStream, DurableStream, opened
-from webapp.session.whole_run import INTERRUPTED, PassedOn
+from webapp.session.whole_run import PassedOn
 from webapp.streams.clients.base import (
     AppendReceipt,
     InvalidRequest,
@@ -31,20 +32,20 @@ from webapp.streams.clients.base import (
     StaleEpoch,
     StreamError,
 )
-from webapp.streams.clients.producer import IdempotentProducer
+from webapp.streams.clients.producer import IdempotentProducer, ProducerLimits
 from webapp.streams.clients.retry import Retry
 
 logger = logging.getLogger(__name__)
 
-# What comes while the last append is in flight, or soon after it was begun, shares the next one.
+# What comes soon after the last append was begun, or while too many are under way, shares the next one.
 _WINDOW = 0.04
+_LIMITS = ProducerLimits(linger=0.0)  # the listener gathers, and what it has gathered is merged
 
 # A run outlasts a restart of its stream server.
 _RETRY = Retry(attempts=100)
 
-# One append stays well below what any stream server takes.
-_APPEND_BYTES = 1024 * 1024
-_APPEND_MESSAGES = 500
+# What a stream may say to a chunk and still take others.
+_REFUSED = (PayloadTooLarge, InvalidRequest)
 
 _STARTED_BY: Final = "startedBy"
 
@@ -102,7 +103,7 @@ async def pipe_run(
     async def begin() -> bool:
         """Whether the run is this call's to write."""
         try:
-            receipt = await pipe.write(run.begin() or await pipe.heard())
+            receipt = await pipe.start(run.begin())
         except StaleEpoch:
             return False
         # The producer may only have repeated what had arrived before.
@@ -132,18 +133,6 @@ async def pipe_and_close(
     return pipe.offset
 
 
-async def append_chunks(
-    producer: IdempotentProducer, chunks: Sequence[Any], *, close: bool = False
-) -> AppendReceipt:
-    """Append in pieces that any server takes. The receipt has the last offset and the first ``duplicate``."""
-    groups = list(_groups([events.encode(chunk) for chunk in chunks])) or [[]]
-    receipts = [
-        await producer.append(group, close=close and number == len(groups))
-        for number, group in enumerate(groups, start=1)
-    ]
-    return AppendReceipt(receipts[-1].offset, receipts[0].duplicate)
-
-
 class _Pipe:
     """From a listener to a stream. ``producer_id`` is asked for at the first write."""
 
@@ -157,74 +146,85 @@ class _Pipe:
         close: bool = False,
     ) -> None:
         self.offset = ""
-        """The tail after what was written last."""
+        """The tail after the last chunk."""
         self._listener = listener
         self._place = place
         self._producer_id = producer_id
         self._prepare = prepare
         self._close = close
         self._producer: IdempotentProducer | None = None
-        self._appending: asyncio.Future[AppendReceipt] | None = None
-        self._is_last = False
-        self._has_lost = False
 
     async def run(self, begin: Callable[[], Awaitable[bool]]) -> bool:
         """Write everything; False if ``begin`` says that it is not ours to write."""
-        beginning = asyncio.ensure_future(begin())
+        # A task of its own: when we are cancelled, the end comes behind whatever is under way.
+        writing = asyncio.ensure_future(self._write(begin))
         try:
-            if not await asyncio.shield(beginning):
-                return False
-            await self._write_on()
+            return await asyncio.shield(writing)
         except asyncio.CancelledError:
-            await self._last_words(beginning)
+            self._listener.fail(*INTERRUPTED)
+            with suppress(TimeoutError, StreamError):
+                async with asyncio.timeout(LAST_WORDS):
+                    await asyncio.shield(writing)
             raise
         finally:
+            writing.cancel()
+            await asyncio.wait({writing})
             await self._listener.aclose()
             if self._producer is not None:
                 await self._producer.aclose()
+
+    async def start(self, chunks: list[Any]) -> AppendReceipt:
+        """Append ``chunks``, or else the first one that is heard; durable on return."""
+        try:
+            return await self._append(chunks or await self._listener.batch(limit=1))
+        except _REFUSED:
+            await self._lose()
+            return await self._append(await self._listener.batch(limit=1))
+
+    async def _write(self, begin: Callable[[], Awaitable[bool]]) -> bool:
+        if not await begin():
+            return False
+        try:
+            await self._write_on()
+        except _REFUSED:
+            await self._lose()
+            await self._write_on()
         return True
 
-    async def heard(self) -> list[Any]:
-        return await self._listener.batch(window=_WINDOW)
-
-    async def write(self, chunks: list[Any]) -> AppendReceipt:
-        """Append the chunks that were heard last. If they are refused, the end that says so."""
-        self._is_last = self._listener.over
-        # Not cut short by a cancellation: what is under way may be the end, and nobody could tell.
-        self._appending = asyncio.ensure_future(self._append(chunks, close=self._close and self._is_last))
-        try:
-            receipt = await asyncio.shield(self._appending)
-        except (PayloadTooLarge, InvalidRequest):
-            if self._has_lost:
-                raise
-            logger.exception("%s: a part could not be stored", self._place.path)
-            self._has_lost = True
-            self._listener.lose()
-            return await self.write(await self.heard())
-        self.offset = receipt.offset
-        return receipt
-
     async def _write_on(self) -> None:
-        while not self._is_last:
-            await self.write(await self.heard())
+        while True:
+            await self._opened().room()
+            chunks = self._prepare(await self._listener.batch(window=_WINDOW))
+            if self._listener.over:
+                break
+            await self._put(chunks)
+        # The end is durable on return, and so is what was put before it.
+        await self._put(chunks[:-1])
+        self.offset = (await self._append(chunks[-1:], close=self._close)).offset
 
-    async def _last_words(self, beginning: Awaitable[bool]) -> None:
-        self._listener.fail(*INTERRUPTED)
-        with suppress(TimeoutError, StreamError):
-            async with asyncio.timeout(LAST_WORDS):
-                if await beginning:
-                    if self._appending is not None:
-                        await self._appending
-                    await self._write_on()
+    async def _lose(self) -> None:
+        """The stream has refused a chunk, and with it all that were sent behind it."""
+        logger.exception("%s: a part could not be stored", self._place.path)
+        found = await open_runs(self._place)
+        self._listener.lose({run_id: run.parts for run_id, run in found.items()})
 
-    async def _append(self, chunks: list[Any], *, close: bool) -> AppendReceipt:
-        if not chunks and not close:
-            return AppendReceipt(self.offset)
+    async def _put(self, chunks: list[Any]) -> None:
+        await self._opened().put([events.encode(chunk) for chunk in chunks])
+
+    async def _append(self, chunks: list[Any], *, close: bool = False) -> AppendReceipt:
+        return await self._opened().append([events.encode(chunk) for chunk in chunks], close=close)
+
+    def _opened(self) -> IdempotentProducer:
         if self._producer is None:
             self._producer = IdempotentProducer(
-                self._place.client, self._place.path, producer_id=self._producer_id(), retry=_RETRY
+                self._place.client,
+                self._place.path,
+                producer_id=self._producer_id(),
+                limits=_LIMITS,
+                retry=_RETRY,
+                on_failure=self._listener.nudge,
             )
-        return await append_chunks(self._producer, self._prepare(chunks), close=close)
+        return self._producer
 
 
 async def _started_by(token: str, run_id: str, place: DurableStream) -> bool:
@@ -233,16 +233,3 @@ async def _started_by(token: str, run_id: str, place: DurableStream) -> bool:
         if event.get("type") == events.RUN_STARTED and event.get("runId") == run_id:
             return record(event.get("metadata")).get(_STARTED_BY) == token
     return False
-
-
-def _groups(messages: Sequence[bytes]) -> Iterator[list[bytes]]:
-    group: list[bytes] = []
-    size = 0
-    for message in messages:
-        if group and (size + len(message) > _APPEND_BYTES or len(group) == _APPEND_MESSAGES):
-            yield group
-            group, size = [], 0
-        group.append(message)
-        size += len(message)
-    if group:
-        yield group

@@ -27,6 +27,8 @@ class RunOptions(TypedDict, total=False):
     """
     thread_id: str | None
     """The conversation's id, else what the source says, else the stream's path or the run's id."""
+    parent_run_id: str | None
+    """The run that this one goes on from: the one that asked, when it is answered."""
     stop: asyncio.Event | None
     """Setting it ends the run with the outcome ``cancelled``; what was said stays."""
     time_limit: float | None
@@ -48,6 +50,7 @@ def listen(
         clock=options.get("clock", time.time),
         run_id=options.get("run_id"),
         thread_id=options.get("thread_id"),
+        parent_run_id=options.get("parent_run_id"),
         default_thread_id=default_thread_id,
         refused=refused,
         metadata=metadata,

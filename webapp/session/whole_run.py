@@ -15,13 +15,9 @@ import msgspec
 
 from webapp.agents.base import Event
 from webapp.chat import events
+from webapp.chat.endings import FAILED, NOT_STORED
 from webapp.chat.reducer.parts import record, string, tanstack
 from webapp.chat.storing import Intake, NotAnEvent, size, split
-
-FAILED: Final = ("agent-failed", "The agent failed. What it had said so far is kept.")
-INTERRUPTED: Final = ("interrupted", "The server was stopped while this answer was being written.")
-TIME_LIMIT: Final = ("time-limit", "The agent took too long and was stopped.")
-NOT_STORED: Final = ("not-stored", "A part of this answer could not be stored.")
 
 _FRAME: Final = frozenset({events.RUN_STARTED, *events.TERMINAL})
 
@@ -35,7 +31,7 @@ class Telling(Protocol):
     def end(self) -> list[Any]: ...
     def fail(self, code: str, sentence: str) -> list[Any]: ...
     def stop(self) -> list[Any]: ...
-    def lose(self) -> list[Any]: ...
+    def lose(self, stored: Mapping[str, events.OpenParts]) -> list[Any]: ...
 
 
 class WholeRun:
@@ -51,6 +47,7 @@ class WholeRun:
         clock: Callable[[], float],
         run_id: str | None = None,
         thread_id: str | None = None,
+        parent_run_id: str | None = None,
         default_thread_id: str = "",
         refused: frozenset[str] = frozenset(),
         metadata: Mapping[str, Any] | None = None,
@@ -61,6 +58,7 @@ class WholeRun:
         self.outcome = ""
         """How it ended: an AG-UI outcome (``success``), or the code of a RUN_ERROR."""
         self._default_thread_id = default_thread_id
+        self._parent_run_id = parent_run_id
         self._clock = clock
         self._refused = refused
         self._metadata = metadata
@@ -118,8 +116,13 @@ class WholeRun:
         """It cannot go on. ``sentence`` is shown to people."""
         return self._end(code, {"type": events.RUN_ERROR, "code": code, "message": sentence})
 
-    def lose(self) -> list[Event]:
-        """What was returned last, perhaps the end with it, could not be stored: another end."""
+    def lose(self, stored: Mapping[str, events.OpenParts]) -> list[Event]:
+        """Some of what was returned could not be stored, nor what came after it: another end.
+
+        ``stored`` are the runs that are open by what was, and their open parts.
+        """
+        self._begun = self.run_id in stored
+        self._open = stored.get(self.run_id, events.OpenParts())
         self.outcome = ""
         return self.fail(*NOT_STORED)
 
@@ -135,6 +138,8 @@ class WholeRun:
         self.run_id = self.run_id or string(given, "runId") or self._new_run_id()
         self.thread_id = self.thread_id or string(given, "threadId") or self._default_thread_id or self.run_id
         started: Event = {**given, "type": events.RUN_STARTED}
+        if self._parent_run_id:
+            started["parentRunId"] = self._parent_run_id
         if self._metadata:
             started["metadata"] = {**record(given.get("metadata")), **self._metadata}
         return [self._signed(started)]
@@ -172,7 +177,7 @@ class PassedOn:
         told = {"code": code, "message": sentence, "timestamp": int(self._clock() * 1000)}
         return [{"type": events.RUN_ERROR, **told}]
 
-    def lose(self) -> list[Any]:
+    def lose(self, stored: Mapping[str, events.OpenParts]) -> list[Any]:
         self.ended = False
         return self.fail(*NOT_STORED)
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from webapp.chat.events import MAX_DEPTH
 from webapp.chat.storing import DELTA_LIMIT, EVENT_LIMIT, Intake, NotAnEvent, size, split
 
 
@@ -53,8 +54,12 @@ def test_pieces_add_up(length: int) -> None:
     assert all(len(piece["delta"]) <= DELTA_LIMIT and piece["more"] == 1 for piece in pieces)
 
 
-def test_an_event_is_json_and_not_too_large() -> None:
+def test_an_event_is_json_and_not_too_large_or_too_deep() -> None:
     assert size({"type": "CUSTOM"}) == 17
-    for value in (object(), "x" * EVENT_LIMIT, {1.5: object()}):
+    deep: Any = 0
+    for _ in range(MAX_DEPTH - 1):
+        deep = (deep,)
+    assert size({"type": "CUSTOM", "value": deep})
+    for value in (object(), "x" * EVENT_LIMIT, {1.5: object()}, [deep]):
         with pytest.raises(NotAnEvent):
             size({"type": "CUSTOM", "value": value})

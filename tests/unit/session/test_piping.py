@@ -1,74 +1,22 @@
-"""A source becomes one whole run in the stream, whatever happens to it, to us and to the stream."""
+"""A source becomes one whole run in the stream, whatever becomes of it and of us."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from ag_ui.core import TextMessageContentEvent, TextMessageStartEvent
 
-from tests.support.chats import Streams, check_runs, of
+from tests.support.chats import check_runs, of
 from tests.support.session_app import events_in
+from tests.support.sources import CALL, START, Source, content, has_said, raising
 from tests.support.waiting import aeventually
 from webapp.agents.base import AgentError
-from webapp.session import (
-    DurableStream,
-    PayloadTooLarge,
-    StreamClosed,
-    StreamsUnavailable,
-    ensure_durable_chat_session_stream,
-    pipe_sanitized_chunks_to_stream,
-    piping,
-)
+from webapp.session import DurableStream, ensure_durable_chat_session_stream, pipe_sanitized_chunks_to_stream
 from webapp.session.streams import AnyStream
-from webapp.streams.clients.base import StaleEpoch
-from webapp.streams.clients.retry import Retry
-
-START = {"type": "TEXT_MESSAGE_START", "messageId": "m", "role": "assistant"}
-CALL = {"type": "TOOL_CALL_START", "toolCallId": "t", "toolCallName": "roll"}
-
-
-def content(delta: str) -> dict[str, Any]:
-    return {"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", "delta": delta}
-
-
-class Source:
-    """Yields ``chunks``, then waits for ``go`` if told to; knows whether it was begun and let go."""
-
-    def __init__(self, *chunks: Any, ending: Callable[[], None] = lambda: None, hang: bool = False) -> None:
-        self.chunks = chunks
-        self.ending = ending
-        self.hang = hang
-        self.begun = False
-        self.closed = False
-
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        self.begun = True
-        try:
-            for chunk in self.chunks:
-                yield chunk
-            if self.hang:
-                await asyncio.Event().wait()
-            self.ending()
-        finally:
-            self.closed = True
-
-
-def raising(error: BaseException) -> Callable[[], None]:
-    def ending() -> None:
-        raise error
-
-    return ending
-
-
-@pytest.fixture
-async def failing(embedded: DurableStream) -> DurableStream:
-    """The stream behind failpoints: ``failing.client`` is a ``Streams``."""
-    await ensure_durable_chat_session_stream(embedded)
-    return DurableStream(Streams(embedded.client), embedded.path)  # type: ignore[arg-type]
 
 
 async def test_a_run_is_whole_and_durable_on_return(stream: AnyStream) -> None:
@@ -141,7 +89,7 @@ async def test_stop_ends_it_and_keeps_what_was_said(stream: AnyStream) -> None:
     await ensure_durable_chat_session_stream(stream)
     stop, source = asyncio.Event(), Source(START, content("Well"), hang=True)
     piping = asyncio.create_task(pipe_sanitized_chunks_to_stream(source, stream, stop=stop))
-    await aeventually(lambda: _said(stream, "Well"))
+    await aeventually(lambda: has_said(stream, "Well"))
     stop.set()
     assert (await piping).outcome == "cancelled"
     events = await events_in(stream)
@@ -163,7 +111,7 @@ async def test_cancelling_interrupts_it(stream: AnyStream) -> None:
     await ensure_durable_chat_session_stream(stream)
     source = Source(START, content("Well"), hang=True)
     piping = asyncio.create_task(pipe_sanitized_chunks_to_stream(source, stream, run_id="r"))
-    await aeventually(lambda: _said(stream, "Well"))
+    await aeventually(lambda: has_said(stream, "Well"))
     piping.cancel()
     with pytest.raises(asyncio.CancelledError):
         await piping
@@ -171,31 +119,6 @@ async def test_cancelling_interrupts_it(stream: AnyStream) -> None:
     check_runs(events)
     assert events[-1]["code"] == "interrupted"
     assert source.closed
-
-
-@pytest.mark.parametrize("at", ["RUN_STARTED", "TEXT_MESSAGE_CONTENT", "RUN_FINISHED"])
-async def test_cancelling_while_an_append_is_under_way(failing: DurableStream, at: str) -> None:
-    """Whether it arrives is open then; the end comes behind it, once."""
-    streams: Any = failing.client
-    going = asyncio.Event()
-
-    async def slow_append(path: str, messages: Any, **options: Any) -> Any:
-        if at.encode() in b"".join(messages):
-            streams.reached.set()
-            await going.wait()
-        return await Streams.append(streams, path, messages, **options)
-
-    streams.append = slow_append
-    source = Source(START, content("Well"), hang=at != "RUN_FINISHED")
-    piping = asyncio.create_task(pipe_sanitized_chunks_to_stream(source, failing, run_id="r"))
-    await streams.reached.wait()
-    piping.cancel()
-    asyncio.get_running_loop().call_later(0.01, going.set)
-    with pytest.raises(asyncio.CancelledError):
-        await piping
-    events = await events_in(failing)
-    check_runs(events)
-    assert events[-1].get("code") == (None if at == "RUN_FINISHED" else "interrupted")
 
 
 async def test_a_source_that_will_not_stop_keeps_nobody_waiting(
@@ -253,86 +176,6 @@ async def test_a_source_that_names_its_run_is_one_run_too(embedded: DurableStrea
     assert events[0]["threadId"] == "t"
 
 
-async def test_a_reply_that_was_lost_is_no_other_run(failing: DurableStream) -> None:
-    """The first append arrives, its receipt does not; repeated, it is a duplicate of our own."""
-    streams: Any = failing.client
-    lost = [True, True]
-
-    async def append(path: str, messages: Any, **options: Any) -> Any:
-        receipt = await Streams.append(streams, path, messages, **options)
-        if lost and b"RUN_STARTED" in messages[0]:
-            lost.pop()
-            raise StreamsUnavailable("lost", retry_after=0.0)
-        return receipt
-
-    streams.append = append
-    piped = await pipe_sanitized_chunks_to_stream(Source("Hello"), failing, run_id="r")
-    assert not lost
-    assert not piped.duplicate
-    check_runs(await events_in(failing))
-
-
-async def test_an_outage_is_waited_out(failing: DurableStream) -> None:
-    streams: Any = failing.client
-    refused = [StreamsUnavailable("away", retry_after=0.0)] * 3
-    streams.refuse = lambda events: refused.pop() if refused and events[0]["type"] != "RUN_STARTED" else None
-    piped = await pipe_sanitized_chunks_to_stream(Source("Hello"), failing, run_id="r")
-    assert not refused
-    assert piped.outcome == "success"
-    check_runs(await events_in(failing))
-
-
-async def test_a_part_that_is_refused_ends_the_run(failing: DurableStream) -> None:
-    """Also if it came with the end: a run that says success has lost nothing."""
-    streams: Any = failing.client
-    streams.refuse = lambda events: (
-        PayloadTooLarge("no") if any("x" in event.get("delta", "") for event in events) else None
-    )
-    for hang in (False, True):
-        source = Source(START, content("x"), hang=hang)
-        piped = await pipe_sanitized_chunks_to_stream(source, failing, run_id=f"r{hang}")
-        events = await events_in(failing)
-        assert not of(events, "RUN_FINISHED")
-        assert events[-1]["runId"] == piped.run_id
-        assert piped.outcome == events[-1]["code"] == "not-stored"
-
-
-async def test_a_stream_that_takes_nothing_more_raises(failing: DurableStream) -> None:
-    streams: Any = failing.client
-    for refusal in (StreamClosed(tail="0"), PayloadTooLarge("no")):
-        streams.refuse = lambda events, refusal=refusal: (
-            None if events[0]["type"] == "RUN_STARTED" else refusal
-        )
-        source = Source(START, hang=True)
-        with pytest.raises(type(refusal)):
-            await pipe_sanitized_chunks_to_stream(source, failing, run_id=f"r{refusal.status}")
-        assert source.closed
-
-
-async def test_when_all_tries_have_failed_it_raises(
-    failing: DurableStream, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(piping, "_RETRY", Retry(attempts=2, base=0.0))
-    streams: Any = failing.client
-    streams.refuse = lambda events: StreamsUnavailable("away", retry_after=0.0)
-    with pytest.raises(StreamsUnavailable):
-        await pipe_sanitized_chunks_to_stream(Source("Hello"), failing)
-
-
-async def test_a_run_that_was_ended_by_somebody_else_is_left_alone(failing: DurableStream) -> None:
-    streams: Any = failing.client
-    streams.refuse = lambda events: (
-        None if events[0]["type"] == "RUN_STARTED" else StaleEpoch("fenced", current_epoch=1)
-    )
-    source = Source(START, hang=True)
-    with pytest.raises(StaleEpoch):
-        await pipe_sanitized_chunks_to_stream(source, failing, run_id="r")
-    assert source.closed
-    # And one that comes later finds the epoch taken.
-    streams.refuse = lambda events: StaleEpoch("fenced", current_epoch=1)
-    assert (await pipe_sanitized_chunks_to_stream(Source("x"), failing, run_id="r")).duplicate
-
-
 async def test_many_words_are_few_events(embedded: DurableStream, caplog: pytest.LogCaptureFixture) -> None:
     await ensure_durable_chat_session_stream(embedded)
     caplog.set_level(logging.DEBUG)
@@ -342,15 +185,3 @@ async def test_many_words_are_few_events(embedded: DurableStream, caplog: pytest
     said = of(events, "TEXT_MESSAGE_CONTENT")
     assert "".join(event["delta"] for event in said) == "".join(words)
     assert len(said) < 50
-
-
-async def test_large_batches_are_cut_into_appends_that_any_server_takes(failing: DurableStream) -> None:
-    streams: Any = failing.client
-    parts = [{"type": "CUSTOM", "name": "picture", "value": "x" * 300_000} for _ in range(9)]
-    await pipe_sanitized_chunks_to_stream(Source(*parts), failing)
-    assert len(of(await events_in(failing), "CUSTOM")) == 9
-    assert max(sum(len(str(event)) for event in events) for _, events in streams.appends) < 1024 * 1024 + 2048
-
-
-async def _said(stream: AnyStream, text: str) -> bool:
-    return text in str(await events_in(stream))

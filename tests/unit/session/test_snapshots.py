@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from random import Random
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from tests.support.session_app import PATH, events_in
+from tests.support.sources import Source, has_said
+from tests.support.waiting import aeventually
 from webapp.chat.reducer import REDUCER_VERSION, materialize
 from webapp.session import (
     DurableStream,
@@ -63,6 +66,20 @@ async def test_thinking_tools_and_the_order_of_parts_are_kept(stream: AnyStream)
     ]
     assert answer["parts"][2]["output"] == 4
     assert snapshot.active_runs == []
+
+
+async def test_in_the_middle_of_a_run_it_is_being_written(stream: AnyStream) -> None:
+    await ensure_durable_chat_session_stream(stream)
+    stop, source = asyncio.Event(), Source(*ANSWER[:3], hang=True)
+    piping = asyncio.create_task(pipe_sanitized_chunks_to_stream(source, stream, run_id="r", stop=stop))
+    await aeventually(lambda: has_said(stream, "I roll"))
+    before = await materialize_snapshot_from_durable_stream(stream)
+    assert before.active_runs == ["r"]
+    assert before.messages[0]["parts"][-1]["content"] == "I roll"
+    stop.set()
+    await piping
+    after = await materialize_snapshot_from_durable_stream(stream, after=before)
+    assert after.active_runs == []
 
 
 async def test_the_offset_is_the_end_of_what_was_read(stream: AnyStream) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from webapp.agents.base import Event
+from webapp.chat.events import OpenParts
 from webapp.chat.storing import DELTA_LIMIT, NotAnEvent
 from webapp.session.whole_run import PassedOn, WholeRun
 
@@ -120,6 +121,11 @@ def test_the_given_ids_outrank_those_of_the_source() -> None:
     assert written[-1]["threadId"] == "ours"
 
 
+def test_a_run_that_goes_on_from_another_says_so() -> None:
+    [started, *_] = told(whole_run(parent_run_id="before"), {"type": "RUN_STARTED", "parentRunId": "p"})
+    assert started["parentRunId"] == "before"
+
+
 def test_events_that_name_no_message_say_whose_they_are() -> None:
     [_, call, *_] = told(whole_run(), CALL)
     assert call == {**CALL, "runId": "new"}
@@ -187,9 +193,21 @@ def test_what_is_no_event_is_refused_and_the_run_can_still_fail(chunk: object) -
 def test_an_end_that_could_not_be_stored_is_told_as_another() -> None:
     run = whole_run()
     told(run, HELLO)
-    [error] = run.lose()
+    [error] = run.lose({"new": OpenParts(), "other": OpenParts([START])})
     assert (error["type"], error["code"], error["runId"]) == ("RUN_ERROR", "not-stored", "new")
     assert run.outcome == "not-stored"
+
+
+def test_what_was_stored_is_what_has_to_be_closed() -> None:
+    run = whole_run()
+    told(run, START, HELLO, {"type": "TEXT_MESSAGE_END", "messageId": "m"}, CALL)
+    assert types(run.lose({"new": OpenParts([START])})) == ["TEXT_MESSAGE_END", "RUN_ERROR"]
+
+
+def test_a_run_of_which_nothing_was_stored_begins_again() -> None:
+    run = whole_run()
+    told(run, HELLO)
+    assert types(run.lose({})) == ["RUN_STARTED", "RUN_ERROR"]
 
 
 @given(st.lists(st.recursive(st.none() | st.integers(-9, 9) | st.text(), lambda x: st.lists(x, max_size=2))))

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 from webapp.chat import events
 from webapp.chat.catalog.runs import RunInbox, RunRow, RunStatus
+from webapp.chat.endings import INTERRUPTED
 from webapp.chat.messages import Participant
 from webapp.chat.runs.acceptance import Acceptance
-from webapp.chat.runs.run import INTERRUPTED, Ending
+from webapp.chat.runs.run import Ending
 from webapp.chat.runs.trace import STREAM_IS_GONE, Trace
 from webapp.chat.runs.writer import RunWriter
 from webapp.chat.sessions import Sessions

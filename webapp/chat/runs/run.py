@@ -18,17 +18,13 @@ from webapp.agents.base import Agent, AgentError, AgentTurn, Event
 from webapp.chat import events
 from webapp.chat.catalog.runs import RunRow
 from webapp.chat.coalesce import MAX_BATCH, merge
+from webapp.chat.endings import FAILED, OUTPUT_LIMIT, TIME_LIMIT
 from webapp.chat.messages import Participant
 from webapp.chat.runs.limits import RunLimits
 from webapp.chat.runs.stamp import Stamper
 from webapp.chat.runs.writer import RunWriter
 
 logger = logging.getLogger(__name__)
-
-INTERRUPTED = ("interrupted", "The server was stopped while this answer was being written.")
-_FAILED = ("agent-failed", "The agent failed. What it had said so far is kept.")
-_TIME_LIMIT = ("time-limit", "The agent took too long and was stopped.")
-_OUTPUT_LIMIT = ("output-limit", "The agent said more than one answer may hold and was stopped.")
 
 
 class MissingAgent:
@@ -150,7 +146,7 @@ class Run:
         Raises the StreamError of an append that was refused for good; then nothing more is written.
         Cancelling this call abandons the run without a word, as a crash would.
         """
-        timer = asyncio.get_running_loop().call_later(self._limits.time_limit, self.fail, *_TIME_LIMIT)
+        timer = asyncio.get_running_loop().call_later(self._limits.time_limit, self.fail, *TIME_LIMIT)
         self._writer.on_failure = self._look_up
         self._pending.append(self._started())
         try:
@@ -189,7 +185,7 @@ class Run:
             self.fail(error.code, error.sentence)
         except Exception:
             logger.exception("agent %s failed in run %s", self.row.agent_id, self.row.run_id)
-            self.fail(*_FAILED)
+            self.fail(*FAILED)
 
     async def _take_down(self, speech: AsyncIterator[Event]) -> None:
         async for event in speech:
@@ -203,12 +199,12 @@ class Run:
             if kind == events.RUN_ERROR:
                 # Its text is an exception's as likely as not. Who has a sentence for people raises
                 # AgentError.
-                self.fail(*_FAILED)
+                self.fail(*FAILED)
                 return
             self._pending += self._stamper.stamp(event)
             self._something.set()
             if self._stamper.written > self._limits.max_output_bytes:
-                self.fail(*_OUTPUT_LIMIT)
+                self.fail(*OUTPUT_LIMIT)
                 return
             if len(self._pending) >= MAX_BATCH:
                 self._urgent.set()
@@ -220,7 +216,7 @@ class Run:
         # However an agent leaves, even by an exception that is no Exception, its run does not hang.
         if not listening.cancelled() and (error := listening.exception()) is not None:
             logger.error("agent %s broke off in run %s", self.row.agent_id, self.row.run_id, exc_info=error)
-        self.fail(*_FAILED)
+        self.fail(*FAILED)
 
     async def _gather(self) -> None:
         await self._something.wait()

@@ -18,6 +18,7 @@ from weakref import WeakValueDictionary
 from webapp.agents.base import Agent, AgentTurn
 from webapp.chat.catalog import Catalog
 from webapp.chat.catalog.runs import RunRow, RunStatus
+from webapp.chat.endings import INTERRUPTED
 from webapp.chat.errors import ChatError, InvalidMessage, Unavailable
 from webapp.chat.messages import NewMessage, Participant, check_id
 from webapp.chat.prompt import prompt
@@ -25,7 +26,7 @@ from webapp.chat.runs.acceptance import Acceptance, Request
 from webapp.chat.runs.lanes import Lanes
 from webapp.chat.runs.limits import RunLimits
 from webapp.chat.runs.recovery import Recovery, Startable
-from webapp.chat.runs.run import INTERRUPTED, MissingAgent, Run
+from webapp.chat.runs.run import MissingAgent, Run
 from webapp.chat.runs.stop_requests import StopRequests
 from webapp.chat.runs.trace import STREAM_IS_GONE, start_of
 from webapp.chat.runs.watch import Watch
