@@ -47,7 +47,7 @@ def test_the_published_client(
     assert done.returncode == 0, done.stdout + done.stderr
     passed = re.search(r"^# pass (\d+)$", done.stdout, re.M)
     assert passed
-    assert int(passed[1]) == 8 * len(ADAPTERS) + 2
+    assert int(passed[1]) == 9 * len(ADAPTERS) + 2
     # Each was cut so often and came back every time.
     assert {name: proxy.accepted for name, proxy in proxies.items()} == dict.fromkeys(ADAPTERS, CUTS + 1)
     assert "Traceback" not in server.log
