@@ -15,6 +15,8 @@
  *
  * @typedef {object} ClientTool           TanStack's, as far as it is used here
  * @property {string} name
+ * @property {string} [description]
+ * @property {any} [parameters]           a JSON schema of its input
  * @property {(input: any, context: {toolCallId: string}) => unknown} [execute]
  */
 
@@ -73,6 +75,19 @@ export const executeTools = (requests, tools) =>
       ),
     })),
   );
+
+/** Whether all that a run has paused for are tools, so that nobody has to decide anything. @param {Chunk} chunk */
+export const answersItself = (chunk) => interruptsOf(chunk).length > 0 && interruptsOf(chunk).every(isToolRequest);
+
+/**
+ * What a run that has paused is answered with; undefined if it waits for more than tools.
+ *
+ * @param {Chunk} chunk   its end @param {ClientTool[]} tools
+ */
+export async function answersTo(chunk, tools) {
+  if (!answersItself(chunk)) return undefined;
+  return { parentRunId: chunk.runId, resume: await executeTools(toolRequests(chunk), tools), again: true };
+}
 
 /** @param {ClientTool | undefined} tool @param {string} name @param {any} input @param {string} toolCallId */
 async function executeTool(tool, name, input, toolCallId) {
