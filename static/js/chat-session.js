@@ -32,8 +32,6 @@ export class ChatSession extends EventTarget {
   #own = new Map();
   /** @type {ConnectionStatus} */
   #connectionStatus;
-  /** @type {ClientTool[]} */
-  #tools;
 
   /** @param {ChatSessionOptions} options */
   constructor(options) {
@@ -42,9 +40,9 @@ export class ChatSession extends EventTarget {
       fetchClient: /** @type {typeof fetch} */ ((input, init) => fetch(input, init)),
       env: browserEnvironment(),
       ids: createId,
+      tools: /** @type {ClientTool[]} */ ([]),
       ...options,
     };
-    this.#tools = options.tools ?? [];
     this.#reducer = createReducer(options.snapshot);
     this.#connectionStatus = { state: "connecting", since: this.#options.env.now() };
   }
@@ -181,15 +179,16 @@ export class ChatSession extends EventTarget {
   /** What the stream says, event by event. @protected @param {Chunk} event @param {Touched} touched */
   hear(event, touched) {
     this.#reducer.apply(event, touched);
-    const errand = this.#own.get(event.runId);
-    if (errand && event.outcome?.interrupts) void this.#goOn(errand, event);
-    if (event.type === "RUN_FINISHED") this.#own.delete(event.runId);
+    const { type, runId, outcome } = event;
+    const errand = this.#own.get(runId);
+    if (errand && outcome?.interrupts) this.#goOn(errand, event);
+    if (type === "RUN_FINISHED") this.#own.delete(runId);
   }
 
   /** Runs the tools that a run of ours waits for, and has it go on. @param {Errand} errand @param {Chunk} chunk */
   async #goOn(errand, chunk) {
     const { answersTo } = await import("./client-tools.js");
-    const answers = await answersTo(chunk, this.#tools);
+    const answers = await answersTo(chunk, this.#options.tools);
     if (answers && !this.#closing.signal.aborted) this.post({ ...errand, ...answers, runId: this.#options.ids() });
   }
 
@@ -202,7 +201,7 @@ export class ChatSession extends EventTarget {
     const delivery = { ...errand, controller, state: "sending" };
     this.#deliveries.set(runId, delivery);
     this.#own.set(runId, errand);
-    const run = { ...more, runId, clientTools: this.#tools };
+    const run = { ...more, runId, clientTools: this.#options.tools };
     this.#outgoing = this.#outgoing.then(async () => {
       try {
         await this.#persist(
