@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from playwright.sync_api import Page, Request
+from playwright.sync_api import Page, Request, Route
 
 from support.chat_page import ChatPage, same_everywhere
 from support.people import People
@@ -63,7 +63,30 @@ def test_a_tool_runs_in_the_tab_that_asked_and_in_no_other(people: People) -> No
         person.equals_fresh(tab)
 
 
-def test_who_joins_in_the_middle_sees_it_generating_and_a_run_that_ends_is_nobody_elses(people: People) -> None:
+def test_a_refresh_while_the_tool_runs_does_not_lose_it(people: People) -> None:
+    ana = people.join(timezone_id="Asia/Tokyo")
+    chat = ana.new_chat()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    chat.page.route("**/browser-clock.js", hold)
+    chat.send("/browser")
+    eventually(lambda: chat.page.evaluate("() => true") and held, what="the tool is asked for")
+    chat.reload()
+    eventually(lambda: chat.page.evaluate("() => true") and held[1:], what="and again")
+    held[1].continue_()
+    chat.wait_text("it is .* in Asia/Tokyo")
+    chat.wait_rows(3)
+    parts = [part for message in chat.snapshot()["messages"] for part in message["parts"]]
+    assert [part["type"] for part in parts].count("tool-result") == 1
+    ana.equals_fresh(chat)
+
+
+def test_who_joins_in_the_middle_sees_it_generating_and_a_run_that_ends_is_nobody_elses(
+    people: People,
+) -> None:
     ana, ben = people.join(), people.join()
     hers = ana.new_chat()
     hers.send("/long 600")
@@ -93,7 +116,8 @@ def test_who_joins_in_the_middle_sees_it_generating_and_a_run_that_ends_is_nobod
 
 
 def _ended(page: ChatPage) -> bool:
-    return any(run["status"] == "stopped" for run in page.page.evaluate("() => Object.values(window.client.runs)"))
+    runs = page.page.evaluate("() => Object.values(window.client.runs)")
+    return any(run["status"] == "stopped" for run in runs)
 
 
 def _answer(page: ChatPage) -> Any:

@@ -8,7 +8,7 @@ import { createQueue, getChunkRunId, normalizeConnectionAdapter } from "./adapte
 import { createReducer } from "./chat-reducer.js";
 import { createOwnership, createRunEnd, isHandoff, isTerminal, questionOf } from "./chunks.js";
 import { toolRequests } from "./client-tools.js";
-import { createId } from "./ids.js";
+import { createId } from "./http.js";
 
 /** @import {Batch, Chunk, ConnectionAdapter, DurableConnection} from "./types.js" */
 

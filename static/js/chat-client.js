@@ -15,8 +15,8 @@
 
 import { ChatSession } from "./chat-session.js";
 import { createOwnership, isHandoff, isTerminal } from "./chunks.js";
-import { answersItself } from "./client-tools.js";
-import { createId } from "./ids.js";
+import { needsOnlyTools } from "./client-tools.js";
+import { createId } from "./http.js";
 
 /** @import {ChatClientOptions, ChatStatus, Chunk, Message, QueuedMessage, SendOptions} from "./types.js" */
 /** @import {Touched} from "./chat-reducer.js" */
@@ -53,6 +53,8 @@ export class ChatClient extends ChatSession {
   constructor(options) {
     super(options);
     this.#options = { ids: createId, whenBusy: /** @type {const} */ ("send"), ...options };
+    for (const [runId, errand] of this.own)
+      if (this.activeRuns.includes(runId)) this.#turns.set(runId, { ...createTurn(), errand: { ...errand, runId, again: true }, begun: true });
     this.#told = this.#state();
     this.addEventListener("change", () => this.#update());
     this.addEventListener("error", (event) => {
@@ -202,7 +204,7 @@ export class ChatClient extends ChatSession {
   post(errand) {
     const { runId, parentRunId = runId } = errand;
     const before = this.#turns.get(parentRunId);
-    if (errand.resume && !before) return errand; // stopped while a tool was running
+    if (this.#stopped.has(parentRunId)) return errand; // stopped while a tool was running
     this.#turns.delete(parentRunId);
     this.#turns.set(runId, { ...(before ?? createTurn()), errand, begun: false });
     this.#error = undefined;
@@ -237,7 +239,7 @@ export class ChatClient extends ChatSession {
       const error = new RunError({ ...chunk, runId });
       this.#fail(runId, error);
       this.emit("error", { error, runId });
-    } else if (answersItself(chunk)) {
+    } else if (needsOnlyTools(chunk.outcome?.interrupts)) {
       turn.begun = false; // the turn goes on with what the tools give
     } else {
       this.#settle(runId);

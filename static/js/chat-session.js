@@ -11,8 +11,7 @@
 
 import { createReducer } from "./chat-reducer.js";
 import { browserEnvironment } from "./durable-stream.js";
-import { persist, postJson } from "./http.js";
-import { createId } from "./ids.js";
+import { createId, persist, postJson } from "./http.js";
 
 /** @import {ClientTool} from "./client-tools.js" */
 /** @import {Batch, ChatSessionOptions, Chunk, ConnectionStatus, Delivery, Message, RunInfo} from "./types.js" */
@@ -28,8 +27,8 @@ export class ChatSession extends EventTarget {
   #deliveries = new Map();
   /** Posts go out one after the other, so that messages keep their order. @type {Promise<void>} */
   #outgoing = Promise.resolve();
-  /** Runs sent from here and not over: only they may ask for a tool here. @type {Map<string, Errand>} */
-  #own = new Map();
+  /** The runs last sent from this tab: only they may ask for a tool here. @protected @type {Map<string, Pick<Errand, "message" | "data">>} */
+  own;
   /** @type {ConnectionStatus} */
   #connectionStatus;
 
@@ -41,9 +40,11 @@ export class ChatSession extends EventTarget {
       env: browserEnvironment(),
       ids: createId,
       tools: /** @type {ClientTool[]} */ ([]),
+      tab: /** @type {Record<string, string>} */ ({}),
       ...options,
     };
     this.#reducer = createReducer(options.snapshot);
+    this.own = new Map(JSON.parse(this.#options.tab[`runs:${options.chatId}`] ?? "[]"));
     this.#connectionStatus = { state: "connecting", since: this.#options.env.now() };
   }
 
@@ -81,6 +82,7 @@ export class ChatSession extends EventTarget {
     const forget = this.#options.connection.onStatus((status) => this.#connected(status));
     this.#closing.signal.addEventListener("abort", forget);
     this.#follow();
+    for (const runId of this.own.keys()) this.#goOn(runId);
   }
 
   close() {
@@ -179,17 +181,17 @@ export class ChatSession extends EventTarget {
   /** What the stream says, event by event. @protected @param {Chunk} event @param {Touched} touched */
   hear(event, touched) {
     this.#reducer.apply(event, touched);
-    const { type, runId, outcome } = event;
-    const errand = this.#own.get(runId);
-    if (errand && outcome?.interrupts) this.#goOn(errand, event);
-    if (type === "RUN_FINISHED") this.#own.delete(runId);
+    if (event.outcome?.interrupts) this.#goOn(event.runId);
   }
 
-  /** Runs the tools that a run of ours waits for, and has it go on. @param {Errand} errand @param {Chunk} chunk */
-  async #goOn(errand, chunk) {
+  /** If it is ours and waits for tools, runs them and has it go on. @param {string} runId */
+  async #goOn(runId) {
+    const errand = this.own.get(runId);
+    const run = this.runs[runId];
+    if (!errand || !run?.interrupts) return;
     const { answersTo } = await import("./client-tools.js");
-    const answers = await answersTo(chunk, this.#options.tools);
-    if (answers && !this.#closing.signal.aborted) this.post({ ...errand, ...answers, runId: this.#options.ids() });
+    const answers = await answersTo(run, this.#options.tools);
+    if (answers && !this.#closing.signal.aborted) this.post({ ...errand, ...answers });
   }
 
   /** Posts until it is answered. @protected @param {Errand} errand */
@@ -200,7 +202,8 @@ export class ChatSession extends EventTarget {
     /** @type {Delivery} */
     const delivery = { ...errand, controller, state: "sending" };
     this.#deliveries.set(runId, delivery);
-    this.#own.set(runId, errand);
+    this.own.set(runId, { data, message: { id, role, parts: [] } }); // to go on it is enough to name the message
+    this.#options.tab[`runs:${this.#options.chatId}`] = JSON.stringify([...this.own].slice(-9));
     const run = { ...more, runId, clientTools: this.#options.tools };
     this.#outgoing = this.#outgoing.then(async () => {
       try {

@@ -42,6 +42,12 @@ export function retryAfter(value, now) {
   return ms > 0 ? Math.min(ms, LONGEST_FLOOR) : 0;
 }
 
+/** An id nobody else makes, which makes repeats harmless. On plain http too, where there is no crypto.randomUUID. */
+export function createId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 /**
  * How long to wait before trying again, in ms. Full jitter under a ceiling that doubles: 1 s, 2 s, … 32 s. The jitter
  * comes on top of the server's floor, so that readers told the same Retry-After do not all return in the same instant.

@@ -24,11 +24,11 @@ const connection = durableConnection({
 const tools = [
   {
     name: "browser_clock",
-    description: "The time, zone and language of the speaker",
-    execute: async () => (await import("./browser-clock.js")).browserClock(),
+    description: "The speaker's time, zone and language",
+    execute: async () => (await import("./browser-clock.js")).execute(),
   },
 ];
-const client = new ChatSession({ connection, snapshot, me, chatId: chat.id, stopUrl: urls.stop, tools });
+const client = new ChatSession({ connection, snapshot, me, chatId: chat.id, stopUrl: urls.stop, tools, tab: sessionStorage });
 const scrolling = new Autoscroll(byId("scroller"), transcript, showJump);
 const bar = new ConnectionBar(byId("connection"));
 const activity = new Activity();

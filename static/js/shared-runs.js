@@ -8,7 +8,7 @@ import { abortable } from "./abort.js";
 import { createQueue, getChunkRunId, normalizeConnectionAdapter } from "./adapter-queue.js";
 import { createOwnership, createRunEnd, isHandoff, isTerminal, questionOf } from "./chunks.js";
 import { withoutToolRequests } from "./client-tools.js";
-import { createId } from "./ids.js";
+import { createId } from "./http.js";
 import { DurableStreamIncompleteError, StreamReadError } from "./stream-errors.js";
 import { joinTabs } from "./tab-leader.js";
 

@@ -86,6 +86,8 @@
  * @property {string} [code]
  * @property {string} [error]
  * @property {{participantId: string, name: string}} [stoppedBy]
+ * @property {any[]} [interrupts]         what it paused for
+ * @property {string} [supersededBy]      a newer run at the same message
  */
 
 /**
@@ -249,6 +251,7 @@
  * @property {{id: string, name: string}} me
  * @property {string} chatId
  * @property {string} [stopUrl]          unless the connection stops runs
+ * @property {any} [tab]                 sessionStorage, if a tab that is loaded again may still run its tools
  * @property {import("./client-tools.js").ClientTool[]} [tools]   that runs sent from here may ask for
  * @property {HeaderSource} [headers]
  * @property {Fetch} [fetchClient]

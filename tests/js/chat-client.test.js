@@ -321,6 +321,38 @@ test("a tool runs in the tab that asked and in no other, and the turn goes on wi
   other.client.close();
 });
 
+test("a tab that is loaded again still has its turn, and runs the tool; another tab does not", async () => {
+  /** @type {any[]} */
+  const executed = [];
+  const tab = {};
+  const { chat, client, runId } = await asked({ more: { tab } });
+  await say(chat, started(runId, "id-1"));
+  client.close();
+  /** @param {string} who @param {any} more */
+  const load = (who, more) => {
+    const events = chat.server.stream.items;
+    const loaded = { beside: chat, snapshot: materialize(events), initialOffset: offsetOf(chat.server.stream.log.length) };
+    return openClient({ ...loaded, more: { tools: [clockOf(executed, who)], ids: () => `${who}-id`, ...more } });
+  };
+  const [again, other] = [load("again", { tab }), load("other", { tab: {} })];
+  assert.deepEqual([again.client.status, other.client.status], ["streaming", "ready"]);
+  await again.live();
+  await other.live();
+  again.client.close(); // before the tool could be asked for
+  await say(chat, ...paused(runId));
+  assert.deepEqual(executed, []);
+  const third = load("third", { tab });
+  await third.live();
+  await chat.world.settle();
+  assert.deepEqual(executed, [["third", { zone: "UTC" }]]);
+  const { resume, parentRunId, runId: next } = chat.server.posts.at(-1);
+  assert.deepEqual([resume[0].payload, parentRunId, next], ["noon", runId, `${runId}.2`]);
+  await say(chat, started(next, "id-1"), ...finished(next));
+  await load("fourth", { tab }).live();
+  await chat.world.settle();
+  assert.equal(executed.length, 1);
+});
+
 test("a turn that was stopped while its tool ran does not go on; one that waits for a person is over", async () => {
   let finish = () => {};
   const slow = { name: "clock", execute: () => new Promise((resolve) => (finish = () => resolve("noon"))) };

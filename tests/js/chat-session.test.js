@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { createId } from "../../static/js/ids.js";
+import { createId } from "../../static/js/http.js";
 import { materialize } from "../../static/js/chat-reducer.js";
 import { answer, echo, finished, ME, open, started } from "./support/chat-server.js";
 import { offsetOf } from "./support/stream-server.js";
