@@ -147,7 +147,8 @@ async def test_what_does_not_answer_it_is_refused(
 async def test_a_result_may_come_as_a_message_of_the_tool(world: World, asker: Asker) -> None:
     supervisor = await paused(world, asker)
     result = {"toolCallId": "r1-clock", "status": "resolved", "payload": "noon"}
-    await answer(supervisor, result, parent_run_id=None)
+    earlier = {"toolCallId": "another", "status": "resolved", "payload": "old"}
+    await answer(supervisor, earlier, result, parent_run_id=None)
     assert text_of(await world.events(), "r2") == "I heard noon."
 
 
