@@ -26,7 +26,7 @@ export class ChatView {
   /**
    * @param {object} options
    * @param {HTMLElement} options.root
-   * @param {import("./chat-client.js").ChatClient} options.client
+   * @param {import("./chat-session.js").ChatSession} options.client
    * @param {import("./rows.js").Reader} options.reader
    * @param {string} options.messageUrl  of one rendered message, with `{mid}` for its id
    * @param {(added: number) => void} options.onUpdate  after each frame that changed something

@@ -86,3 +86,26 @@ export function createOwnership() {
     return run;
   };
 }
+
+/**
+ * What was asked, as chunks for those who did not ask: a request-scoped server does not tell it.
+ *
+ * @param {any} message @returns {Chunk[]}
+ */
+export function questionOf({ id: messageId, role, name, parts, content, metadata }) {
+  if (role !== "user" || !messageId) return [];
+  /** @type {any[]} */
+  const all = parts ?? [{ type: "text", content }];
+  const text = all
+    .filter(({ type }) => type === "text")
+    .map(({ content }) => content)
+    .join("");
+  return [
+    { type: "TEXT_MESSAGE_START", messageId, role, name, metadata },
+    { type: "TEXT_MESSAGE_CONTENT", messageId, delta: text },
+    ...all
+      .filter(({ type }) => type !== "text")
+      .map((part) => ({ type: "CUSTOM", name: "message.part", value: { messageId, part } })),
+    { type: "TEXT_MESSAGE_END", messageId },
+  ];
+}

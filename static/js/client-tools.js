@@ -4,7 +4,7 @@
  * open tab.
  */
 
-/** @import {Chunk} from "./types.js" */
+/** @import {Chunk, RunInfo} from "./types.js" */
 
 /**
  * @typedef {object} ToolRequest
@@ -15,6 +15,8 @@
  *
  * @typedef {object} ClientTool           TanStack's, as far as it is used here
  * @property {string} name
+ * @property {string} [description]
+ * @property {any} [parameters]           a JSON schema of its input
  * @property {(input: any, context: {toolCallId: string}) => unknown} [execute]
  */
 
@@ -30,15 +32,15 @@ const interruptsOf = ({ type, outcome }) =>
     : [];
 
 /** What a run asks its sender to execute. @param {Chunk} chunk @returns {ToolRequest[]} */
-export const toolRequests = (chunk) =>
-  interruptsOf(chunk)
-    .filter(isToolRequest)
-    .map(({ id, toolCallId, metadata }) => ({
-      interruptId: id,
-      toolCallId,
-      toolName: metadata?.toolName,
-      input: metadata?.input,
-    }));
+export const toolRequests = (chunk) => interruptsOf(chunk).filter(isToolRequest).map(requestOf);
+
+/** @param {any} interrupt @returns {ToolRequest} */
+const requestOf = ({ id, toolCallId, metadata }) => ({
+  interruptId: id,
+  toolCallId,
+  toolName: metadata?.toolName,
+  input: metadata?.input,
+});
 
 /**
  * The chunk for who must not execute anything; undefined if nothing of it is left.
@@ -73,6 +75,22 @@ export const executeTools = (requests, tools) =>
       ),
     })),
   );
+
+/** Whether all that a run has paused for are tools, so that nobody has to decide anything. @param {any[]} interrupts */
+export const needsOnlyTools = (interrupts = []) => interrupts.length > 0 && interrupts.every(isToolRequest);
+
+/**
+ * What a run that has paused is answered with; undefined if it waits for more than tools, or for nothing any more. The
+ * run that goes on has an id that follows from its parent's: a tab that is loaded again asks for the same one.
+ *
+ * @param {RunInfo} run @param {ClientTool[]} tools
+ */
+export async function answersTo({ runId, interrupts = [], supersededBy }, tools) {
+  if (supersededBy || !needsOnlyTools(interrupts)) return undefined;
+  const [, base, count = 1] = /** @type {RegExpMatchArray} */ (runId.match(/^(.*?)(?:\.(\d+))?$/s));
+  const resume = await executeTools(interrupts.map(requestOf), tools);
+  return { runId: `${base}.${Number(count) + 1}`, parentRunId: runId, resume, again: true };
+}
 
 /** @param {ClientTool | undefined} tool @param {string} name @param {any} input @param {string} toolCallId */
 async function executeTool(tool, name, input, toolCallId) {

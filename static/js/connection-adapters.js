@@ -1,6 +1,7 @@
 /**
  * Every way for chunks to travel between a chat client and a server, with TanStack AI's names and signatures. An
- * adapter is the `connection` of our ChatClient, of TanStack's, or of anybody's.
+ * adapter is the `connection` of TanStack's ChatClient or of anybody's; of ours (chat-client.js) it is a durable one,
+ * or any other as an `adapterSession`.
  *
  * A page that needs one imports that one's module; this list is for who wants to choose.
  *
@@ -15,6 +16,7 @@
  */
 
 export { getChunkRunId, normalizeConnectionAdapter } from "./adapter-queue.js";
+export { adapterSession } from "./adapter-session.js";
 export { executeTools, toolRequests } from "./client-tools.js";
 export { durableStreamConnection } from "./durable-stream-connection.js";
 export { EventTooLargeError } from "./event-size.js";

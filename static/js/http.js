@@ -3,12 +3,12 @@
  * again until they have answered.
  */
 
-import { backoff } from "./backoff.js";
-
 /** @import {Fetch, HeaderSource, PersistOptions, UrlSource} from "./types.js" */
 
 const ANSWER_WITHIN = 15_000;
 const STRIKES = 5;
+const BASE = 1000;
+const CEILING = 32_000;
 const LONGEST_FLOOR = 3_600_000; // a timer set for more than 24 days would fire at once
 
 export class HttpError extends Error {
@@ -40,6 +40,24 @@ export function retryAfter(value, now) {
   if (!value) return 0;
   const ms = /^\s*\d+\s*$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now;
   return ms > 0 ? Math.min(ms, LONGEST_FLOOR) : 0;
+}
+
+/** An id nobody else makes, which makes repeats harmless. On plain http too, where there is no crypto.randomUUID. */
+export function createId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/**
+ * How long to wait before trying again, in ms. Full jitter under a ceiling that doubles: 1 s, 2 s, … 32 s. The jitter
+ * comes on top of the server's floor, so that readers told the same Retry-After do not all return in the same instant.
+ *
+ * @param {number} attempt   0 before the first retry
+ * @param {() => number} random
+ * @param {number} [floor]
+ */
+export function backoff(attempt, random, floor = 0) {
+  return floor + random() * Math.min(CEILING, BASE * 2 ** attempt);
 }
 
 /** @param {Response} response @param {number} [now] @returns {Promise<HttpError>} */

@@ -4,8 +4,7 @@
  */
 
 import { byId } from "./dom.js";
-import { postJson } from "./http.js";
-import { createId } from "./ids.js";
+import { createId, postJson } from "./http.js";
 import { compare } from "./lab-count.js";
 import { createLane, NAMES } from "./lab-lanes.js";
 import { createLog } from "./lab-log.js";

@@ -1,7 +1,7 @@
 /** Wires the chat page together: what the server put into the page, the client that follows it, and the views. */
 
 import { Autoscroll } from "./autoscroll.js";
-import { ChatClient } from "./chat-client.js";
+import { ChatSession } from "./chat-session.js";
 import { ChatView } from "./chat-view.js";
 import { Composer } from "./composer.js";
 import { durableConnection } from "./durable-connection.js";
@@ -20,7 +20,15 @@ const connection = durableConnection({
   initialOffset: offset,
   ping: live.ping * 1000,
 });
-const client = new ChatClient({ connection, snapshot, me, chatId: chat.id, stopUrl: urls.stop });
+/** What an agent may ask of the tab that asked it, and of no other. */
+const tools = [
+  {
+    name: "browser_clock",
+    description: "The speaker's time, zone and language",
+    execute: async () => (await import("./browser-clock.js")).execute(),
+  },
+];
+const client = new ChatSession({ connection, snapshot, me, chatId: chat.id, stopUrl: urls.stop, tools, tab: sessionStorage });
 const scrolling = new Autoscroll(byId("scroller"), transcript, showJump);
 const bar = new ConnectionBar(byId("connection"));
 const activity = new Activity();
@@ -59,7 +67,7 @@ function nameChat() {
 
 /** @param {string} text */
 function send(text) {
-  client.sendMessage(text);
+  client.say(text);
   scrolling.toEnd();
 }
 
@@ -112,7 +120,7 @@ client.addEventListener("error", (event) => {
   announce(error.message, "assertive");
   if (!messageId) bar.say(error.message);
 });
-client.addEventListener("status", () => {
+client.addEventListener("connection", () => {
   page.dataset.live = client.connectionStatus.state;
   bar.update(client.connectionStatus);
 });

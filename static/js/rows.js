@@ -73,7 +73,7 @@ export function rowOf({ message, run, grouped }, { runs, activeRuns }, { meId, c
 function stateOf(id, run, active) {
   if ((run?.messageIds?.at(-1) ?? id) !== id) return "done";
   if (active) return "streaming";
-  return [...ENDINGS, "awaiting-approval"].includes(run?.status) ? run.status : "done";
+  return [...ENDINGS, !run?.supersededBy && "awaiting-approval"].includes(run?.status) ? run.status : "done";
 }
 
 /** @param {any} run @param {boolean} canChat @returns {Notice} */

@@ -1,6 +1,6 @@
 /** What an agent is asked with: AG-UI's RunAgentInput, from TanStack's messages and run context. */
 
-import { createId } from "./ids.js";
+import { createId } from "./http.js";
 
 /** @import {RunContext} from "./types.js" */
 

@@ -6,9 +6,9 @@
 
 import { abortable } from "./abort.js";
 import { createQueue, getChunkRunId, normalizeConnectionAdapter } from "./adapter-queue.js";
-import { createOwnership, createRunEnd, isHandoff, isTerminal } from "./chunks.js";
+import { createOwnership, createRunEnd, isHandoff, isTerminal, questionOf } from "./chunks.js";
 import { withoutToolRequests } from "./client-tools.js";
-import { createId } from "./ids.js";
+import { createId } from "./http.js";
 import { DurableStreamIncompleteError, StreamReadError } from "./stream-errors.js";
 import { joinTabs } from "./tab-leader.js";
 
@@ -299,27 +299,4 @@ export function shareRuns(connection, options) {
       }
     },
   };
-}
-
-/**
- * What was asked, as chunks for the tabs that did not ask: a request-scoped server does not tell it.
- *
- * @param {any} message @returns {Chunk[]}
- */
-function questionOf({ id: messageId, role, name, parts, content, metadata }) {
-  if (role !== "user" || !messageId) return [];
-  /** @type {any[]} */
-  const all = parts ?? [{ type: "text", content }];
-  const text = all
-    .filter(({ type }) => type === "text")
-    .map(({ content }) => content)
-    .join("");
-  return [
-    { type: "TEXT_MESSAGE_START", messageId, role, name, metadata },
-    { type: "TEXT_MESSAGE_CONTENT", messageId, delta: text },
-    ...all
-      .filter(({ type }) => type !== "text")
-      .map((part) => ({ type: "CUSTOM", name: "message.part", value: { messageId, part } })),
-    { type: "TEXT_MESSAGE_END", messageId },
-  ];
 }

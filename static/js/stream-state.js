@@ -10,7 +10,7 @@
  * failure the next request is a plain read, which tells at once whether the server is there.
  */
 
-import { backoff } from "./backoff.js";
+import { backoff } from "./http.js";
 
 /** @import {Page, Phase, Plan, StreamEvent, StreamState} from "./types.js" */
 /** @template {StreamEvent["type"]} T @typedef {import("./types.js").Move<T>} Move */

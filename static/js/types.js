@@ -60,6 +60,8 @@
  * @property {(listener: (status: ConnectionStatus) => void) => () => void} onStatus
  * @property {(status: ConnectionStatus) => void} report   to those who listen
  * @property {() => void} retryNow
+ * @property {(runId: string) => boolean} [stop]   where no stopUrl is asked for it
+ * @property {(messages: Message[]) => void} [setMessages]   where what is shown is what the server is told
  *
  * @typedef {object} Message              TanStack's UIMessage
  * @property {string} id
@@ -84,6 +86,8 @@
  * @property {string} [code]
  * @property {string} [error]
  * @property {{participantId: string, name: string}} [stoppedBy]
+ * @property {any[]} [interrupts]         what it paused for
+ * @property {string} [supersededBy]      a newer run at the same message
  */
 
 /**
@@ -228,27 +232,50 @@
  */
 
 /**
- * A message on its way; one per attempt to have it answered (chat-client.js).
+ * A message on its way; one per attempt to have it answered (chat-session.js).
  *
  * @typedef {object} Delivery
  * @property {string} runId
  * @property {Message} message
  * @property {boolean} again             the message is in the stream already; only the run is new
+ * @property {string} [parentRunId]      the run that paused,
+ * @property {any[]} [resume]            and the answers it goes on with
  * @property {Record<string, any>} [data]
  * @property {"sending" | "sent" | "failed"} state
  * @property {Error} [error]
  * @property {AbortController} controller
  *
- * @typedef {object} ChatClientOptions
+ * @typedef {object} ChatSessionOptions
  * @property {DurableConnection} connection
  * @property {any} [snapshot]            of the reducer, as the page carries it
  * @property {{id: string, name: string}} me
  * @property {string} chatId
- * @property {string} stopUrl
+ * @property {string} [stopUrl]          unless the connection stops runs
+ * @property {any} [tab]                 sessionStorage, if a tab that is loaded again may still run its tools
+ * @property {import("./client-tools.js").ClientTool[]} [tools]   that runs sent from here may ask for
  * @property {HeaderSource} [headers]
  * @property {Fetch} [fetchClient]
  * @property {Environment} [env]
  * @property {() => string} [ids]
+ */
+
+/**
+ * The chat client (chat-client.js).
+ *
+ * @typedef {"ready" | "submitted" | "streaming" | "error"} ChatStatus
+ * @typedef {"send" | "queue" | "drop" | "interrupt"} WhenBusy
+ *
+ * @typedef {object} SendOptions
+ * @property {WhenBusy} [whenBusy]       for this message
+ * @property {Record<string, any>} [body]   for the agent
+ *
+ * @typedef {object} QueuedMessage
+ * @property {string} id                 the message's
+ * @property {{content: string | any[], metadata?: Record<string, any>}} content
+ * @property {Record<string, any>} [body]
+ * @property {number} createdAt
+ *
+ * @typedef {ChatSessionOptions & {whenBusy?: WhenBusy}} ChatClientOptions
  */
 
 export {};

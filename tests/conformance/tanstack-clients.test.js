@@ -77,6 +77,32 @@ for (const [name, connect] of Object.entries(adapters)) {
     client.dispose();
   });
 
+  test(`${name}: a tool of the client's own, whose result the run goes on with`, async () => {
+    const chat = await createChat();
+    const executed = [];
+    const clock = {
+      __toolSide: "client",
+      name: "browser_clock",
+      description: "tells the time",
+      execute: async (input) => (executed.push(input), { time: "noon", zone: "UTC", language: "en" }),
+    };
+    const client = clientOf(chat, connect(chat), { tools: [clock] });
+    await client.sendMessage("/browser");
+    await eventually(() => /it is \*\*noon\*\*/.test(textOf(client.getMessages().at(-1))));
+    await eventually(() => client.getStatus() === "ready");
+    assert.deepEqual(executed, [{}]);
+    await assertShowsTheChat(client, chat);
+    const parts = (await snapshot(chat)).messages.flatMap((message) => message.parts);
+    assert.deepEqual(
+      parts.filter((part) => part.type === "tool-result").map((part) => JSON.parse(part.content).time),
+      ["noon"],
+    );
+    await client.sendMessage("hello");
+    assert.equal(client.getMessages().filter(({ role }) => role === "user").length, 2);
+    await assertShowsTheChat(client, chat);
+    client.dispose();
+  });
+
   test(`${name}: a failure is told, and the next message is answered`, async () => {
     const chat = await createChat();
     const client = clientOf(chat, connect(chat));

@@ -29,7 +29,7 @@ def test_the_published_client(
         # In the middle of an event, whatever the transport: no event is this short.
         proxy.cut_after(1507, connections=CUTS)
     urls = {f"CUT_URL_{name}": proxy.url for name, proxy in proxies.items()}
-    run_node_tests(SCRIPT, passes=8 * len(ADAPTERS) + 2, timeout=80, APP_URL=server.url, **urls)
+    run_node_tests(SCRIPT, passes=9 * len(ADAPTERS) + 2, timeout=80, APP_URL=server.url, **urls)
     # Each was cut so often and came back every time.
     assert {name: proxy.accepted for name, proxy in proxies.items()} == dict.fromkeys(ADAPTERS, CUTS + 1)
     assert "Traceback" not in server.log

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { backoff } from "../../static/js/backoff.js";
+import { backoff } from "../../static/js/http.js";
 
 test("the ceiling doubles from 1 s to 32 s and the whole range is used", () => {
   const ceilings = [0, 1, 2, 3, 4, 5, 6, 50].map((attempt) => backoff(attempt, () => 1));

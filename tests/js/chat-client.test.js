@@ -1,366 +1,423 @@
+/** The chat client's turns: whose run is whose, what waits, what is stopped, and what is shown. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { ChatClient } from "../../static/js/chat-client.js";
-import { createId } from "../../static/js/ids.js";
-import { durableStreamConnection } from "../../static/js/connection-adapters.js";
 import { materialize } from "../../static/js/chat-reducer.js";
-import { createStreamServer, offsetOf } from "./support/stream-server.js";
-import { createWorld } from "./support/world.js";
+import { answer, echo, finished, ME, open, started } from "./support/chat-server.js";
+import { offsetOf } from "./support/stream-server.js";
+import { seeded } from "./support/world.js";
 
-const ME = { id: "p-ana", name: "Ana" };
+/** @param {any} [options] */
+const openClient = (options) => open(options, ChatClient);
 
-/** @param {any} message */
-const echo = ({ id, parts }) => [
-  { type: "TEXT_MESSAGE_START", messageId: id, role: "user", name: "Ana", metadata: { participantId: ME.id, createdAt: 1 } },
-  { type: "TEXT_MESSAGE_CONTENT", messageId: id, delta: parts[0].content },
-  { type: "TEXT_MESSAGE_END", messageId: id },
-];
-/** @param {string} runId @param {string} triggerId */
-const started = (runId, triggerId) => ({ type: "RUN_STARTED", threadId: "c1", runId, metadata: { agentId: "a", agentName: "Kermit", triggerId } });
-/** @param {string} runId @param {...string} words */
-const answer = (runId, ...words) => [
-  { type: "TEXT_MESSAGE_START", messageId: `m-${runId}`, role: "assistant", metadata: { agentId: "a", runId } },
-  ...words.map((delta) => ({ type: "TEXT_MESSAGE_CONTENT", messageId: `m-${runId}`, delta })),
-];
-/** @param {string} runId */
-const finished = (runId) => [{ type: "TEXT_MESSAGE_END", messageId: `m-${runId}` }, { type: "RUN_FINISHED", threadId: "c1", runId }];
+/** @typedef {ReturnType<typeof openClient>} Chat */
 
-/** @typedef {(body: any, server: {accept: (body: any) => void}, init: RequestInit) => Response | Promise<Response> | void} Post */
-
-/**
- * A client on a chat server that accepts a message once per id, unless `onPost` does otherwise.
- *
- * @param {{events?: any[][], onPost?: Post, snapshot?: any, initialOffset?: string}} [options]
- */
-function open({ events = [], onPost, snapshot, initialOffset } = {}) {
-  const world = createWorld();
-  const stream = createStreamServer();
-  for (const batch of events) stream.append(...batch);
-  /** @type {any[]} */
-  const posts = [];
-  const seen = new Set();
-  const server = {
-    stream,
-    posts,
-    onPost,
-    /** @param {any} body */
-    accept(body) {
-      const message = body.messages[0];
-      if (!seen.has(message.id)) stream.append(...echo(message));
-      seen.add(message.id);
-    },
-  };
-  /** @type {typeof fetch} */
-  const fetchClient = async (url, init) => {
-    if (init?.method !== "POST") return stream.fetch(url, init);
-    const body = JSON.parse(String(init.body));
-    posts.push({ path: new URL(String(url)).pathname, ...body });
-    const reply = await server.onPost?.(body, server, init);
-    if (reply) return reply;
-    server.accept(body);
-    return new Response(null, { status: 202 });
-  };
-  const connection = durableStreamConnection({
-    sendUrl: "http://chat.test/api/chat?id=c1",
-    readUrl: "http://chat.test/api/chat-stream?id=c1",
-    initialOffset,
-    fetchClient,
-    env: world.env,
-  });
-  let ids = 0;
-  const client = new ChatClient({
-    connection,
-    snapshot,
-    me: ME,
-    chatId: "c1",
-    stopUrl: "http://chat.test/api/chat/stop",
-    fetchClient,
-    env: world.env,
-    ids: () => `id-${++ids}`,
-  });
-  /** @type {{type: string, detail: any}[]} */
-  const events_ = [];
-  for (const type of ["change", "status", "error"]) {
-    client.addEventListener(type, (event) => events_.push({ type, detail: /** @type {CustomEvent} */ (event).detail }));
-  }
-  const chat = {
-    world,
-    client,
-    server,
-    events: events_,
-    get texts() {
-      return client.messages.map(({ parts }) => parts[0]?.content ?? "");
-    },
-    get deliveries() {
-      return client.messages.map(({ metadata }) => metadata?.delivery);
-    },
-    async live() {
-      client.start();
-      await world.until(() => client.connectionStatus.state === "live");
-    },
-  };
-  return chat;
+/** A client that has sent `text` as run id-2; its message is id-1. @param {any} [options] */
+async function asked({ text = "Hi", ...options } = {}) {
+  const chat = openClient(options);
+  await chat.live();
+  const done = chat.client.sendMessage(text);
+  await chat.world.settle();
+  return { ...chat, chat, done, runId: chat.server.posts.at(-1).runId };
 }
 
-const lost = () => Promise.reject(new TypeError("network error"));
+/** @param {Chat} chat @param {...any} events */
+async function say({ server, world }, ...events) {
+  server.stream.append(...events);
+  await world.settle();
+}
 
-test("continues the page's snapshot from its offset, whole batches at a time", async () => {
-  const history = [[...echo({ id: "u1", parts: [{ content: "Hi" }] }), started("r1", "u1"), ...answer("r1", "Hel")], [...answer("r1", "lo").slice(1)]];
-  const chat = open({ events: history, snapshot: materialize(history[0]), initialOffset: offsetOf(1) });
-  assert.deepEqual(chat.texts, ["Hi", "Hel"]);
-  assert.equal(chat.client.sessionGenerating, true);
-  await chat.live();
+/** @param {string} runId @param {string} [message] */
+const failed = (runId, message = "It broke.") => ({ type: "RUN_ERROR", runId, message, code: "agent-failed" });
+
+/** @param {Promise<unknown>} promise */
+const isSettled = (promise) => Promise.race([promise.then(() => true), new Promise((resolve) => setImmediate(resolve, false))]);
+
+/** @param {Chat} chat @param {string} kind @returns {any[]} */
+const told = ({ events }, kind) => events.filter(({ type }) => type === kind).map(({ detail }) => detail);
+
+/** @param {Chat} chat */
+const stops = ({ server }) => server.posts.filter(({ path }) => path.endsWith("/stop")).map(({ runId }) => runId);
+
+test("a turn is submitted, streaming and ready, and its promise lasts as long", async () => {
+  const { chat, client, done, runId } = await asked();
+  assert.deepEqual([client.status, client.isLoading, client.sessionGenerating], ["submitted", true, false]);
+  await say(chat, started(runId, "id-1"), ...answer(runId, "Hel"));
+  assert.deepEqual([client.status, client.isLoading, client.sessionGenerating], ["streaming", true, true]);
+  assert.equal(await isSettled(done), false);
+  await say(chat, ...answer(runId, "lo").slice(1), ...finished(runId));
+  assert.deepEqual([client.status, client.isLoading, client.sessionGenerating], ["ready", false, false]);
+  await done;
   assert.deepEqual(chat.texts, ["Hi", "Hello"]);
-  chat.server.stream.append(...finished("r1"));
-  await chat.world.settle();
-  assert.equal(chat.client.sessionGenerating, false);
-  const changes = chat.events.filter(({ type }) => type === "change").map(({ detail }) => detail);
   assert.deepEqual(
-    changes.map(({ messages, runs }) => [[...messages], [...runs]]),
+    told(chat, "status").map(({ status, sessionGenerating }) => [status, sessionGenerating]),
     [
-      [["m-r1"], []],
-      [["m-r1"], ["r1"]],
+      ["submitted", false],
+      ["streaming", true],
+      ["ready", false],
     ],
   );
-  assert.equal(chat.client.offset, offsetOf(3));
-  chat.client.close();
+  assert.deepEqual(
+    told(chat, "finish").map(({ runId, message }) => [runId, message.id]),
+    [[runId, `m-${runId}`]],
+  );
+  client.close();
 });
 
-test("a message is there at once, then sent, then the stream's; only the newest is posted", async () => {
-  const chat = open({ events: [echo({ id: "old", parts: [{ content: "Before" }] })] });
+test("somebody else's run neither begins nor ends nor fails a turn of mine", async () => {
+  const { chat, client, done, runId } = await asked();
+  const theirs = [echo({ id: "u2", parts: [{ content: "And me?" }] }), started("theirs", "u2"), answer("theirs", "You")].flat();
+  await say(chat, ...theirs);
+  assert.deepEqual([client.status, client.sessionGenerating], ["submitted", true]);
+  await say(chat, started(runId, "id-1"), ...answer(runId, "Well"));
+  await say(chat, failed("theirs"));
+  assert.deepEqual([client.status, client.error, await isSettled(done)], ["streaming", undefined, false]);
+  await say(chat, ...finished(runId));
+  assert.deepEqual([client.status, await isSettled(done)], ["ready", true]);
+  assert.deepEqual(told(chat, "error"), []);
+  client.close();
+});
+
+test("who joins in the middle of somebody's run sees it generating, with no turn of their own", async () => {
+  const history = [[...echo({ id: "u1", parts: [{ content: "Hi" }] }), started("r1", "u1"), ...answer("r1", "Hel")]];
+  const chat = openClient({ events: history, snapshot: materialize(history[0]), initialOffset: offsetOf(1) });
+  const state = () => [chat.client.status, chat.client.isLoading, chat.client.sessionGenerating];
+  assert.deepEqual(state(), ["ready", false, true]);
   await chat.live();
-  let answerNow = () => {};
-  chat.server.onPost = async () => {
-    await new Promise((resolve) => (answerNow = () => resolve(undefined)));
-    return new Response(null, { status: 202 });
-  };
-  const id = chat.client.sendMessage("Hello", { tone: "dry" });
-  assert.deepEqual(chat.texts, ["Before", "Hello"]);
-  assert.deepEqual(chat.deliveries, [undefined, "sending"]);
-  await chat.world.settle();
-  const wire = { id, role: "user", parts: [{ type: "text", content: "Hello" }] };
-  assert.deepEqual(chat.server.posts, [{ path: "/api/chat", messages: [wire], data: { tone: "dry" }, runId: "id-2" }]);
-  answerNow();
-  await chat.world.settle();
-  assert.deepEqual(chat.deliveries, [undefined, "sent"]);
-  chat.server.accept({ messages: [wire] });
-  await chat.world.settle();
-  assert.deepEqual(chat.deliveries, [undefined, undefined]);
-  assert.equal(chat.client.messages[1].metadata?.participantId, ME.id);
+  await say(chat, ...finished("r1"));
+  assert.deepEqual(state(), ["ready", false, false]);
+  assert.deepEqual(
+    told(chat, "status").map(({ sessionGenerating }) => sessionGenerating),
+    [false],
+  );
   chat.client.close();
 });
 
-test("a reply lost after the commit ends in one message", async () => {
-  for (const echoed of ["before the retry", "after it"]) {
-    const chat = open();
-    await chat.live();
-    let attempts = 0;
-    chat.server.onPost = (body, { accept }) => {
-      attempts += 1;
-      if (attempts === 1 && echoed === "after it") for (const each of chat.server.stream.bodies) each.cut();
-      accept(body);
-      return attempts === 1 ? lost() : undefined;
-    };
-    if (echoed === "after it") chat.server.stream.hook = () => "refuse";
-    chat.client.sendMessage("Once");
-    assert.deepEqual(chat.deliveries, ["sending"]);
-    if (echoed === "after it") {
-      await chat.world.until(() => attempts === 2);
-      chat.server.stream.hook = () => undefined;
-    }
-    await chat.world.until(() => chat.deliveries[0] === undefined);
-    await chat.world.advance(60_000);
-    assert.deepEqual(chat.texts, ["Once"]);
-    assert.equal(attempts, echoed === "after it" ? 2 : 1);
-    assert.equal(new Set(chat.server.posts.map(({ messages, runId }) => `${messages[0].id} ${runId}`)).size, 1);
-    assert.deepEqual(chat.events.filter(({ type }) => type === "error"), []);
-    chat.client.close();
+test("my run's failure is my error until I ask again; an error of no run is everybody's", async () => {
+  const { chat, client, done, runId } = await asked();
+  await say(chat, started(runId, "id-1"), failed(runId));
+  await done;
+  assert.deepEqual([client.status, client.error?.message, client.isLoading], ["error", "It broke.", false]);
+  assert.equal(/** @type {any} */ (client.error).code, "agent-failed");
+  const again = client.sendMessage("Again");
+  assert.deepEqual([client.status, client.error], ["submitted", undefined]);
+  await say(chat, { type: "RUN_ERROR", message: "All is lost." });
+  await again;
+  assert.deepEqual([client.status, client.error?.message], ["error", "All is lost."]);
+  client.close();
+});
+
+test("what cannot be sent is my error, and being sent again it is my turn again", async () => {
+  const chat = openClient({ onPost: () => Response.json({ error: "Too large." }, { status: 413 }) });
+  await chat.live();
+  await chat.client.sendMessage("Hi");
+  assert.deepEqual([chat.client.status, chat.client.error?.message], ["error", "Too large."]);
+  chat.server.onPost = undefined;
+  chat.client.retrySend("id-1");
+  assert.equal(chat.client.status, "submitted");
+  await chat.world.settle();
+  await say(chat, started("id-2", "id-1"), ...answer("id-2", "Yes"), ...finished("id-2"));
+  assert.deepEqual([chat.client.status, chat.texts], ["ready", ["Hi", "Yes"]]);
+  chat.client.close();
+});
+
+test("stop ends my turns at once and stops their runs, and nobody else's", async () => {
+  const { chat, client, done, runId } = await asked();
+  await say(chat, started(runId, "id-1"), started("theirs", "u2"));
+  const second = client.sendMessage("Two");
+  chat.server.onPost = (body) => (body.messages ? undefined : Response.json({ stopped: body.runId === runId }, { status: 202 }));
+  const stopped = client.stop();
+  assert.deepEqual([client.status, client.sessionGenerating], ["ready", true]);
+  await Promise.all([done, second]);
+  assert.equal(await stopped, true);
+  assert.deepEqual(stops(chat), [runId, "id-4"]);
+  // It had not been there to be stopped, and now it is.
+  await say(chat, started("id-4", "id-3"));
+  assert.deepEqual(stops(chat), [runId, "id-4", "id-4"]);
+  assert.equal(client.status, "ready");
+  await client.stop("theirs");
+  await client.stopAll();
+  assert.deepEqual(stops(chat).slice(3), ["theirs", undefined]);
+  client.close();
+});
+
+test("reload asks again for the same message, and its earlier answer is gone for good", async () => {
+  const { chat, client, runId } = await asked();
+  await say(chat, started(runId, "id-1"), ...answer(runId, "Old", " and"), started("theirs", "u0"), ...answer("theirs", "Theirs"));
+  const done = client.reload();
+  await chat.world.settle();
+  const { messages, runId: next } = chat.server.posts.at(-1);
+  assert.deepEqual([messages[0].id, next === runId, stops(chat)], ["id-1", false, [runId]]);
+  assert.equal(client.status, "submitted");
+  await say(chat, ...answer(runId, " still here").slice(1), ...finished(runId));
+  await say(chat, started(next, "id-1"), ...answer(next, "New"), ...finished(next));
+  await done;
+  assert.equal(client.status, "ready");
+  assert.deepEqual(
+    client.messages.map(({ id, role }) => [id, role]),
+    [
+      ["id-1", "user"],
+      [`m-${next}`, "assistant"],
+    ],
+  );
+  client.close();
+});
+
+test("reload of what is on its way sends nothing twice", async () => {
+  const chat = openClient({ onPost: () => new Promise(() => {}) });
+  await chat.live();
+  void chat.client.sendMessage("Hi");
+  await chat.world.settle();
+  void chat.client.reload();
+  await chat.world.settle();
+  assert.deepEqual([chat.server.posts.length, chat.texts, chat.client.status], [1, ["Hi"], "submitted"]);
+  chat.client.close();
+});
+
+test("while a turn is under way a message is sent, queued, dropped, or interrupts it", async () => {
+  const { chat, client, done, runId } = await asked({ more: { whenBusy: "queue" } });
+  await client.sendMessage("queued");
+  await client.sendMessage("taken back");
+  await client.sendMessage("dropped", undefined, { whenBusy: "drop" });
+  assert.deepEqual(
+    client.queue.map(({ content }) => content.content),
+    ["queued", "taken back"],
+  );
+  client.cancelQueued(client.queue[1].id);
+  assert.equal(chat.texts.length, 1);
+  void client.sendMessage("at once", { tone: "dry" }, { whenBusy: "send" });
+  await chat.world.settle();
+  const at = chat.server.posts.at(-1);
+  assert.deepEqual([at.messages[0].parts[0].content, at.data], ["at once", { tone: "dry" }]);
+  await say(chat, started(runId, "id-1"), ...finished(runId));
+  await done;
+  assert.equal(client.queue.length, 1); // the other turn is not over
+  await say(chat, started(at.runId, at.messages[0].id), ...finished(at.runId));
+  assert.deepEqual(client.queue, []);
+  await chat.world.settle();
+  const next = chat.server.posts.at(-1);
+  assert.deepEqual([next.messages[0].parts[0].content, client.status], ["queued", "submitted"]);
+  await say(chat, started(next.runId, next.messages[0].id));
+  void client.sendMessage("interrupts", undefined, { whenBusy: "interrupt" });
+  await chat.world.settle();
+  assert.deepEqual(stops(chat), [next.runId]);
+  assert.equal(client.status, "submitted");
+  assert.deepEqual(
+    told(chat, "queue").map(({ queue }) => queue.length),
+    [1, 2, 1, 0],
+  );
+  client.close();
+});
+
+test("a queue does not outlive a failure or a stop", async () => {
+  for (const end of [(/** @type {Chat} */ { client }) => void client.stop(), (/** @type {Chat} */ chat) => say(chat, failed("id-2"))]) {
+    const { chat, client } = await asked({ more: { whenBusy: "queue" } });
+    await client.sendMessage("later");
+    await end(chat);
+    await chat.world.settle();
+    assert.deepEqual(client.queue, []);
+    assert.equal(chat.server.posts.filter(({ messages }) => messages).length, 1);
+    client.close();
   }
 });
 
-test("the echo may come before the reply, and nothing is lost by it", async () => {
-  const chat = open();
-  await chat.live();
-  chat.server.onPost = async (body, { accept }) => {
-    accept(body);
-    await chat.world.settle();
-    assert.deepEqual(chat.deliveries, [undefined]);
-    return new Response(null, { status: 503 });
-  };
-  chat.client.sendMessage("Hi");
-  await chat.world.advance(60_000);
-  assert.deepEqual(chat.texts, ["Hi"]);
-  assert.equal(chat.server.posts.length, 1);
-  chat.client.close();
-});
-
-test("an unanswered post is given up and repeated", async () => {
-  const chat = open();
-  await chat.live();
-  chat.server.onPost = (_, __, init) =>
-    chat.server.posts.length > 1
-      ? undefined
-      : new Promise((_resolve, reject) => init.signal?.addEventListener("abort", () => reject(init.signal?.reason)));
-  chat.client.sendMessage("Hi");
-  await chat.world.until(() => chat.deliveries[0] === undefined);
-  assert.equal(chat.server.posts.length, 2);
-  chat.client.close();
-});
-
-test("while offline a message waits as long as it takes, and messages keep their order", async () => {
-  const chat = open();
-  await chat.live();
-  chat.server.onPost = lost;
-  chat.server.stream.hook = () => "refuse";
-  chat.world.online = false;
-  chat.server.stream.bodies[0].cut();
-  await chat.world.until(() => chat.client.connectionStatus.state === "offline");
-  for (const text of ["one", "two", "three"]) chat.client.sendMessage(text);
-  await chat.world.advance(1_800_000);
-  assert.deepEqual(chat.deliveries, ["sending", "sending", "sending"]);
-  chat.server.onPost = undefined;
-  chat.server.stream.hook = () => undefined;
-  chat.world.online = true;
-  chat.world.fire("online");
-  const back = chat.world.now;
-  await chat.world.until(() => chat.deliveries.every((delivery) => delivery === undefined));
-  assert.ok(chat.world.now - back < 1_000, "sent as soon as the connection is back");
-  assert.deepEqual(chat.texts, ["one", "two", "three"]);
-  chat.client.close();
-});
-
-test("a refused message says why, keeps its text, and can be sent again as the same message or taken back", async () => {
-  const chat = open();
-  await chat.live();
-  chat.server.onPost = () => new Response('{"error":"You may only read here.","code":"forbidden"}', { status: 403 });
-  const id = chat.client.sendMessage("Hi");
-  await chat.world.until(() => chat.deliveries[0] === "failed");
-  assert.equal(chat.client.messages[0].metadata?.error, "You may only read here.");
-  const [{ detail }] = chat.events.filter(({ type }) => type === "error");
-  assert.deepEqual([detail.error.code, detail.messageId], ["forbidden", id]);
-  assert.equal(chat.server.posts.length, 1);
-
-  chat.client.retrySend(id);
-  assert.deepEqual(chat.deliveries, ["sending"]);
-  await chat.world.until(() => chat.deliveries[0] === "failed");
-  assert.deepEqual(chat.server.posts[0], chat.server.posts[1]);
-  assert.equal(chat.client.discard(id), "Hi");
-  assert.deepEqual(chat.texts, []);
-
-  chat.server.onPost = undefined;
-  const other = chat.client.sendMessage("Hello");
+test("clear empties what is shown, for good; the session goes on", async () => {
+  const { chat, client, done, runId } = await asked();
+  await say(chat, started(runId, "id-1"), ...answer(runId, "One"), started("theirs", "u0"), ...answer("theirs", "Two"));
+  client.clear();
+  await done;
+  assert.deepEqual([chat.texts, client.status, client.sessionGenerating], [[], "ready", true]);
+  await say(chat, ...answer(runId, "more").slice(1), failed(runId), ...answer("theirs", "more").slice(1), ...finished("theirs"));
+  assert.deepEqual([chat.texts, client.status, client.sessionGenerating], [[], "ready", false]);
+  void client.sendMessage("New");
   await chat.world.settle();
-  chat.client.retrySend(other);
-  assert.equal(chat.client.discard(other), undefined, "what is in the stream cannot be taken back");
-  assert.deepEqual(chat.texts, ["Hello"]);
-  chat.client.close();
+  assert.deepEqual(chat.texts, ["New"]);
+  client.close();
 });
 
-test("a server in trouble is asked five times, as slowly as it wishes", async () => {
-  const chat = open();
-  await chat.live();
-  chat.server.onPost = () => new Response("", { status: 503, headers: { "Retry-After": "4" } });
-  const began = chat.world.now;
-  chat.client.sendMessage("Hi");
-  await chat.world.until(() => chat.deliveries[0] === "failed");
-  assert.equal(chat.server.posts.length, 5);
-  assert.ok(chat.world.now - began >= 16_000);
-  chat.client.close();
-});
-
-test("a message taken back while it waits is not sent any more, and does not hold up the next", async () => {
-  const chat = open();
-  await chat.live();
-  chat.server.onPost = () => (chat.server.posts.length === 1 ? new Response("", { status: 503, headers: { "Retry-After": "60" } }) : undefined);
-  const id = chat.client.sendMessage("No");
-  await chat.world.settle();
-  chat.client.sendMessage("Yes");
-  chat.client.discard(id);
-  await chat.world.settle();
-  assert.deepEqual(chat.texts, ["Yes"]);
-  assert.deepEqual(chat.server.posts.map(({ messages }) => messages[0].parts[0].content), ["No", "Yes"]);
-  chat.client.close();
-});
-
-test("retryRun asks again for the same message, in a new run", async () => {
-  const chat = open({
-    events: [[...echo({ id: "u1", parts: [{ content: "Hi" }] }), started("r1", "u1"), { type: "RUN_ERROR", runId: "r1", code: "interrupted", message: "Interrupted." }]],
+test("a message that is cleared on its way does not come back", async () => {
+  let reply = () => {};
+  const chat = openClient({
+    onPost: (/** @type {any} */ body) =>
+      body.messages && new Promise((resolve) => (reply = () => resolve(undefined))),
   });
   await chat.live();
-  const next = chat.client.retryRun("r1");
+  void chat.client.sendMessage("Hi");
   await chat.world.settle();
-  const wire = { id: "u1", role: "user", parts: [{ type: "text", content: "Hi" }] };
-  assert.deepEqual(chat.server.posts, [{ path: "/api/chat", messages: [wire], runId: next }]);
-  assert.deepEqual(chat.deliveries.filter(Boolean), [], "the question is no new message");
-  assert.equal(chat.client.retryRun("r1"), next, "one click more while it waits for its turn");
+  chat.client.clear();
+  reply();
   await chat.world.settle();
-  assert.equal(chat.server.posts.length, 1);
-  chat.server.stream.append(started(String(next), "u1"), ...answer(String(next), "Yo"));
-  await chat.world.settle();
-  assert.equal(chat.client.retryRun("unknown"), undefined);
-
-  chat.server.onPost = () => new Response('{"error":"Too many runs."}', { status: 400 });
-  chat.client.retryRun("r1");
-  await chat.world.settle();
-  const { detail } = chat.events.findLast(({ type }) => type === "error") ?? {};
-  assert.deepEqual([detail.error.message, detail.messageId], ["Too many runs.", undefined]);
+  assert.deepEqual([chat.texts, chat.client.status], [[], "ready"]);
   chat.client.close();
 });
 
-test("stop names the chat and the run; what cannot be stopped is said", async () => {
-  const chat = open();
+test("setMessages shows others; the stream goes on from there", async () => {
+  const { chat, client, runId } = await asked();
+  await say(chat, started(runId, "id-1"), ...answer(runId, "Hel"));
+  client.setMessages([{ id: "x", role: "user", parts: [{ type: "text", content: "Shown" }] }, ...client.messages.slice(1)]);
+  assert.deepEqual(chat.texts, ["Shown", "Hel"]);
+  await say(chat, ...answer(runId, "lo").slice(1), ...finished(runId));
+  assert.deepEqual([chat.texts, client.status], [["Shown", "Hello"], "ready"]);
+  client.close();
+});
+
+test("append sends a person's message as it is, and no other", async () => {
+  const chat = openClient();
   await chat.live();
-  const replies = [
-    Response.json({ stopped: true }),
-    Response.json({ stopped: false }),
-    Response.json({ error: "You may only read here." }, { status: 403 }),
+  const image = { type: "image", source: { type: "url", value: "https://example.test/x.png" } };
+  void chat.client.append({ id: "mine", role: "user", parts: [{ type: "text", content: "Look" }, image] });
+  void chat.client.append({ role: "user", content: "And this" });
+  await chat.client.append({ role: "system", content: "Be nice." });
+  await assert.rejects(chat.client.append({ role: "assistant", content: "I said so." }), TypeError);
+  await chat.client.sendMessage("  ");
+  await chat.world.settle();
+  assert.deepEqual(
+    chat.server.posts.map(({ messages: [{ id, parts }] }) => [id, parts.length]),
+    [
+      ["mine", 2],
+      ["id-2", 1],
+    ],
+  );
+  chat.client.close();
+});
+
+/** @param {string} runId */
+const paused = (runId) => {
+  const interrupt = { id: `${runId}-input`, reason: "client_tool_input", toolCallId: "call", metadata: { kind: "client_tool", toolName: "clock", input: { zone: "UTC" } } };
+  return [
+    { type: "TOOL_CALL_START", toolCallId: "call", toolCallName: "clock", runId },
+    { type: "TOOL_CALL_END", toolCallId: "call", runId },
+    { type: "RUN_FINISHED", runId, outcome: { type: "interrupt", interrupts: [interrupt] } },
   ];
-  chat.server.onPost = () => replies.shift();
-  assert.equal(await chat.client.stop("r1"), true);
-  assert.equal(await chat.client.stop(), false);
-  assert.equal(await chat.client.stop("r1"), false);
-  assert.deepEqual(chat.server.posts.slice(0, 2), [{ path: "/api/chat/stop", id: "c1", runId: "r1" }, { path: "/api/chat/stop", id: "c1" }]);
-  assert.deepEqual(chat.events.filter(({ type }) => type === "error").map(({ detail }) => [detail.error.message, detail.runId]), [
-    ["You may only read here.", "r1"],
-  ]);
-  chat.client.close();
+};
+
+/** @param {any[]} executed @param {string} who */
+const clockOf = (executed, who) => ({
+  name: "clock",
+  description: "tells the time",
+  execute: async (/** @type {any} */ input) => (executed.push([who, input]), "noon"),
 });
 
-test("the connection's troubles are told with their beginning, what was missed, and its end", async () => {
-  const chat = open({ events: [["x"]] });
-  await chat.live();
-  const began = chat.world.now;
-  chat.server.stream.bodies[0].cut();
-  chat.server.stream.append({ type: "CUSTOM" }, { type: "CUSTOM" });
-  await chat.world.until(() => chat.client.connectionStatus.state === "reconnecting");
-  assert.equal(chat.client.connectionStatus.since, began);
-  assert.ok(chat.client.connectionStatus.retryAt);
-  chat.client.retryNow();
-  await chat.world.settle();
-  assert.deepEqual([chat.world.now, chat.client.connectionStatus.state, chat.client.connectionStatus.caughtUp], [began, "live", 2]);
-
-  chat.server.stream.hook = () => Response.json({ error: "This chat does not exist.", code: "chat-not-found" }, { status: 404 });
-  chat.server.stream.bodies[1].end();
-  await chat.world.until(() => chat.client.connectionStatus.state === "gone");
-  assert.equal(chat.client.connectionStatus.error, "This chat does not exist.");
+test("a tool runs in the tab that asked and in no other, and the turn goes on with its result", async () => {
+  /** @type {any[]} */
+  const executed = [];
+  const { chat, client, done, runId } = await asked({ more: { tools: [clockOf(executed, "mine")] } });
+  const other = openClient({ beside: chat, more: { tools: [clockOf(executed, "other")] } });
+  await other.live();
+  assert.deepEqual(chat.server.posts[0].tools, [{ name: "clock", description: "tells the time" }]);
+  await say(chat, started(runId, "id-1"), ...paused(runId));
+  assert.deepEqual([executed, client.status, client.sessionGenerating], [[["mine", { zone: "UTC" }]], "submitted", false]);
+  assert.equal(chat.server.posts.length, 2);
+  const { resume, parentRunId, runId: next, messages } = chat.server.posts[1];
+  assert.deepEqual(resume, [{ interruptId: `${runId}-input`, status: "resolved", payload: "noon" }]);
+  assert.deepEqual([parentRunId, messages[0].id], [runId, "id-1"]);
+  await say(chat, started(next, "id-1"), ...answer(next, "It is noon."), ...finished(next));
+  await done;
+  assert.deepEqual([client.status, chat.texts.at(-1), other.texts.at(-1)], ["ready", "It is noon.", "It is noon."]);
+  assert.ok(!told(chat, "status").some(({ status }, n, all) => status === "ready" && n < all.length - 1));
+  client.close();
+  other.client.close();
 });
 
-test("close leaves nothing behind, whatever is under way", async () => {
-  const chat = open();
-  await chat.live();
-  chat.server.onPost = lost;
-  chat.client.sendMessage("Hi");
-  void chat.client.stop();
+test("a tab that is loaded again still has its turn, and runs the tool; another tab does not", async () => {
+  /** @type {any[]} */
+  const executed = [];
+  const tab = {};
+  const { chat, client, runId } = await asked({ more: { tab } });
+  await say(chat, started(runId, "id-1"));
+  client.close();
+  /** @param {string} who @param {any} more */
+  const load = (who, more) => {
+    const events = chat.server.stream.items;
+    const loaded = { beside: chat, snapshot: materialize(events), initialOffset: offsetOf(chat.server.stream.log.length) };
+    return openClient({ ...loaded, more: { tools: [clockOf(executed, who)], ids: () => `${who}-id`, ...more } });
+  };
+  const [again, other] = [load("again", { tab }), load("other", { tab: {} })];
+  assert.deepEqual([again.client.status, other.client.status], ["streaming", "ready"]);
+  await again.live();
+  await other.live();
+  again.client.close(); // before the tool could be asked for
+  await say(chat, ...paused(runId));
+  assert.deepEqual(executed, []);
+  const third = load("third", { tab });
+  await third.live();
   await chat.world.settle();
-  chat.client.close();
+  assert.deepEqual(executed, [["third", { zone: "UTC" }]]);
+  const { resume, parentRunId, runId: next } = chat.server.posts.at(-1);
+  assert.deepEqual([resume[0].payload, parentRunId, next], ["noon", runId, `${runId}.2`]);
+  await say(chat, started(next, "id-1"), ...finished(next));
+  await load("fourth", { tab }).live();
   await chat.world.settle();
-  assert.deepEqual([chat.world.timers, chat.world.listening], [0, 0]);
-  assert.ok(chat.server.stream.requests.every(({ signal }) => signal?.aborted));
+  assert.equal(executed.length, 1);
 });
 
-test("ids are long, random and fit for a URL", () => {
-  const ids = new Set(Array.from({ length: 100 }, createId));
-  assert.equal(ids.size, 100);
-  for (const id of ids) assert.match(id, /^[0-9a-f]{32}$/);
+test("a turn that was stopped while its tool ran does not go on; one that waits for a person is over", async () => {
+  let finish = () => {};
+  const slow = { name: "clock", execute: () => new Promise((resolve) => (finish = () => resolve("noon"))) };
+  const { chat, client, done, runId } = await asked({ more: { tools: [slow] } });
+  await say(chat, started(runId, "id-1"), ...paused(runId));
+  await client.stop();
+  finish();
+  await done;
+  await chat.world.settle();
+  assert.equal(chat.server.posts.filter(({ resume }) => resume).length, 0);
+  void client.sendMessage("/approve");
+  await chat.world.settle();
+  const next = chat.server.posts.at(-1).runId;
+  const approval = { id: "a", reason: "tool_call", toolCallId: "call" };
+  await say(chat, started(next, "id-3"), { type: "RUN_FINISHED", runId: next, outcome: { type: "interrupt", interrupts: [approval] } });
+  assert.deepEqual([client.status, client.runs[next].status], ["ready", "awaiting-approval"]);
+  client.close();
+});
+
+test("however two people's runs are interleaved, a turn is as its own chunks say", async (t) => {
+  const seed = Number(process.env.TEST_SEED ?? Date.now() % 2 ** 31);
+  t.diagnostic(`seed ${seed}`);
+  const random = seeded(seed);
+  const pick = (/** @type {number} */ n) => Math.floor(random() * n);
+  for (let round = 0; round < 60; round++) {
+    const { chat, client, done, runId } = await asked();
+    const other = openClient({ beside: chat, more: { me: { id: "p-ben", name: "Ben" }, ids: (() => ((n) => () => `ben-${++n}`)(0))() } });
+    await other.live();
+    const theirs = other.client.sendMessage("And me?");
+    await chat.world.settle();
+    const ids = [runId, chat.server.posts.at(-1).runId];
+    const ends = ids.map(() => ["finished", "failed", "cancelled"][pick(3)]);
+    const lanes = ids.map((id, n) => {
+      const end = { finished: finished(id), failed: [failed(id)], cancelled: [{ type: "RUN_FINISHED", runId: id, outcome: { type: "cancelled" } }] }[ends[n]];
+      return [started(id, ["id-1", "ben-1"][n]), ...answer(id, ...["a", "b", "c"].slice(pick(4))), .../** @type {any[]} */ (end)];
+    });
+    const seen = [0, 0];
+    const expected = (/** @type {number} */ n) =>
+      seen[n] === 0 ? "submitted" : seen[n] < lanes[n].length ? "streaming" : ends[n] === "failed" ? "error" : "ready";
+    while (lanes.some((lane, n) => seen[n] < lane.length)) {
+      const batch = [];
+      for (let size = 1 + pick(4); size > 0; size--) {
+        const open = [0, 1].filter((n) => seen[n] < lanes[n].length);
+        if (!open.length) break;
+        const n = open[pick(open.length)];
+        batch.push(lanes[n][seen[n]++]);
+      }
+      await say(chat, ...batch);
+      const active = [0, 1].some((n) => seen[n] > 0 && seen[n] < lanes[n].length);
+      for (const [n, each] of [client, other.client].entries()) {
+        assert.deepEqual([each.status, each.sessionGenerating], [expected(n), active], `seed ${seed}, round ${round}`);
+      }
+    }
+    await Promise.all([done, theirs]);
+    assert.deepEqual(client.messages, other.client.messages);
+    client.close();
+    other.client.close();
+  }
+});
+
+test("nothing is left of a closed client, and who waits is let go", async () => {
+  const { chat, client, done } = await asked();
+  client.close();
+  await done;
+  await chat.world.settle();
+  assert.equal(chat.world.listening, 0);
+  assert.equal(ME.id, "p-ana");
 });

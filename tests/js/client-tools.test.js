@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { executeTools, toolRequests, withoutToolRequests } from "../../static/js/client-tools.js";
+import { answersTo, executeTools, toolRequests, withoutToolRequests } from "../../static/js/client-tools.js";
 
 const tool = (/** @type {string} */ id, reason = "client_tool_input") => ({
   id: `${id}-input`,
@@ -68,4 +68,20 @@ test("every request is answered: by a result, by nothing, or by an error", async
       ["declared-i", "resolved", { error: "There is no tool declared here." }],
     ],
   );
+});
+
+test("a pause is answered if it is for tools alone and nothing newer is there, by a run whose id follows", async () => {
+  const tools = [{ name: "clock", execute: () => "noon" }];
+  const wanted = { id: "i", reason: "client_tool_input", toolCallId: "t", metadata: { toolName: "clock" } };
+  const approval = { id: "a", reason: "tool_call", toolCallId: "t" };
+  /** @param {string} runId @param {any[]} interrupts @param {string} [supersededBy] */
+  const answer = (runId, interrupts, supersededBy) =>
+    answersTo({ runId, status: "awaiting-approval", interrupts, supersededBy }, tools);
+  const resume = [{ interruptId: "i", status: "resolved", payload: "noon" }];
+  assert.deepEqual(await answer("r", [wanted]), { runId: "r.2", parentRunId: "r", resume, again: true });
+  assert.equal((await answer("r.2", [wanted]))?.runId, "r.3");
+  assert.equal((await answer("a.b.9", [wanted]))?.runId, "a.b.10");
+  assert.equal(await answer("r", [wanted, approval]), undefined);
+  assert.equal(await answer("r", []), undefined);
+  assert.equal(await answer("r", [wanted], "r.2"), undefined);
 });

@@ -3,7 +3,7 @@
  * prints what it saw as JSON. Run by test_follow_server.py with its settings as one JSON argument.
  */
 
-import { ChatClient } from "../../static/js/chat-client.js";
+import { ChatSession } from "../../static/js/chat-session.js";
 import { durableStreamConnection } from "../../static/js/connection-adapters.js";
 
 const { url, chat, headers, text } = JSON.parse(process.argv[2]);
@@ -34,7 +34,7 @@ connection.subscribeBatches = async function* (/** @type {AbortSignal | undefine
 };
 connection.onStatus(({ state }) => states.push(state));
 
-const client = new ChatClient({ connection, me: { id: "me", name: "Me" }, chatId: chat, stopUrl: `${url}/api/chat/stop`, headers });
+const client = new ChatSession({ connection, me: { id: "me", name: "Me" }, chatId: chat, stopUrl: `${url}/api/chat/stop`, headers });
 
 client.addEventListener("change", () => {
   const ended = items.some(({ type }) => type === "RUN_FINISHED" || type === "RUN_ERROR");
@@ -43,4 +43,4 @@ client.addEventListener("change", () => {
   client.close();
 });
 client.start();
-client.sendMessage(text);
+client.say(text);

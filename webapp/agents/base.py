@@ -33,6 +33,10 @@ class AgentTurn:
     (UIMessage dicts: ``id, role, name?, parts, metadata?``). ``text`` is that last message's text and
     ``speaker`` its author's name. ``data`` is what the client sent along with it, ``tools`` those it offers
     to run itself (AG-UI: ``name, description, parameters``).
+
+    To have one of them run, or an approval, an agent ends with the outcome ``interrupt``. Once that is
+    answered it is asked again: ``resume`` are the answers (AG-UI: ``interruptId, status, payload``), and what
+    it had said before, with the results of tools, follows the triggering message.
     """
 
     chat_id: str
@@ -42,6 +46,7 @@ class AgentTurn:
     speaker: str
     data: Mapping[str, Any] = field(default_factory=dict)
     tools: Sequence[Mapping[str, Any]] = ()
+    resume: Sequence[Mapping[str, Any]] = ()
 
 
 class Agent(Protocol):

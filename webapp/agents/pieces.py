@@ -6,7 +6,7 @@ streams or who is speaking: identity is stamped on later.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from webapp.agents.base import Event
@@ -43,6 +43,22 @@ async def as_events(pieces: AsyncIterable[Piece], *, prefix: str = "text") -> As
             yield {"type": "TEXT_MESSAGE_CONTENT", "messageId": message_id, "delta": piece}
     if message_id is not None:
         yield {"type": "TEXT_MESSAGE_END", "messageId": message_id}
+
+
+def ask_client(calls: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Event:
+    """The end of a turn that goes on once the client has run tools of its own: for each the id of the call,
+    which has been told, the tool's name and its input.
+    """
+    interrupts = [
+        {
+            "id": f"{call_id}-input",
+            "reason": "client_tool_input",
+            "toolCallId": call_id,
+            "metadata": {"kind": "client_tool", "toolName": name, "input": dict(given)},
+        }
+        for call_id, name, given in calls
+    ]
+    return {"type": "RUN_FINISHED", "outcome": {"type": "interrupt", "interrupts": interrupts}}
 
 
 def _plain(event: Event | EventModel) -> Event:

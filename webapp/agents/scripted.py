@@ -14,12 +14,14 @@ from datetime import UTC, datetime
 
 from webapp.agents import scripted_texts as texts
 from webapp.agents.base import AgentError, AgentTurn, Event
-from webapp.agents.pieces import Piece, as_events
+from webapp.agents.pieces import Piece, as_events, ask_client
 
 Sleep = Callable[[float], Awaitable[None]]
 
 WORD_DELAY = 0.004
 LONG_WORD_DELAY = 0.03
+
+_BROWSER_TOOL = "browser_clock"
 
 _HELP = re.compile(r"\bwhat (can|do|could) (you|i) (do|try|say|know)\b|^help\b", re.IGNORECASE)
 _WHO = re.compile(r"\b(who|what) are you\b|\bare you (real|human|an? \w+)\b|\byour name\b", re.IGNORECASE)
@@ -66,6 +68,7 @@ class DemoAgent:
         self._commands: dict[str, Callable[[AgentTurn, str], AsyncIterator[Piece]]] = {
             "/long": self._long,
             "/tool": self._tool,
+            "/browser": self._browser,
             "/approve": self._approve,
             "/think": self._think,
             "/fail": self._fail,
@@ -153,7 +156,27 @@ class DemoAgent:
         async for word in self._say(f"It is **{now:%H:%M} UTC** on {now:%A}, in week {result['week']}."):
             yield word
 
+    async def _browser(self, turn: AgentTurn, _rest: str) -> AsyncIterator[Piece]:
+        if turn.resume:
+            async for word in self._say(texts.browser_text(turn.speaker, turn.resume[0]["payload"])):
+                yield word
+            return
+        if not any(tool["name"] == _BROWSER_TOOL for tool in turn.tools):
+            async for word in self._say(f"Your side has no tool `{_BROWSER_TOOL}` to ask, {turn.speaker}."):
+                yield word
+            return
+        async for word in self._say(f"Let me ask your browser, {turn.speaker}."):
+            yield word
+        call_id = f"{turn.run_id}-browser"
+        async for event in self._call(call_id, _BROWSER_TOOL, {}):
+            yield event
+        yield ask_client([(call_id, _BROWSER_TOOL, {})])
+
     async def _approve(self, turn: AgentTurn, _rest: str) -> AsyncIterator[Piece]:
+        if turn.resume:
+            async for word in self._say(texts.postcard_text(turn.speaker, turn.resume[0]["payload"])):
+                yield word
+            return
         async for word in self._say("I can send a postcard, but only if somebody allows it."):
             yield word
         call_id = f"{turn.run_id}-postcard"

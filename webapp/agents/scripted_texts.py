@@ -12,6 +12,7 @@ LONG_LIMIT = 5000
 COMMANDS: Sequence[tuple[str, str]] = (
     ("/long 400", "an answer of 400 words, slow enough to refresh in the middle of it"),
     ("/tool", "a tool call with a real result"),
+    ("/browser", "a tool that runs in your browser, and in no other"),
     ("/approve", "a tool that has to be approved first"),
     ("/think", "some reasoning, then the answer"),
     ("/fail", "a provider error half-way through"),
@@ -68,6 +69,24 @@ def who_text(speaker: str) -> str:
         "Start the server with `DURABLE_CHAT_AGENT=module:attr`, an agent of your own, and it speaks here "
         "instead of me. `/help` lists what I can do."
     )
+
+
+def browser_text(speaker: str, clock: object) -> str:
+    """What the speaker's browser said: ``{time, zone, language}``, or ``{error}``, or anything at all."""
+    match clock:
+        case {"time": str(time), "zone": str(zone), "language": str(language)}:
+            return f"Your browser says it is **{time}** in {zone}, {speaker}. It speaks {language}."
+        case {"error": str(error)}:
+            return f"Your browser could not tell, {speaker}: {error}"
+    return f"Your browser said something that I do not understand, {speaker}."
+
+
+def postcard_text(speaker: str, decision: object) -> str:
+    """What became of the postcard."""
+    match decision:
+        case {"approved": True}:
+            return f"Thank you, {speaker}. A scripted demo has no stamps, but now it may."
+    return f"Then I will not send it, {speaker}."
 
 
 def answer_text(speaker: str, text: str, turn: int) -> str:

@@ -205,6 +205,21 @@ def run_error(chat_id: str, run_id: str, *, code: str, sentence: str, timestamp:
     }
 
 
+def tool_result(message_id: str, *, run_id: str, tool_call_id: str, result: object) -> Event:
+    """What a client's tool gave. A result that is ``{error: <sentence>}`` says that it failed."""
+    event: Event = {
+        "type": TOOL_CALL_RESULT,
+        "messageId": message_id,
+        "toolCallId": tool_call_id,
+        "content": result if isinstance(result, str) else _encoder.encode(result).decode(),
+        "role": "tool",
+        "runId": run_id,
+    }
+    if isinstance(result, dict) and result.keys() == {"error"}:
+        event["metadata"] = {"tanstack": {"state": "output-error"}}
+    return event
+
+
 def cancelled() -> Event:
     """The outcome of a run somebody stopped."""
     return {"type": "cancelled"}

@@ -5,13 +5,16 @@ Owns one pure function. Must not know runs, queues or providers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from webapp.agents.base import UIMessage
 
 
-def prompt(messages: Sequence[UIMessage], trigger_id: str) -> list[UIMessage]:
-    """Every turn before the trigger, each answer right after its question, then the trigger.
+def prompt(
+    messages: Sequence[UIMessage], trigger_id: str, *, continues: Collection[str] = ()
+) -> list[UIMessage]:
+    """Every turn before the trigger, each answer right after its question, then the trigger, then what the
+    runs of ``continues``, which paused, have said to it.
 
     An answer names its question in ``metadata.parentId``. So the answer that was still streaming when the
     trigger was queued comes before it, although the stream has it later, while questions queued behind the
@@ -31,4 +34,5 @@ def prompt(messages: Sequence[UIMessage], trigger_id: str) -> list[UIMessage]:
     earlier = [message for message in messages if turn_of(message) < limit]
     # Stable: within a turn the question stands before its answers, and those in the order they were begun.
     earlier.sort(key=turn_of)
-    return [*earlier, messages[limit]]
+    begun = [each for each in messages if (each.get("metadata") or {}).get("runId") in continues]
+    return [*earlier, messages[limit], *begun]

@@ -75,7 +75,7 @@ async def _run(
     seen = request.headers.get("last-event-id")
     if seen is not None:
         row = await find_run(services, wanted.run_id, chat_id=chat_id)
-        if row.message_id != wanted.message.id:
+        if wanted.message is not None and row.message_id != wanted.message.id:
             raise Conflict("That run id was used for another message.", code="run-id-used")
         place = place_after(row, seen)
         return _respond(services, visitor, chat_id, reply(services, place, framing))

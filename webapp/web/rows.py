@@ -175,7 +175,7 @@ class RowBuilder:
         match run.get("status"):
             case "stopped" | "interrupted" | "failed" as state:
                 return state, self._notice(run)
-            case "awaiting-approval" as state:
+            case "awaiting-approval" as state if "supersededBy" not in run:
                 return state, None
         return "done", None
 

@@ -2,18 +2,21 @@
 
 Owns the shape of that body and its way to the supervisor. Whatever may be left out may be missing: published
 clients differ. Of the messages only the newest of the user is believed, the others need no more than a role.
-Must not know over which transport it came.
+With a ``resume``, or results of tools at the end, the run that waits for them is meant. Must not know over
+which transport it came.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from webapp.chat.messages import NewMessage, newest_user_message
+from webapp.chat.messages import NewMessage, Role, newest_user_message
 from webapp.chat.runs import Accepted
+from webapp.chat.runs.pauses import Answer
 from webapp.web.errors import MalformedBody
 from webapp.web.identity import Visitor, remember
 from webapp.web.schemas import RunId
@@ -40,6 +43,7 @@ class _Context(msgspec.Struct, frozen=True):
 class _Resume(msgspec.Struct, frozen=True, rename="camel"):
     interrupt_id: str
     status: Literal["resolved", "cancelled"]
+    payload: Any = None
 
 
 class _RunAgentInput(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -49,7 +53,7 @@ class _RunAgentInput(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     parent_run_id: RunId | None = None
     tools: Annotated[list[_Tool], msgspec.Meta(max_length=_MAX_TOOLS)] | None = None
     context: list[_Context] | None = None
-    resume: list[_Resume] | None = None
+    resume: Annotated[list[_Resume], msgspec.Meta(max_length=_MAX_TOOLS)] | None = None
     state: Any = None
     forwarded_props: dict[str, Any] | None = None
     data: dict[str, Any] | None = None
@@ -62,9 +66,11 @@ class RunInput:
     thread_id: str | None
     run_id: str | None
     parent_run_id: str | None
-    message: NewMessage
+    message: NewMessage | None
     data: dict[str, Any]
     tools: tuple[dict[str, Any], ...]
+    answers: tuple[Answer, ...] = ()
+    """To what a paused run asked; only then there is no ``message``."""
 
 
 def parse_run_input(body: dict[str, Any], *, run_id: str | None = None) -> RunInput:
@@ -76,22 +82,50 @@ def parse_run_input(body: dict[str, Any], *, run_id: str | None = None) -> RunIn
         found = msgspec.convert(body, _RunAgentInput)
     except msgspec.ValidationError as error:
         raise MalformedBody(f"The body does not fit: {error}.") from None
+    answers = tuple(msgspec.to_builtins(found.resume or ())) or _tool_results(body["messages"])
     return RunInput(
         thread_id=found.thread_id,
         run_id=found.run_id or run_id,
         parent_run_id=found.parent_run_id,
-        message=newest_user_message(body),
+        message=None if answers else newest_user_message(body),
         # The same thing under AG-UI's name and the older one.
         data=(found.forwarded_props if found.data is None else found.data) or {},
         tools=tuple(body.get("tools") or ()),
+        answers=answers,
+    )
+
+
+def _tool_results(messages: list[dict[str, Any]]) -> tuple[Answer, ...]:
+    """The messages with the role tool at the end, as answers."""
+    newest = list(takewhile(lambda each: each["role"] == "tool", reversed(messages)))[::-1]
+    return tuple(
+        {"toolCallId": each["toolCallId"], "status": "resolved", "payload": each.get("content")}
+        for each in newest[-_MAX_TOOLS:]
+        if isinstance(each.get("toolCallId"), str)
     )
 
 
 async def accept(services: Services, visitor: Visitor, chat_id: str, wanted: RunInput) -> Accepted:
     """Have the run. The visitor has been let into the chat; a guest is stored only now."""
+    if wanted.message is None:
+        return await _resume(services, visitor, chat_id, wanted)
     return await services.supervisor.accept(
         chat_id=chat_id,
         message=wanted.message,
+        run_id=wanted.run_id,
+        parent_run_id=wanted.parent_run_id,
+        data=wanted.data,
+        tools=wanted.tools,
+        participant=await remember(services, visitor),
+    )
+
+
+async def _resume(services: Services, visitor: Visitor, chat_id: str, wanted: RunInput) -> Accepted:
+    held = await services.capabilities.role_of(visitor.participant.id, chat_id)
+    return await services.supervisor.resume(
+        chat_id=chat_id,
+        answers=wanted.answers,
+        may_approve=held is not None and held >= Role.APPROVE,
         run_id=wanted.run_id,
         parent_run_id=wanted.parent_run_id,
         data=wanted.data,

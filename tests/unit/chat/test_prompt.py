@@ -50,3 +50,9 @@ def test_messages_of_strangers_stay_where_they_are() -> None:
 
 def test_an_unknown_trigger_has_no_prompt() -> None:
     assert prompt([asked("1")], "2") == []
+
+
+def test_a_run_that_goes_on_sees_what_it_had_said_after_the_question() -> None:
+    begun = answered("a1", "1") | {"metadata": {"parentId": "1", "runId": "r1"}}
+    talk = [asked("1"), begun, asked("2"), answered("a2", "2")]
+    assert [message["id"] for message in prompt(talk, "1", continues=["r1"])] == ["1", "a1"]

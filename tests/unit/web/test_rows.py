@@ -99,6 +99,7 @@ def test_each_ending_has_its_own_words() -> None:
     assert failed.notice == Notice("failed", "The provider is busy.", True, "m")
     waiting, _ = ended(status="awaiting-approval")
     assert (waiting.state, waiting.notice) == ("awaiting-approval", None)
+    assert ended(status="awaiting-approval", supersededBy="run-2")[0].state == "done"
     assert ended(status="unheard-of")[0].state == "done"
 
 

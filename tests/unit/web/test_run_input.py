@@ -27,6 +27,7 @@ def test_ag_uis_own_body() -> None:
     ).model_dump(by_alias=True, mode="json")
     found = parse_run_input(sent)
     assert (found.thread_id, found.run_id, found.parent_run_id) == ("c", "r1", "r0")
+    assert found.message is not None
     assert (found.message.id, found.message.text) == ("m1", "Hi")
     assert found.data == {"mood": "good"}
     assert [tool["name"] for tool in found.tools] == ["roll"]
@@ -44,6 +45,16 @@ def test_data_goes_before_its_older_name_and_tools_stay_whole() -> None:
     body = {"messages": [HI], "data": {"a": 1}, "forwardedProps": {"b": 2}, "tools": [tool]}
     found = parse_run_input(body)
     assert (found.data, found.tools) == ({"a": 1}, (tool,))
+
+
+def test_answers_need_no_message_of_the_user() -> None:
+    given = {"interruptId": "i", "status": "resolved", "payload": {"x": 1}}
+    found = parse_run_input({"messages": [], "resume": [given], "parentRunId": "r1"})
+    assert (found.message, found.answers, found.parent_run_id) == (None, (given,), "r1")
+    result = {"role": "tool", "toolCallId": "c", "content": "noon"}
+    found = parse_run_input({"messages": [HI, result]})
+    assert found.answers == ({"toolCallId": "c", "status": "resolved", "payload": "noon"},)
+    assert parse_run_input({"messages": [result, HI], "resume": []}).message is not None
 
 
 @pytest.mark.parametrize(

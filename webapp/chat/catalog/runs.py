@@ -33,7 +33,8 @@ class RunRow:
 
     Times are seconds since the epoch. ``attempt`` counts from 1. ``content_hash`` identifies what was said.
     ``offset`` is a place in the stream before the message, and before anything of this run or about it; it
-    never changes. ``tools`` are those the client offers to run.
+    never changes. ``tools`` are those the client offers to run. ``resume`` are the answers with which the run
+    goes on where its parent paused; once it is done, without what was answered.
     """
 
     run_id: str
@@ -46,6 +47,7 @@ class RunRow:
     events: tuple[dict[str, Any], ...] | None
     data: Mapping[str, Any] = field(default_factory=dict)
     tools: tuple[dict[str, Any], ...] = ()
+    resume: tuple[dict[str, Any], ...] = ()
     parent_run_id: str | None = None
     status: RunStatus
     owner: str
@@ -82,6 +84,7 @@ class RunInbox:
         values["events"] = None if row.events is None else list(row.events)
         values["data"] = dict(row.data)
         values["tools"] = list(row.tools) or None
+        values["resume"] = list(row.resume) or None
         try:
             async with self._database.write() as connection:
                 await connection.execute(insert(runs).values(values))
@@ -97,6 +100,15 @@ class RunInbox:
         """Every attempt at a message, of all agents, in order; and the row with a run id, whosever it is."""
         wanted = (runs.c.chat_id == chat_id) & (runs.c.message_id == message_id)
         return await self._select(wanted if or_run_id is None else wanted | (runs.c.run_id == or_run_id))
+
+    async def lineage(self, row: RunRow) -> list[str]:
+        """The runs that ``row`` goes on with: its parent, then what that went on with, and so on."""
+        found: list[str] = []
+        current: RunRow | None = row
+        while current is not None and current.resume and current.parent_run_id is not None:
+            found.append(current.parent_run_id)
+            current = await self.get(current.parent_run_id)
+        return found
 
     async def unfinished(
         self, *, chat_id: str | None = None, leases_before: float | None = None
@@ -177,6 +189,7 @@ class RunInbox:
                 "events": None,
                 "data": None,
                 "tools": None,
+                "resume": [{"interruptId": each["interruptId"]} for each in row.resume] or None,
             },
         )
 
@@ -229,4 +242,5 @@ def _run_row(row: Row[Any]) -> RunRow:
     values["events"] = None if row.events is None else tuple(row.events)
     values["data"] = row.data or {}
     values["tools"] = tuple(row.tools or ())
+    values["resume"] = tuple(row.resume or ())
     return RunRow(**values)

@@ -25,9 +25,12 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
-STEPS: Mapping[int, str] = {2: "ALTER TABLE runs ADD COLUMN tools JSON"}
+STEPS: Mapping[int, str] = {
+    2: "ALTER TABLE runs ADD COLUMN tools JSON",
+    3: "ALTER TABLE runs ADD COLUMN resume JSON",
+}
 """What brings a database from the version before to this one. Tables that are new need no step."""
 
 metadata = MetaData()
@@ -71,6 +74,7 @@ runs = Table(
     Column("events", JSON(none_as_null=True)),
     Column("data", JSON(none_as_null=True)),
     Column("tools", JSON(none_as_null=True)),
+    Column("resume", JSON(none_as_null=True)),
     Column("parent_run_id", String(128)),
     Column("status", String(16), nullable=False),
     Column("owner", String(64), nullable=False),

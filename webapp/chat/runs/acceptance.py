@@ -10,10 +10,10 @@ the recoverer. The append carries the same producer tuple each time, so the mess
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -41,6 +41,8 @@ from webapp.streams.clients.retry import Retry
 _RETRY = Retry(attempts=3, base=0.05, cap=0.5)
 
 _RACES = 3
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +88,7 @@ class Acceptance:
         processes the row's uniqueness decides. Raises Conflict, LimitReached, TooLarge, ChatNotFound and
         Unavailable.
         """
-        for _ in range(_RACES):
-            try:
-                return await self._accept(request)
-            except RunExists:
-                continue
-            except StreamsUnavailable as refusal:
-                raise _unavailable(refusal) from refusal
-        raise Unavailable("The chat is busy. Please send the message again.")
+        return await settle_races(lambda: self._accept(request))
 
     async def publish(self, row: RunRow, *, again: bool = True) -> RunRow | None:
         """Append an accepted row's message; the row as it is then, or None if somebody else has it by now.
@@ -124,7 +119,7 @@ class Acceptance:
         earlier = self._same_request(attempts, request.run_id)
         if earlier is not None:
             return await self._completed(earlier), True
-        await self._check_limits(request)
+        await check_load(self._inbox, self._limits, request.participant, request.chat_id)
         row = await self._new_row(request, attempt=len(attempts) + 1)
         await self._inbox.add(row)
         return await self._completed(row, again=False), False
@@ -152,20 +147,13 @@ class Acceptance:
         recent = latest.ended_at is None or self._clock() < latest.ended_at + self._limits.duplicate_window
         return latest if recent else None
 
-    async def _check_limits(self, request: Request) -> None:
-        own, here = await self._inbox.load(participant_id=request.participant.id, chat_id=request.chat_id)
-        if own >= self._limits.max_active_per_participant:
-            raise LimitReached("You have too many answers running. Wait for one of them.", retry_after=5.0)
-        if here >= self._limits.max_queued_per_chat:
-            raise LimitReached("Too many messages are waiting in this chat.", retry_after=5.0)
-
     async def _new_row(self, request: Request, *, attempt: int) -> RunRow:
         message, now = request.message, self._clock()
         said = content_hash(message.text, message.parts)
         current = await self._sessions.snapshot(request.chat_id)
         # The stream may know the message although the inbox does not: in a fork, for one.
         known = next((each for each in current.snapshot.messages if each["id"] == message.id), None)
-        if known is not None and _content_hash_of(known) != said:
+        if known is not None and hash_of(known) != said:
             raise _other_content()
         echo = message_echo(
             message,
@@ -209,13 +197,34 @@ class Acceptance:
             offset = page.next_offset
 
 
+async def settle_races(accept: Callable[[], Awaitable[T]]) -> T:
+    """What ``accept`` gives, tried again when another process has just made the row it wanted to make."""
+    for _ in range(_RACES):
+        try:
+            return await accept()
+        except RunExists:
+            continue
+        except StreamsUnavailable as refusal:
+            raise _unavailable(refusal) from refusal
+    raise Unavailable("The chat is busy. Please send the message again.")
+
+
+async def check_load(inbox: RunInbox, limits: RunLimits, participant: Participant, chat_id: str) -> None:
+    """Raises LimitReached if one more run would be too many."""
+    own, here = await inbox.load(participant_id=participant.id, chat_id=chat_id)
+    if own >= limits.max_active_per_participant:
+        raise LimitReached("You have too many answers running. Wait for one of them.", retry_after=5.0)
+    if here >= limits.max_queued_per_chat:
+        raise LimitReached("Too many messages are waiting in this chat.", retry_after=5.0)
+
+
 def content_hash(text: str, parts: Sequence[Mapping[str, Any]]) -> bytes:
     """Identifies what a person said, whoever says it and when."""
     said = msgspec.json.encode([text, [dict(part) for part in parts]], order="sorted")
     return hashlib.sha256(said).digest()
 
 
-def _content_hash_of(message: UIMessage) -> bytes | None:
+def hash_of(message: UIMessage) -> bytes | None:
     """The hash of a message in the stream; None for an agent's, which nobody can send again."""
     if message.get("role") != "user":
         return None

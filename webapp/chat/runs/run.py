@@ -21,6 +21,7 @@ from webapp.chat.coalesce import MAX_BATCH, merge
 from webapp.chat.endings import FAILED, OUTPUT_LIMIT, TIME_LIMIT
 from webapp.chat.messages import Participant
 from webapp.chat.runs.limits import RunLimits
+from webapp.chat.runs.pauses import results
 from webapp.chat.runs.stamp import Stamper
 from webapp.chat.runs.writer import RunWriter
 
@@ -148,7 +149,7 @@ class Run:
         """
         timer = asyncio.get_running_loop().call_later(self._limits.time_limit, self.fail, *TIME_LIMIT)
         self._writer.on_failure = self._look_up
-        self._pending.append(self._started())
+        self._pending += [self._started(), *results(self.row.resume, run_id=self.row.run_id)]
         try:
             async with aclosing(self._writer):
                 return await self._write(prepare)

@@ -23,8 +23,10 @@ from webapp.chat.errors import ChatError, InvalidMessage, Unavailable
 from webapp.chat.messages import NewMessage, Participant, check_id
 from webapp.chat.prompt import prompt
 from webapp.chat.runs.acceptance import Acceptance, Request
+from webapp.chat.runs.continuation import Continuation, Resumption
 from webapp.chat.runs.lanes import Lanes
 from webapp.chat.runs.limits import RunLimits
+from webapp.chat.runs.pauses import Answer
 from webapp.chat.runs.recovery import Recovery, Startable
 from webapp.chat.runs.run import MissingAgent, Run
 from webapp.chat.runs.stop_requests import StopRequests
@@ -36,6 +38,7 @@ from webapp.streams.clients.base import StaleEpoch, StreamClient, StreamError
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Accept = Callable[[], Awaitable[tuple[RunRow, bool]]]
 
 # How long, after their grace, runs may take to say that they were interrupted.
 _LAST_WORDS = 2.0
@@ -46,9 +49,7 @@ _GLANCE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What a sender is told. ``duplicate`` says that an earlier request had started this run; ``offset`` is a
-    place in the stream before it.
-    """
+    """``duplicate``: an earlier request had started this run; before ``offset`` there is nothing of it."""
 
     run_id: str
     duplicate: bool
@@ -86,6 +87,14 @@ class Supervisor:
         self._owner = uuid4().hex
         self._acceptance = Acceptance(
             streams=streams,
+            sessions=sessions,
+            inbox=self._inbox,
+            limits=self._limits,
+            owner=self._owner,
+            clock=clock,
+            ids=ids,
+        )
+        self._continuation = Continuation(
             sessions=sessions,
             inbox=self._inbox,
             limits=self._limits,
@@ -141,11 +150,7 @@ class Supervisor:
         after the answer. Raises Conflict, LimitReached, TooLarge, InvalidMessage, ChatNotFound and
         Unavailable.
         """
-        if self._closing:
-            raise Unavailable("The server is restarting. Please send the message again.")
-        for given in (run_id, parent_run_id):
-            if given is not None:
-                check_id(given, "run")
+        self._check(run_id, parent_run_id)
         if agent_id is not None and agent_id not in self._agents:
             raise InvalidMessage("There is no such agent here.", code="unknown-agent")
         request = Request(
@@ -159,7 +164,44 @@ class Supervisor:
             parent_run_id=parent_run_id,
         )
         # A sender that hangs up does not undo what was begun.
-        return await asyncio.shield(self._spawn(self._accept(request)))
+        return await asyncio.shield(self._spawn(self._accept_message(request)))
+
+    async def resume(
+        self,
+        *,
+        chat_id: str,
+        participant: Participant,
+        answers: Sequence[Answer],
+        may_approve: bool = False,
+        run_id: str | None = None,
+        data: Mapping[str, Any] | None = None,
+        tools: Sequence[dict[str, Any]] = (),
+        parent_run_id: str | None = None,
+    ) -> Accepted:
+        """Answer what a paused run asks, once: a run begins that knows the answers.
+
+        The same ``run_id`` again, or none, is the same request. Raises Forbidden and what ``accept`` does.
+        """
+        self._check(run_id, parent_run_id)
+        request = Resumption(
+            chat_id=chat_id,
+            participant=participant,
+            answers=tuple(answers),
+            may_approve=may_approve,
+            run_id=run_id,
+            data=data or {},
+            tools=tuple(tools),
+            parent_run_id=parent_run_id,
+        )
+        work = self._accept(chat_id, lambda: self._continuation.accept(request))
+        return await asyncio.shield(self._spawn(work))
+
+    def _check(self, *run_ids: str | None) -> None:
+        if self._closing:
+            raise Unavailable("The server is restarting. Please send the message again.")
+        for given in run_ids:
+            if given is not None:
+                check_id(given, "run")
 
     async def wait(self, run_id: str) -> None:
         """Return once the run's terminal event is durable, or at shutdown."""
@@ -257,14 +299,18 @@ class Supervisor:
         finished.cancel()
         hurried.cancel()
 
-    async def _accept(self, request: Request) -> Accepted:
-        async with self._chat_lock(request.chat_id):
-            row, duplicate = await self._acceptance.accept(request)
+    async def _accept_message(self, request: Request) -> Accepted:
+        accepted = await self._accept(request.chat_id, lambda: self._acceptance.accept(request))
+        if not accepted.duplicate:
+            self._spawn(self._catalog.touch_chat(request.chat_id, title=request.message.text))
+        return accepted
+
+    async def _accept(self, chat_id: str, accept: Accept) -> Accepted:
+        async with self._chat_lock(chat_id):
+            row, duplicate = await accept()
             # A duplicate finds its run in its lane, unless an error kept it from being put there.
             if row.status is RunStatus.APPENDED and row.owner == self._owner:
                 self._enqueue(Startable(row, self._recovery.writer(row)))
-        if not duplicate:
-            self._spawn(self._catalog.touch_chat(request.chat_id, title=request.message.text))
         return Accepted(row.run_id, duplicate, start_of(row))
 
     def _enqueue(self, startable: Startable) -> None:
@@ -303,8 +349,9 @@ class Supervisor:
 
     async def _turn(self, row: RunRow) -> AgentTurn:
         current = await self._sessions.snapshot(row.chat_id)
-        messages = prompt(current.snapshot.messages, row.message_id)
-        trigger = messages[-1]
+        continues = await self._inbox.lineage(row)
+        messages = prompt(current.snapshot.messages, row.message_id, continues=continues)
+        trigger = next(each for each in messages if each["id"] == row.message_id)
         parts = trigger.get("parts", [])
         return AgentTurn(
             chat_id=row.chat_id,
@@ -314,6 +361,7 @@ class Supervisor:
             speaker=trigger.get("name") or "you",
             data=row.data,
             tools=row.tools,
+            resume=row.resume,
         )
 
     async def _keep_leases(self) -> None:

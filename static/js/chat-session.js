@@ -1,0 +1,280 @@
+/**
+ * One chat as this tab knows it: what the stream says, plus what was typed here and is not in it yet.
+ * Owns sending, retrying, stopping, and running the tools that runs sent from here ask for. Knows nothing of the page,
+ * and of the network only `connection`. Our page needs no more; chat-client.js adds what others expect of a client.
+ *
+ * Events, as CustomEvents:
+ *   change      {messages, runs: ids of what was touched}
+ *   connection  {connectionStatus}
+ *   error       {error, runId?, messageId?: of the message that tells it too}
+ */
+
+import { createReducer } from "./chat-reducer.js";
+import { browserEnvironment } from "./durable-stream.js";
+import { createId, persist, postJson } from "./http.js";
+
+/** @import {ClientTool} from "./client-tools.js" */
+/** @import {Batch, ChatSessionOptions, Chunk, ConnectionStatus, Delivery, Message, RunInfo} from "./types.js" */
+/** @import {Touched} from "./chat-reducer.js" */
+/** @typedef {Omit<Delivery, "controller" | "state" | "error">} Errand   what is to be delivered */
+
+export class ChatSession extends EventTarget {
+  #options;
+  #reducer;
+  #closing = new AbortController();
+  #nudges = new EventTarget();
+  /** Deliveries in the order they were made, by run id. @type {Map<string, Delivery>} */
+  #deliveries = new Map();
+  /** Posts go out one after the other, so that messages keep their order. @type {Promise<void>} */
+  #outgoing = Promise.resolve();
+  /** The runs last sent from this tab: only they may ask for a tool here. @protected @type {Map<string, Pick<Errand, "message" | "data">>} */
+  own;
+  /** @type {ConnectionStatus} */
+  #connectionStatus;
+
+  /** @param {ChatSessionOptions} options */
+  constructor(options) {
+    super();
+    this.#options = {
+      fetchClient: /** @type {typeof fetch} */ ((input, init) => fetch(input, init)),
+      env: browserEnvironment(),
+      ids: createId,
+      tools: /** @type {ClientTool[]} */ ([]),
+      tab: /** @type {Record<string, string>} */ ({}),
+      ...options,
+    };
+    this.#reducer = createReducer(options.snapshot);
+    this.own = new Map(JSON.parse(this.#options.tab[`runs:${options.chatId}`] ?? "[]"));
+    this.#connectionStatus = { state: "connecting", since: this.#options.env.now() };
+  }
+
+  /** The stream's messages in order, then those still on their way (`metadata.delivery`). @returns {Message[]} */
+  get messages() {
+    return [...this.#reducer.messages, ...this.#pending()];
+  }
+
+  /** The offset up to which `messages` tells the stream. */
+  get offset() {
+    return this.#options.connection.offset;
+  }
+
+  /** By run id. @returns {Record<string, RunInfo>} */
+  get runs() {
+    return this.#reducer.runs;
+  }
+
+  /** @returns {string[]} */
+  get activeRuns() {
+    return this.#reducer.activeRuns;
+  }
+
+  /** Whether anybody's run is under way in this chat. */
+  get sessionGenerating() {
+    return this.activeRuns.length > 0;
+  }
+
+  get connectionStatus() {
+    return this.#connectionStatus;
+  }
+
+  /** Follows the session until close(). */
+  start() {
+    const forget = this.#options.connection.onStatus((status) => this.#connected(status));
+    this.#closing.signal.addEventListener("abort", forget);
+    this.#follow();
+    for (const runId of this.own.keys()) this.#goOn(runId);
+  }
+
+  close() {
+    this.#closing.abort();
+    for (const { controller } of this.#deliveries.values()) controller.abort();
+  }
+
+  /** Ends the wait for the next attempt. */
+  retryNow() {
+    this.#options.connection.retryNow();
+    this.#nudges.dispatchEvent(new Event("nudge"));
+  }
+
+  /**
+   * Shows the message at once and posts it until it is answered. The id makes repeats harmless.
+   *
+   * @param {string} text @param {Record<string, any>} [data] for the agent
+   */
+  say(text, data) {
+    const { ids, me, env } = this.#options;
+    const message = {
+      id: ids(),
+      role: "user",
+      name: me.name,
+      parts: [{ type: "text", content: text }],
+      metadata: { participantId: me.id, createdAt: env.now() },
+    };
+    return this.post({ runId: ids(), message, again: false, data });
+  }
+
+  /** Sends a failed message again, as the same message. @param {string} messageId */
+  retrySend(messageId) {
+    const delivery = this.#deliveryOf(messageId);
+    if (delivery?.state === "failed") this.post(delivery);
+  }
+
+  /** Forgets a message that could not be sent. Its text is returned. @param {string} messageId */
+  discard(messageId) {
+    const delivery = this.#deliveryOf(messageId);
+    if (!delivery) return undefined;
+    this.#settle(delivery);
+    delivery.controller.abort();
+    this.#changed(messageId);
+    return /** @type {string} */ (delivery.message.parts[0].content);
+  }
+
+  /**
+   * Asks for another attempt at what `runId` should have answered, unless one is on its way.
+   *
+   * @param {string} runId @returns {string | undefined} the new run's id; undefined if its question is not here
+   */
+  retryRun(runId) {
+    const { triggerId } = this.runs[runId] ?? {};
+    const message = this.messages.find(({ id }) => id === triggerId);
+    if (!message) return undefined;
+    const asked = [...this.#deliveries.values()].find((delivery) => delivery.again && delivery.message.id === triggerId);
+    if (asked) return asked.runId;
+    return this.post({ runId: this.#options.ids(), message, again: true }).runId;
+  }
+
+  /**
+   * Stops a run, or all of them; what was written stays. Stopping what has ended is no error.
+   *
+   * @param {string} [runId] @returns {Promise<boolean>} whether something was stopped
+   */
+  async stop(runId) {
+    try {
+      const reply = await this.#persist(async (signal) => {
+        const { stopUrl, chatId, headers, fetchClient } = this.#options;
+        const response = await postJson(/** @type {string} */ (stopUrl), { id: chatId, runId }, { headers, fetchClient, signal });
+        return response.json();
+      }, this.#closing.signal);
+      return reply?.stopped === true;
+    } catch (error) {
+      if (!this.#closing.signal.aborted) this.emit("error", { error, runId });
+      return false;
+    }
+  }
+
+  async #follow() {
+    for await (const batch of this.#options.connection.subscribeBatches(this.#closing.signal)) this.#apply(batch);
+  }
+
+  /** @param {Batch} batch */
+  #apply({ items }) {
+    const touched = { messages: new Set(), runs: new Set() };
+    for (const event of items) this.hear(event, touched);
+    // In the stream is durable and accepted, whatever became of the reply.
+    for (const delivery of this.#deliveries.values()) {
+      const arrived = delivery.again ? touched.runs.has(delivery.runId) : touched.messages.has(delivery.message.id);
+      if (arrived) this.#settle(delivery);
+    }
+    this.emit("change", touched);
+  }
+
+  /** What the stream says, event by event. @protected @param {Chunk} event @param {Touched} touched */
+  hear(event, touched) {
+    this.#reducer.apply(event, touched);
+    if (event.outcome?.interrupts) this.#goOn(event.runId);
+  }
+
+  /** If it is ours and waits for tools, runs them and has it go on. @param {string} runId */
+  async #goOn(runId) {
+    const errand = this.own.get(runId);
+    const run = this.runs[runId];
+    if (!errand || !run?.interrupts) return;
+    const { answersTo } = await import("./client-tools.js");
+    const answers = await answersTo(run, this.#options.tools);
+    if (answers && !this.#closing.signal.aborted) this.post({ ...errand, ...answers });
+  }
+
+  /** Posts until it is answered. @protected @param {Errand} errand */
+  post(errand) {
+    const { runId, message, again, data, ...more } = errand;
+    const { id, role, parts } = message;
+    const controller = new AbortController();
+    /** @type {Delivery} */
+    const delivery = { ...errand, controller, state: "sending" };
+    this.#deliveries.set(runId, delivery);
+    this.own.set(runId, { data, message: { id, role, parts: [] } }); // to go on it is enough to name the message
+    this.#options.tab[`runs:${this.#options.chatId}`] = JSON.stringify([...this.own].slice(-9));
+    const run = { ...more, runId, clientTools: this.#options.tools };
+    this.#outgoing = this.#outgoing.then(async () => {
+      try {
+        await this.#persist(
+          (signal) => this.#options.connection.send([{ id, role, parts }], data, signal, run),
+          controller.signal,
+          () => this.#deliveries.get(runId) !== delivery,
+        );
+        delivery.state = "sent";
+      } catch (error) {
+        if (controller.signal.aborted) return;
+        delivery.state = "failed";
+        delivery.error = /** @type {Error} */ (error);
+        if (again) this.#settle(delivery);
+        this.emit("error", { error, runId, messageId: again ? undefined : id });
+      }
+      this.#changed(id);
+    });
+    this.#changed(id);
+    return errand;
+  }
+
+  /**
+   * @template T
+   * @param {(signal: AbortSignal) => Promise<T>} request @param {AbortSignal} signal @param {() => boolean} [settled]
+   */
+  #persist(request, signal, settled) {
+    return persist(request, {
+      env: this.#options.env,
+      signal,
+      settled,
+      nudges: this.#nudges,
+      connected: () => this.#connectionStatus.state === "live",
+    });
+  }
+
+  /** @param {Delivery} delivery */
+  #settle({ runId }) {
+    this.#deliveries.delete(runId);
+    this.#nudges.dispatchEvent(new Event("nudge"));
+  }
+
+  /** @param {string} messageId */
+  #deliveryOf(messageId) {
+    return [...this.#deliveries.values()].find(({ message, again }) => message.id === messageId && !again);
+  }
+
+  /** @returns {Message[]} */
+  #pending() {
+    return [...this.#deliveries.values()]
+      .filter(({ message, again }) => !again && !this.#reducer.message(message.id))
+      .map(({ message, state, error }) => ({
+        ...message,
+        metadata: { ...message.metadata, delivery: state, error: error?.message },
+      }));
+  }
+
+  /** @param {ConnectionStatus} status */
+  #connected(status) {
+    this.#connectionStatus = status;
+    if (status.state === "live") this.#nudges.dispatchEvent(new Event("nudge"));
+    this.emit("connection", { connectionStatus: status });
+  }
+
+  /** @param {string} messageId */
+  #changed(messageId) {
+    this.emit("change", { messages: [messageId], runs: [] });
+  }
+
+  /** @protected @param {string} type @param {object} detail */
+  emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
