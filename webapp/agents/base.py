@@ -48,7 +48,8 @@ class Agent(Protocol):
     """Anything with a name that can answer a turn.
 
     ``id`` is stable and ends up in ``metadata.agentId``; ``name`` is shown. Both are optional on objects
-    given by users: the registry falls back to the attribute's name.
+    given by users: the registry falls back to the attribute's name. An agent that is an async context manager
+    is entered while the app runs.
     """
 
     id: str

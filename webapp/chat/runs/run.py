@@ -30,6 +30,9 @@ _FAILED = ("agent-failed", "The agent failed. What it had said so far is kept.")
 _TIME_LIMIT = ("time-limit", "The agent took too long and was stopped.")
 _OUTPUT_LIMIT = ("output-limit", "The agent said more than one answer may hold and was stopped.")
 
+# What an agent may say in its RUN_FINISHED besides the outcome.
+_DETAILS = {"usage": list, "metadata": dict}
+
 
 class MissingAgent:
     """Stands in for an agent that was asked and is no longer registered."""
@@ -128,9 +131,15 @@ class Run:
         """The run cannot go on. ``sentence`` is shown to people."""
         return self._end(Ending.failed(self.row, code=code, sentence=sentence, timestamp=self._now()))
 
-    def _finish(self, outcome: Mapping[str, Any] | None) -> bool:
+    def _finish(self, told: Event) -> bool:
+        """``told`` is the agent's own RUN_FINISHED, or empty."""
+        outcome = _outcome(told.get("outcome"))
         terminal = events.run_finished(
-            self.row.chat_id, self.row.run_id, timestamp=self._now(), outcome=outcome
+            self.row.chat_id,
+            self.row.run_id,
+            timestamp=self._now(),
+            outcome=outcome,
+            details={key: told[key] for key, kind in _DETAILS.items() if isinstance(told.get(key), kind)},
         )
         return self._end(Ending(str(outcome["type"]) if outcome else "success", terminal))
 
@@ -198,7 +207,9 @@ class Run:
                 return
             kind = event.get("type") if isinstance(event, dict) else None
             if kind == events.RUN_FINISHED:
-                self._finish(_outcome(event.get("outcome")))
+                known = {key: event[key] for key in ("type", "outcome", *_DETAILS) if key in event}
+                (told,) = self._stamper.stamp(known)
+                self._finish(told)
                 return
             if kind == events.RUN_ERROR:
                 # Its text is an exception's as likely as not. Who has a sentence for people raises
@@ -214,7 +225,7 @@ class Run:
                 self._urgent.set()
                 self._room.clear()
                 await self._room.wait()
-        self._finish(None)
+        self._finish({})
 
     def _heard_out(self, listening: asyncio.Task[None]) -> None:
         # However an agent leaves, even by an exception that is no Exception, its run does not hang.
