@@ -14,6 +14,7 @@ from pydantic_ai.models import infer_model
 from pydantic_ai.providers import Provider, infer_provider
 
 from webapp.agents.pydantic_ai.agent import ModelAgent
+from webapp.agents.pydantic_ai.retries import Retries
 
 _KEYS: Final = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 _OLLAMA: Final = "http://127.0.0.1:11434/v1"
@@ -23,7 +24,7 @@ class ModelUnusable(Exception):
     """A model that cannot be asked as things are. The message is one line for whoever chose it."""
 
 
-def load_model(spec: str) -> ModelAgent:
+def load_model(spec: str, *, retries: Retries | None = None) -> ModelAgent:
     """An agent that is nothing but the model ``provider:name``. Raises ModelUnusable."""
     provider, _, name = spec.partition(":")
     if provider == "openai" and os.environ.get("OPENAI_BASE_URL"):
@@ -33,7 +34,7 @@ def load_model(spec: str) -> ModelAgent:
         model = infer_model(spec, provider_factory=_provider)
     except Exception as error:
         raise ModelUnusable(_missing(provider, error)) from error
-    return ModelAgent(Agent(model), id="model", name=name)
+    return ModelAgent(Agent(model), id="model", name=name, retries=retries)
 
 
 def _provider(name: str) -> Provider[Any]:
