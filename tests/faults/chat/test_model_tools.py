@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+pytest.importorskip("pydantic_ai", reason="the extra llm is not installed")
+
 from pydantic_ai.models import infer_model
 
 from tests.support.chats import of

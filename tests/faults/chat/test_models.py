@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("pydantic_ai", reason="the extra llm is not installed")
+
 from tests.support.chats import of
 from tests.support.live_app import LiveApp
 from tests.support.model_chat import CANARY, KEY, ModelChat
