@@ -41,7 +41,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request that arrived, at ``at`` on the monotonic clock."""
+    """A request that arrived, at ``at`` on the monotonic clock. Names of headers are in lower case."""
 
     path: str
     headers: Mapping[str, str]
@@ -123,7 +123,8 @@ def _handler(model: ModelServer) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            asked = Asked(self.path.partition("?")[0], dict(self.headers), body, time.monotonic())
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            asked = Asked(self.path.partition("?")[0], headers, body, time.monotonic())
             reply = model.reply(asked)
             if isinstance(reply, Refusal):
                 self._refuse(reply)

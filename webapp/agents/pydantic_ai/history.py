@@ -36,7 +36,7 @@ def _author(message: UIMessage) -> object:
 
 def _heard(message: UIMessage) -> list[ModelMessage]:
     text = "".join(part.get("content", "") for part in message.get("parts", ()) if part.get("type") == "text")
-    name = message.get("name") or "Somebody"
+    name = " ".join((message.get("name") or "Somebody").split())
     return [ModelRequest(parts=[UserPromptPart(content=f"{name}: {text}")])] if text else []
 
 
