@@ -188,13 +188,13 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
-@pytest.mark.parametrize("name", ["runtime", "dev"])
+@pytest.mark.parametrize("name", ["runtime", "llm", "dev"])
 def test_locks_fit_the_project_and_name_no_address(name: str) -> None:
     """What ``make lock`` guarantees, in case it was not called."""
     lock = (ROOT / "requirements" / f"{name}.lock").read_text()
     assert "://" not in lock
     locked = dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", lock, re.M))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + (project["optional-dependencies"]["dev"] if name == "dev" else [])
+    wanted = project["dependencies"] + project["optional-dependencies"].get(name, [])
     for requirement in map(Requirement, wanted):
         assert requirement.specifier.contains(locked[requirement.name]), requirement

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from tests.support.model_wire import DIALECTS, Cut, Hang, Piece, Step
+from tests.support.model_wire import DIALECTS, Cut, End, Hang, Piece, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +152,8 @@ def _handler(model: ModelServer) -> type[BaseHTTPRequestHandler]:
                 if isinstance(step, Hang | Cut):
                     self.close_connection = True
                     return
+                if isinstance(step, End):
+                    break
                 size = drip or len(step)
                 for at in range(0, len(step), size):
                     part = step[at : at + size]

@@ -50,9 +50,14 @@ class Cut:
     """The connection ends here."""
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """The answer ends here as if it were whole, as behind a proxy that has lost the model."""
+
+
 Spoken: TypeAlias = Text | Thought | Call
-Piece: TypeAlias = Spoken | Raw | Hang | Cut
-Step: TypeAlias = bytes | Hang | Cut
+Piece: TypeAlias = Spoken | Raw | Hang | Cut | End
+Step: TypeAlias = bytes | Hang | Cut | End
 
 
 def openai_chat(pieces: Sequence[Piece], finish: str) -> Iterator[Step]:
@@ -198,7 +203,7 @@ DIALECTS: Mapping[str, Callable[[Sequence[Piece], str], Iterator[Step]]] = {
 
 
 def _step(piece: Piece) -> Step:
-    assert isinstance(piece, Raw | Hang | Cut)
+    assert isinstance(piece, Raw | Hang | Cut | End)
     return piece.data if isinstance(piece, Raw) else piece
 
 

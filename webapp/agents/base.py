@@ -1,9 +1,9 @@
 """The seam between a chat and whatever answers in it.
 
 An agent is handed one turn and yields AG-UI events as plain dicts in camelCase. It emits text, reasoning
-and tool events and its own RUN_FINISHED only if it wants to set an ``outcome``; the supervisor adds
-RUN_STARTED, identity, and whichever terminal event is missing. An exception becomes a RUN_ERROR with a
-sentence, never with the exception's text.
+and tool events and its own RUN_FINISHED only if it wants to set an ``outcome``, ``usage`` or ``metadata``;
+the supervisor adds RUN_STARTED, identity, and whichever terminal event is missing. An exception becomes a
+RUN_ERROR with a sentence, never with the exception's text.
 """
 
 from __future__ import annotations

@@ -16,7 +16,10 @@ from pydantic_ai.providers import Provider, infer_provider
 from webapp.agents.pydantic_ai.agent import ModelAgent
 from webapp.agents.pydantic_ai.retries import Retries
 
-_KEYS: Final = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
+_KEYS: Final = {
+    "anthropic": "ANTHROPIC_API_KEY",
+    **dict.fromkeys(("openai", "openai-chat", "openai-responses"), "OPENAI_API_KEY"),
+}
 _OLLAMA: Final = "http://127.0.0.1:11434/v1"
 
 
@@ -52,7 +55,7 @@ def _provider(name: str) -> Provider[Any]:
 
 def _missing(provider: str, error: Exception) -> str:
     """What to set or to install, in a line."""
-    key = _KEYS.get(provider.partition("-")[0])
+    key = _KEYS.get(provider)
     if isinstance(error, UserError) and key and not os.environ.get(key):
         return f"set {key} to the provider's key."
     return " ".join(str(error).split()) or type(error).__name__
