@@ -17,7 +17,7 @@ from tests.support.chats import of
 from tests.support.live_app import LiveApp
 from tests.support.model_chat import CANARY, KEY, ModelChat
 from tests.support.model_server import Answer, ModelServer, Refusal
-from tests.support.model_wire import INPUT_TOKENS, OUTPUT_TOKENS, Call, Cut, Hang, Raw, Text, Thought
+from tests.support.model_wire import INPUT_TOKENS, OUTPUT_TOKENS, Call, Cut, End, Hang, Raw, Text, Thought
 from tests.support.onlooker import Onlooker
 from tests.support.waiting import eventually
 from webapp.agents.pydantic_ai import load_model
@@ -145,6 +145,7 @@ def test_as_late_as_the_provider_asks(chat: ModelChat) -> None:
         ([Refusal(404, CANARY)], "model-unknown", ""),
         ([Refusal(400, CANARY)], "model-refused", ""),
         ([Answer.of(Text("Hel"), Raw(HALF_AN_EVENT), Cut())], "model-unreachable", "Hel"),
+        ([Answer.of(Text("Hel"), End())], "model-unreachable", "Hel"),
         ([Answer.of(Thought("Hm"), Cut())], "model-unreachable", ""),
         ([Answer.of(Call("nothing", ('{"ci',), "call-1"), Cut())], "model-unreachable", ""),
         ([Answer.of(Text("Hel"), Raw(STREAM_ERROR))], "model-unavailable", "Hel"),
@@ -152,8 +153,8 @@ def test_as_late_as_the_provider_asks(chat: ModelChat) -> None:
         ([Answer.of()] * 2, "model-confused", ""),
     ],
     ids=[
-        "429", "429 for an hour", "500", "401", "404", "400", "cut mid-token", "cut in a thought",
-        "cut in a call", "overloaded mid-token", "invalid JSON", "empty",
+        "429", "429 for an hour", "500", "401", "404", "400", "cut mid-token", "ended mid-token",
+        "cut in a thought", "cut in a call", "overloaded mid-token", "invalid JSON", "empty",
     ],
 )  # fmt: skip
 def test_a_failure_has_a_sentence_and_a_code(

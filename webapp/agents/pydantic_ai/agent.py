@@ -15,6 +15,8 @@ from ag_ui.core import BaseEvent, ReasoningEncryptedValueEvent, RunFinishedEvent
 from pydantic_ai import AgentRunResult, DeferredToolRequests, ModelSettings
 from pydantic_ai.agent import AbstractAgent
 from pydantic_ai.capabilities import ReinjectSystemPrompt
+from pydantic_ai.exceptions import ModelConnectionError
+from pydantic_ai.messages import ModelResponse
 from pydantic_ai.output import OutputSpec
 from pydantic_ai.ui.ag_ui import AGUIEventStream
 
@@ -27,6 +29,8 @@ _MANNERS = (
     "You take part in a chat. Several people may be in it, and other assistants. What each of them says "
     "begins with their name and a colon. Do not begin your own answers with a name."
 )
+
+_OUTSPOKEN = frozenset({"anthropic", "ollama", "openai", "openai-compatible"})
 
 
 class ModelAgent:
@@ -87,6 +91,8 @@ class _Speech(AGUIEventStream[Any, Any]):
 
     async def after_stream(self) -> AsyncIterator[BaseEvent]:
         result: AgentRunResult[Any] | None = self._result
+        if result and _broke_off(result.response):
+            raise ModelConnectionError(result.response.model_name or "", "it ended without saying why")
         reason = result.response.finish_reason if result else None
         async for event in super().after_stream():
             if isinstance(event, RunFinishedEvent) and reason:
@@ -98,6 +104,17 @@ class _Speech(AGUIEventStream[Any, Any]):
     async def on_error(self, error: Exception) -> AsyncIterator[BaseEvent]:
         raise error
         yield
+
+
+def _broke_off(response: ModelResponse) -> bool:
+    """Whether an answer that looks whole is not: a proxy may end one properly whose model it has lost.
+
+    pydantic-ai takes it for whole, as some providers never say why they end. These do.
+    """
+    told = response.finish_reason not in (None, "stop") or (response.provider_details or {}).get(
+        "finish_reason"
+    )
+    return response.provider_name in _OUTSPOKEN and not told
 
 
 def adapt(found: object, *, id: str, name: str) -> ModelAgent | None:
