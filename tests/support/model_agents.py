@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic_ai import Agent, RunContext, Tool
+from pydantic_ai import Agent, DeferredToolRequests, RunContext, Tool
 from pydantic_ai.models import Model
 
 from webapp.agents.base import AgentTurn
@@ -28,11 +28,12 @@ def make_rain(city: str) -> str:
     return f"It rains in {city}."
 
 
-def weather_of(model: Model | str) -> Agent[AgentTurn, str]:
+def weather_of(model: Model | str) -> Agent[AgentTurn, str | DeferredToolRequests]:
     """An agent with tools on any model."""
     return Agent(
         model,
         deps_type=AgentTurn,
+        output_type=[str, DeferredToolRequests],
         system_prompt="You know the weather.",
         tools=[forecast, who, broken, Tool(make_rain, requires_approval=True)],
         defer_model_check=True,  # the environment says where it is when it is asked

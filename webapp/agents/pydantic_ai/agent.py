@@ -12,12 +12,11 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from ag_ui.core import BaseEvent, ReasoningEncryptedValueEvent, RunFinishedEvent
-from pydantic_ai import AgentRunResult, DeferredToolRequests, ModelSettings
+from pydantic_ai import AgentRunResult, ModelSettings
 from pydantic_ai.agent import AbstractAgent
 from pydantic_ai.capabilities import ReinjectSystemPrompt
 from pydantic_ai.exceptions import ModelConnectionError
 from pydantic_ai.messages import ModelResponse
-from pydantic_ai.output import OutputSpec
 from pydantic_ai.ui.ag_ui import AGUIEventStream
 
 from webapp.agents.base import AgentError, AgentTurn, Event
@@ -59,10 +58,8 @@ class ModelAgent:
     async def run(self, turn: AgentTurn) -> AsyncIterator[Event]:
         """Answer the turn. Raises AgentError, whatever goes wrong."""
         speech = _Speech(thread_id=turn.chat_id, run_id=turn.run_id, include_usage=True)
-        output: OutputSpec[Any] = [self._agent.output_type, DeferredToolRequests]
         running = self._agent.run_stream_events(
             message_history=history(turn.messages, agent_id=self.id),
-            output_type=output,
             deps=turn,
             instructions=_MANNERS,
             # Tries are counted in one place.
@@ -86,14 +83,19 @@ class ModelAgent:
 class _Speech(AGUIEventStream[Any, Any]):
     """pydantic-ai's events as AG-UI's. When it fails, it closes what is open and raises."""
 
+    last: ModelResponse | None = None
+
     def of(self, native: AsyncIterator[Any]) -> aclosing[AsyncGenerator[BaseEvent]]:
-        return aclosing(cast(AsyncGenerator[BaseEvent], self.transform_stream(native)))
+        events = self.transform_stream(native, on_complete=self._complete)
+        return aclosing(cast(AsyncGenerator[BaseEvent], events))
+
+    async def _complete(self, result: AgentRunResult[Any]) -> None:
+        self.last = result.response
 
     async def after_stream(self) -> AsyncIterator[BaseEvent]:
-        result: AgentRunResult[Any] | None = self._result
-        if result and _broke_off(result.response):
-            raise ModelConnectionError(result.response.model_name or "", "it ended without saying why")
-        reason = result.response.finish_reason if result else None
+        if self.last and _broke_off(self.last):
+            raise ModelConnectionError(self.last.model_name or "", "it ended without saying why")
+        reason = self.last.finish_reason if self.last else None
         async for event in super().after_stream():
             if isinstance(event, RunFinishedEvent) and reason:
                 # AG-UI has no word for it; this is where TanStack's clients look, and how they spell it.
@@ -111,9 +113,8 @@ def _broke_off(response: ModelResponse) -> bool:
 
     pydantic-ai takes it for whole, as some providers never say why they end. These do.
     """
-    told = response.finish_reason not in (None, "stop") or (response.provider_details or {}).get(
-        "finish_reason"
-    )
+    reason = (response.provider_details or {}).get("finish_reason")
+    told = reason or response.finish_reason not in (None, "stop")
     return response.provider_name in _OUTSPOKEN and not told
 
 
