@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +27,7 @@ FLOORS = {
     "webapp.chat": 4,
     "webapp.agents": 4,
     "webapp.sharing": 4,
+    "webapp.session": 4,
     "webapp": 5,
 }
 
@@ -105,6 +108,15 @@ def test_streams_could_be_published_alone() -> None:
         if belongs(other, "webapp") and not belongs(other, "webapp.streams")
     }
     assert not foreign
+
+
+def test_the_session_helpers_need_neither_our_web_nor_our_catalog() -> None:
+    """They are for apps of others, which have their own."""
+    seen = "import sys, webapp.session; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", seen], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not {"litestar", "sqlalchemy", "jinja2", "uvicorn"} & set(loaded.stdout.split())
 
 
 def test_browser_modules_import_only_each_other() -> None:

@@ -4,6 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ChatClient, fetchHttpStream, fetchServerSentEvents, webSocket } from "@tanstack/ai-client";
 
+import { shown, textOf } from "../js/support/client-cases.js";
+import { eventually } from "../js/support/waiting.js";
+
 const APP = process.env.APP_URL;
 const JSON_TYPE = { "Content-Type": "application/json" };
 
@@ -33,13 +36,7 @@ const adapters = {
 const clientOf = (chat, connection, options = {}) =>
   new ChatClient({ connection, threadId: chat.id, ...options });
 
-const textOf = (message) =>
-  message.parts.map((part) => (part.type === "text" ? part.content : "")).join("");
-
 const wordsOf = (message) => textOf(message).split(/\s+/).length;
-
-/** What a reader is shown: who said which words under which id. */
-const shown = (messages) => messages.map((message) => [message.id, message.role, textOf(message)]);
 
 async function snapshot(chat) {
   const reply = await fetch(`${APP}/api/chats/${chat.id}/snapshot`, { headers: chat.headers });
@@ -48,16 +45,6 @@ async function snapshot(chat) {
 
 const assertShowsTheChat = async (client, chat) =>
   assert.deepEqual(shown(client.getMessages()), shown((await snapshot(chat)).messages));
-
-async function eventually(check, seconds = 15) {
-  const until = Date.now() + 1000 * seconds;
-  for (;;) {
-    const found = await check();
-    if (found) return found;
-    if (Date.now() > until) throw new Error(`not within ${seconds} s: ${check}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 for (const [name, connect] of Object.entries(adapters)) {
   test(`${name}: two answers in turn`, async () => {

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
@@ -15,7 +12,8 @@ from typing import Literal
 import pytest
 from durable_streams import AsyncDurableStream, DurableStream, SeqConflictError, StreamNotFoundError, astream
 
-from tests.support.server import ROOT, ServerProcess
+from tests.support.node_tests import run_node_tests
+from tests.support.server import ServerProcess
 
 SCRIPT = Path(__file__).with_name("published-client.test.js")
 JSON = "application/json"
@@ -37,22 +35,9 @@ def url(server: ServerProcess) -> str:
 
 
 def test_the_client_from_npm(server: ServerProcess) -> None:
-    node = shutil.which("node")
-    assert node, "Node is needed to run the client"
-    done = subprocess.run(
-        [node, "--test", "--test-reporter=tap", str(SCRIPT)],
-        cwd=ROOT,
-        env=os.environ | {"STREAMS_URL": server.url},
-        capture_output=True,
-        text=True,
-        timeout=28,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
     written = len(re.findall(r"^ *test\(", SCRIPT.read_text(), re.M))
-    passed = re.search(r"^# pass (\d+)$", done.stdout, re.M)
-    assert passed
-    assert int(passed[1]) == written + 1  # one of them is run for two live modes
+    # One of them is run for two live modes.
+    run_node_tests(SCRIPT, passes=written + 1, timeout=28, STREAMS_URL=server.url)
 
 
 def test_the_client_from_pypi_creates_appends_reads_and_deletes(url: str) -> None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.fault_proxy import FaultProxy
-from tests.support.server import ROOT, ServerProcess
+from tests.support.node_tests import run_node_tests
+from tests.support.server import ServerProcess
 
 SCRIPT = Path(__file__).with_name("session-clients.test.js")
 CUTS = 3
@@ -34,22 +31,7 @@ def server(start_server: Callable[..., ServerProcess]) -> ServerProcess:
 
 def drive(server: ServerProcess, adapter: str, *, cases: int, **env: str) -> None:
     """Run every case of ``adapter``; there are so many."""
-    node = shutil.which("node")
-    assert node, "Node is needed to run the client"
-    done = subprocess.run(
-        # The published transport keeps its connections for as long as the process lives.
-        [node, "--test", "--test-force-exit", "--test-reporter=tap", str(SCRIPT)],
-        cwd=ROOT,
-        env=os.environ | env | {"APP_URL": server.url, "ADAPTERS": adapter},
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    passed = re.search(r"^# pass (\d+)$", done.stdout, re.M)
-    assert passed
-    assert int(passed[1]) == cases
+    run_node_tests(SCRIPT, passes=cases, timeout=110, APP_URL=server.url, ADAPTERS=adapter, **env)
     assert "Traceback" not in server.log
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.fault_proxy import FaultProxy
-from tests.support.server import ROOT, ServerProcess
+from tests.support.node_tests import run_node_tests
+from tests.support.server import ServerProcess
 
 SCRIPT = Path(__file__).with_name("tanstack-clients.test.js")
 ADAPTERS = ("fetchServerSentEvents", "fetchHttpStream", "webSocket")
@@ -24,8 +21,6 @@ CUTS = 3
 def test_the_published_client(
     start_server: Callable[..., ServerProcess], start_proxy: Callable[[int], FaultProxy]
 ) -> None:
-    node = shutil.which("node")
-    assert node, "Node is needed to run the client"
     server = start_server(
         env={"DURABLE_CHAT_DEMO_WORD_DELAY": "0.01", "DURABLE_CHAT_PING_INTERVAL": "0.1"},
     )
@@ -34,20 +29,7 @@ def test_the_published_client(
         # In the middle of an event, whatever the transport: no event is this short.
         proxy.cut_after(1507, connections=CUTS)
     urls = {f"CUT_URL_{name}": proxy.url for name, proxy in proxies.items()}
-    done = subprocess.run(
-        # The published webSocket() keeps its connection for ever, which would keep the script running.
-        [node, "--test", "--test-force-exit", "--test-reporter=tap", str(SCRIPT)],
-        cwd=ROOT,
-        env=os.environ | urls | {"APP_URL": server.url},
-        capture_output=True,
-        text=True,
-        timeout=80,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    passed = re.search(r"^# pass (\d+)$", done.stdout, re.M)
-    assert passed
-    assert int(passed[1]) == 8 * len(ADAPTERS) + 2
+    run_node_tests(SCRIPT, passes=8 * len(ADAPTERS) + 2, timeout=80, APP_URL=server.url, **urls)
     # Each was cut so often and came back every time.
     assert {name: proxy.accepted for name, proxy in proxies.items()} == dict.fromkeys(ADAPTERS, CUTS + 1)
     assert "Traceback" not in server.log

@@ -6,7 +6,7 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,23 +25,6 @@ from webapp.web import chat_socket
 from webapp.web.bodies import MAX_BODY_BYTES
 
 AG_UI: TypeAdapter[Any] = TypeAdapter(AgUiEvent)
-
-
-@pytest.fixture(scope="module")
-def door() -> Door:
-    return Door()
-
-
-@pytest.fixture(scope="module")
-def gated(door: Door, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApp]:
-    env = {"DURABLE_CHAT_PING_INTERVAL": "0.05", "DURABLE_CHAT_SLOTS_PER_PRINCIPAL": "3"}
-    with LiveApp(tmp_path_factory.mktemp("gated"), env=env, agent=door) as live:
-        yield live
-
-
-@pytest.fixture
-def dora(gated: LiveApp) -> Chatter:
-    return Chatter(gated)
 
 
 def test_runs_one_after_the_other(ana: Chatter) -> None:

@@ -39,28 +39,10 @@ def transport(request: pytest.FixtureRequest) -> Transport:
 
 
 @pytest.fixture(scope="module")
-def door() -> Door:
-    return Door()
-
-
-@pytest.fixture(scope="module")
-def gated(door: Door, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApp]:
-    """An app whose agent waits at the door, and which pings often."""
-    env = {"DURABLE_CHAT_PING_INTERVAL": "0.05", "DURABLE_CHAT_SLOTS_PER_PRINCIPAL": "3"}
-    with LiveApp(tmp_path_factory.mktemp("gated"), env=env, agent=door) as live:
-        yield live
-
-
-@pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApp]:
     agent = DemoAgent(word_delay=0.001, long_word_delay=0.01)
     with LiveApp(tmp_path_factory.mktemp("demo"), agent=agent) as live:
         yield live
-
-
-@pytest.fixture
-def dora(gated: LiveApp) -> Chatter:
-    return Chatter(gated)
 
 
 def test_a_run_is_had_and_told_as_it_is_stored(ana: Chatter, transport: Transport) -> None:

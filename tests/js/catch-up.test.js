@@ -1,28 +1,15 @@
 /** Joining anywhere in a recorded session ends with the same messages as having been there from the start. */
 
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 
 import { StreamProcessor } from "@tanstack/ai";
 
 import { catchUp } from "../../static/js/catch-up.js";
 import { createReducer, materialize } from "../../static/js/chat-reducer.js";
+import { own, recorded } from "./support/recorded.js";
 
-const RECORDED = new URL("../../../shared/golden/reducer-cases.jsonl", import.meta.url);
-const OWN = new URL("../golden/", import.meta.url);
-
-/** @param {URL} file @returns {any[]} */
-const lines = (file) =>
-  readFileSync(file, "utf8")
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line));
-
-const sessions = [
-  ...(existsSync(RECORDED) ? lines(RECORDED) : []),
-  ...["parts.jsonl", "runs.jsonl"].flatMap((name) => lines(new URL(name, OWN))),
-];
+const sessions = [...recorded, ...own["parts.jsonl"], ...own["runs.jsonl"]];
 
 /** @param {any} value */
 const copy = (value) => JSON.parse(JSON.stringify(value));
@@ -38,7 +25,6 @@ function snapshotOf(events) {
 const UNSAYABLE = ["a history in one event keeps names and metadata"];
 
 describe("our reducer, from every place", () => {
-  assert.ok(readdirSync(OWN).length > 0);
   for (const { name, events, finalize } of sessions.filter(({ name }) => !UNSAYABLE.includes(name))) {
     test(name, () => {
       const whole = copy(materialize(events, { final: finalize }).messages);

@@ -1,21 +1,12 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { describe, test } from "node:test";
 
 import { createReducer, materialize } from "../../static/js/chat-reducer.js";
 import { hue } from "../../static/js/rows.js";
 import { parsePartial, parseWhole } from "../../static/js/partial-json.js";
+import { own, recorded } from "./support/recorded.js";
 
-const RECORDED = new URL("../../../shared/golden/reducer-cases.jsonl", import.meta.url);
-const OWN = new URL("../golden/", import.meta.url);
-
-/** @param {URL} file @returns {any[]} */
-const lines = (file) => readFileSync(file, "utf8").trim().split("\n").map((line) => JSON.parse(line));
-
-const recorded = existsSync(RECORDED) ? lines(RECORDED) : [];
-const own = readdirSync(OWN)
-  .filter((name) => name.endsWith(".jsonl"))
-  .flatMap((name) => lines(new URL(name, OWN)));
+const ours = Object.values(own).flat();
 
 /** `<auto>` stands for any id. @param {any} actual @param {any} expected @returns {any} */
 function named(actual, expected) {
@@ -65,7 +56,7 @@ for (const { name, events, finalize, messages } of recorded) {
 }
 
 describe("our streams", () => {
-  for (const { name, events, finalize, messages, activeRuns, runs } of own) {
+  for (const { name, events, finalize, messages, activeRuns, runs } of ours) {
     test(name, () => {
       const before = copy(events);
       const result = copy(materialize(events, { final: finalize }));
@@ -75,7 +66,7 @@ describe("our streams", () => {
   }
 
   test("a snapshot continues at every split", () => {
-    for (const { name, events, finalize } of [...recorded, ...own]) {
+    for (const { name, events, finalize } of [...recorded, ...ours]) {
       const whole = materialize(events, { final: finalize });
       for (let split = 0; split <= events.length; split++) {
         const reducer = createReducer(copy(materialize(events.slice(0, split))));
@@ -127,7 +118,7 @@ describe("what an event touched", () => {
     });
   }
 
-  for (const { name, events } of own) {
+  for (const { name, events } of ours) {
     test(name, () => {
       const reducer = createReducer();
       for (const event of events) apply(reducer, event, reducer.snapshot());

@@ -1,7 +1,7 @@
 /** The two HTTP streams, over real sockets: what is asked, and how it ends. */
 
 import assert from "node:assert/strict";
-import { after, before, beforeEach, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 
 import {
@@ -11,19 +11,11 @@ import {
   StreamReadError,
   StreamTruncatedError,
 } from "../../static/js/connection-adapters.js";
-import { startAguiServer } from "./support/agui-server.js";
+import { serveAgui } from "./support/agui-server.js";
 import { body, FAST, KINDS, RUN, scripted } from "./support/fetches.js";
 import { collect, eventually, textOf, userMessage, watchedController, watchTimers } from "./support/waiting.js";
 
-/** @type {Awaited<ReturnType<typeof startAguiServer>>} */
-let server;
-before(async () => (server = await startAguiServer()));
-after(() => server.close());
-beforeEach(() => {
-  server.requests.length = server.streams.length = 0;
-  server.fate = () => undefined;
-  server.refuse = () => undefined;
-});
+const server = serveAgui();
 
 let chats = 0;
 

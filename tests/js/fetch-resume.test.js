@@ -1,7 +1,7 @@
 /** How the two HTTP streams go on after a cut: nothing missing, nothing twice, and not for ever. */
 
 import assert from "node:assert/strict";
-import { after, before, beforeEach, describe, test } from "node:test";
+import { describe, test } from "node:test";
 
 import {
   DurableStreamIncompleteError,
@@ -9,19 +9,11 @@ import {
   StreamReconnectLimitError,
   StreamTruncatedError,
 } from "../../static/js/connection-adapters.js";
-import { startAguiServer } from "./support/agui-server.js";
+import { serveAgui } from "./support/agui-server.js";
 import { body, FAST, KINDS, RUN, scripted } from "./support/fetches.js";
 import { collect, eventually, textOf, userMessage } from "./support/waiting.js";
 
-/** @type {Awaited<ReturnType<typeof startAguiServer>>} */
-let server;
-before(async () => (server = await startAguiServer()));
-after(() => server.close());
-beforeEach(() => {
-  server.requests.length = server.streams.length = 0;
-  server.fate = () => undefined;
-  server.refuse = () => undefined;
-});
+const server = serveAgui();
 
 let chats = 0;
 

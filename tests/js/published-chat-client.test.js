@@ -1,7 +1,7 @@
 /** TanStack's published ChatClient with our adapters, and with the published durable one, over a small server. */
 
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { beforeEach, test } from "node:test";
 
 import { durableStreamConnection as publishedDurable } from "@durable-streams/tanstack-ai-transport";
 import { ChatClient } from "@tanstack/ai-client";
@@ -14,26 +14,19 @@ import {
   sharedConnection,
   webSocket,
 } from "../../static/js/connection-adapters.js";
-import { startAguiServer } from "./support/agui-server.js";
+import { serveAgui } from "./support/agui-server.js";
 import { runCases } from "./support/run-cases.js";
 import { sessionCases } from "./support/session-cases.js";
 import { eventually } from "./support/waiting.js";
 
 /** @import {Chat} from "./support/client-cases.js" */
 
-/** @type {Awaited<ReturnType<typeof startAguiServer>>} */
-let server;
-before(async () => {
-  server = await startAguiServer({ word: 2 });
+const server = serveAgui({ word: 2 });
+beforeEach(() => {
   server.refuse = (method, url) =>
     url.searchParams.get("id") === "full" && method === "POST"
       ? { status: 429, body: '{"error":"Too many."}' }
       : undefined;
-});
-after(() => server.close());
-beforeEach(() => {
-  server.fate = () => undefined;
-  server.eager = true;
 });
 
 let chats = 0;

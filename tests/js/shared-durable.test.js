@@ -1,26 +1,18 @@
 /** One durable connection for several tabs: real Web Locks, real BroadcastChannels, a real server. */
 
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { beforeEach, test } from "node:test";
 
 import { durableStreamConnection } from "../../static/js/connection-adapters.js";
-import { startAguiServer } from "./support/agui-server.js";
+import { serveAgui } from "./support/agui-server.js";
 import { closeAll, held, openTabOf } from "./support/tabs.js";
 import { eventually, watchTimers } from "./support/waiting.js";
 import { seeded } from "./support/world.js";
 
-/** @type {Awaited<ReturnType<typeof startAguiServer>>} */
-let server;
+const server = serveAgui({ word: 2 });
 let id = "";
 let names = 0;
-before(async () => (server = await startAguiServer({ word: 2 })));
-after(() => server.close());
-beforeEach(() => {
-  id = `shared-${process.pid}-${++names}`;
-  server.requests.length = server.streams.length = server.frames.length = 0;
-  server.fate = () => undefined;
-  server.refuse = () => undefined;
-});
+beforeEach(() => (id = `shared-${process.pid}-${++names}`));
 
 /** @param {any} connection @param {any} [options] */
 const openTab = (connection, options) => openTabOf(id, connection, options);

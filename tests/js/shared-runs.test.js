@@ -1,25 +1,17 @@
 /** The runs of one connection for several tabs: real Web Locks, real BroadcastChannels, a real server. */
 
 import assert from "node:assert/strict";
-import { after, before, beforeEach, describe, test } from "node:test";
+import { beforeEach, describe, test } from "node:test";
 
 import { fetchServerSentEvents, HttpError, stream, webSocket } from "../../static/js/connection-adapters.js";
-import { startAguiServer } from "./support/agui-server.js";
+import { serveAgui } from "./support/agui-server.js";
 import { closeAll, held, openTabOf } from "./support/tabs.js";
 import { eventually, textOf, watchedController } from "./support/waiting.js";
 
-/** @type {Awaited<ReturnType<typeof startAguiServer>>} */
-let server;
+const server = serveAgui({ word: 2 });
 let id = "";
 let names = 0;
-before(async () => (server = await startAguiServer({ word: 2 })));
-after(() => server.close());
-beforeEach(() => {
-  id = `shared-${process.pid}-${++names}`;
-  server.requests.length = server.streams.length = server.frames.length = 0;
-  server.fate = () => undefined;
-  server.refuse = () => undefined;
-});
+beforeEach(() => (id = `shared-${process.pid}-${++names}`));
 
 /** @param {any} connection @param {any} [options] */
 const openTab = (connection, options) => openTabOf(id, connection, options);

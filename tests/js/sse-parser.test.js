@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import { EventTooLargeError, MAX_EVENT } from "../../static/js/event-size.js";
 import { createSseParser } from "../../static/js/sse-parser.js";
+import { own, recorded } from "./support/recorded.js";
 import { seeded } from "./support/world.js";
 
 const encoder = new TextEncoder();
@@ -73,6 +74,19 @@ test("split at every byte, and into single bytes", () => {
     assert.deepEqual(parse(bytes.slice(0, cut), bytes.slice(cut)), whole, `cut at ${cut}`);
   }
   assert.deepEqual(parse(...Array.from(bytes, (byte) => Uint8Array.of(byte))), whole);
+});
+
+test("recorded sessions, in any style, split at every byte", () => {
+  for (const { name, events } of [...recorded, ...own["parts.jsonl"], ...own["runs.jsonl"]]) {
+    const lines = events.map((/** @type {any} */ event) => JSON.stringify(event));
+    for (const end of ["\n", "\r", "\r\n"]) {
+      const bytes = encoder.encode(lines.map((/** @type {string} */ line) => `data: ${line}${end}${end}`).join(""));
+      for (let cut = 0; cut <= bytes.length; cut++) {
+        const found = data(bytes.subarray(0, cut), bytes.subarray(cut));
+        assert.ok(found.join("\n") === lines.join("\n"), `${name}, cut at ${cut}`);
+      }
+    }
+  }
 });
 
 test("any events, written in any style and cut anywhere, come back", (context) => {

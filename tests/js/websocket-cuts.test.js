@@ -1,23 +1,15 @@
 /** What a lost WebSocket costs: nothing, as far as the server keeps runs. */
 
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 
 import { StreamReadError, webSocket } from "../../static/js/connection-adapters.js";
-import { startAguiServer } from "./support/agui-server.js";
+import { serveAgui } from "./support/agui-server.js";
 import { frame, openSession, serveSockets } from "./support/sockets.js";
 import { collect, eventually, textOf, watchedController, watchTimers } from "./support/waiting.js";
 
-/** @type {Awaited<ReturnType<typeof startAguiServer>>} */
-let server;
-before(async () => (server = await startAguiServer()));
-after(() => server.close());
-beforeEach(() => {
-  server.requests.length = server.streams.length = server.frames.length = 0;
-  server.fate = () => undefined;
-  server.refuse = () => undefined;
-});
+const server = serveAgui();
 
 let chats = 0;
 const url = () => `${server.url}/api/chat/ws?id=chat-${++chats}`;

@@ -98,6 +98,7 @@ CHAT_ROUTES = [
         ok=200,
         json={"id": "{chat_id}", "runId": "none"},
     ),
+    ChatRoute(method="POST", path="/api/lab/cut", role=Role.CHAT, ok=200, json={"id": "{chat_id}"}),
     ChatRoute(
         method="GET",
         path="/api/chat-stream?id={chat_id}&offset=-1",
@@ -117,6 +118,7 @@ OTHER_ROUTES = {
     ("GET", "/s/{token}"),
     ("GET", "/api/chats"),
     ("POST", "/api/chats"),
+    ("GET", "/lab"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/static/{version}/{path}"),

@@ -90,21 +90,24 @@ def sanitize(event: Event) -> Event:
     """The event as it is stored.
 
     ``content`` repeats the whole text so far in each TEXT_MESSAGE_CONTENT of some producers, which would make
-    a stream quadratic; ``rawEvent`` is the provider's own and not for other people's eyes; AG-UI has integer
-    timestamps only.
+    a stream quadratic; where it is all there is, it is the delta. ``rawEvent`` is the provider's own and not
+    for other people's eyes; AG-UI has integer timestamps only.
     """
-    unwanted = {"rawEvent", "content"} if event.get("type") == TEXT_MESSAGE_CONTENT else {"rawEvent"}
+    is_text = event.get("type") == TEXT_MESSAGE_CONTENT
+    unwanted = {"rawEvent", "content"} if is_text else {"rawEvent"}
     clean = {key: value for key, value in event.items() if key not in unwanted}
+    if is_text and not isinstance(clean.get("delta"), str) and isinstance(event.get("content"), str):
+        clean["delta"] = event["content"]
     if isinstance(clean.get("timestamp"), float):
         clean["timestamp"] = int(clean["timestamp"])
     return clean
 
 
-def attribute(event: Event, *, run_id: str, agent_id: str, agent_name: str, now_ms: int) -> Event:
-    """The event with its author's identity: who speaks is the supervisor's word, never the agent's.
+def of_run(event: Event, run_id: str) -> Event:
+    """The event as one of this run's.
 
-    A message start gets role, name and metadata. Every other event gets ``runId``, except the deltas and ends
-    of text, which come by the dozen and are found by their ``messageId``.
+    A message start says so in its metadata, every other event in ``runId``, except the deltas and ends of
+    text, which come by the dozen and are found by their ``messageId``.
     """
     kind = event.get("type")
     if kind in {TEXT_MESSAGE_CONTENT, TEXT_MESSAGE_END}:
@@ -112,22 +115,31 @@ def attribute(event: Event, *, run_id: str, agent_id: str, agent_name: str, now_
     if kind != TEXT_MESSAGE_START:
         return {**event, "runId": run_id}
     given = event.get("metadata")
-    identity = {"agentId": agent_id, "runId": run_id, "createdAt": now_ms}
-    metadata = {**given, **identity} if isinstance(given, dict) else identity
+    return {**event, "metadata": {**(given if isinstance(given, dict) else {}), "runId": run_id}}
+
+
+def attribute(event: Event, *, run_id: str, agent_id: str, agent_name: str, now_ms: int) -> Event:
+    """The event as a run's, with its author's identity: who speaks is the supervisor's word, never the
+    agent's.
+    """
+    event = of_run(event, run_id)
+    if event.get("type") != TEXT_MESSAGE_START:
+        return event
+    metadata = {**event["metadata"], "agentId": agent_id, "createdAt": now_ms}
     return {**event, "role": "assistant", "name": agent_name, "metadata": metadata}
 
 
 def text_start(
-    message_id: str, *, role: str, name: str, timestamp: int, metadata: Mapping[str, Any]
+    message_id: str, *, role: str, name: str | None = None, timestamp: int, metadata: Mapping[str, Any]
 ) -> Event:
-    return {
+    event: Event = {
         "type": TEXT_MESSAGE_START,
         "messageId": message_id,
         "role": role,
-        "name": name,
         "timestamp": timestamp,
         "metadata": dict(metadata),
     }
+    return event if name is None else {**event, "name": name}
 
 
 def text_content(message_id: str, delta: str) -> Event:

@@ -21,12 +21,14 @@ from webapp.chat.errors import InvalidMessage, TooLarge
 MAX_MESSAGE_BYTES: Final = 256 * 1024
 """Of the newest message as JSON. Published clients post the whole history; that is not counted."""
 
+MEDIA: Final = ("image", "audio", "video", "document")
+"""Kinds of parts with a ``source``."""
+
 HUES: Final = 24
 
 # Not "." and "..": an id is a segment of addresses, and those would lead elsewhere. No "~" either: what the
 # chat names by itself has one, so that no client's id can be the same.
 _ID: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.:-]{1,128}")
-_MEDIA: Final = frozenset({"image", "audio", "video", "document"})
 _SOURCES: Final = frozenset({"url", "data", "file"})
 
 
@@ -130,7 +132,7 @@ def _read_content(message: dict[str, Any]) -> tuple[list[str], list[dict[str, An
         kind = part.get("type") if isinstance(part, dict) else None
         if kind == "text":
             texts.append(_read_text(part))
-        elif isinstance(kind, str) and kind in _MEDIA:
+        elif isinstance(kind, str) and kind in MEDIA:
             media.append(_read_media(part))
         else:
             raise InvalidMessage("A message part is of a type this chat cannot take.")

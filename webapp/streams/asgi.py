@@ -28,7 +28,7 @@ SLICE = 64 * 1024
 
 
 class _Gone(Exception):
-    """The client has gone, or reads too slowly to be waited for."""
+    """The client has gone, reads too slowly to be waited for, or is to be cut off."""
 
 
 class Responder:
@@ -61,13 +61,15 @@ class Responder:
             response = too_many_readers(exhausted)
         try:
             async with asyncio.TaskGroup() as group:
-                watcher = group.create_task(_watch(receive))
+                watcher = group.create_task(_watch(receive, slot))
+                if slot is not None:
+                    slot.cut.join(_then(watcher.cancel))
                 if not isinstance(response, WireResponse):
                     response = await response()
                 await self._transmit(response, scope, send)
                 watcher.cancel()
         except* _Gone:
-            pass  # nobody is there to be told
+            pass  # nobody is there to be told; a reply that was begun ends with its connection
         finally:
             if slot is not None:
                 slot.release()
@@ -158,11 +160,22 @@ def drop_stalled(listener: socket.socket, *, seconds: float) -> None:
         listener.setsockopt(socket.IPPROTO_TCP, option, int(seconds * 1000))
 
 
-async def _watch(receive: Receive) -> None:
-    """Raise _Gone once the client has hung up."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+async def _watch(receive: Receive, slot: Slot | None) -> None:
+    """Raise _Gone once the client has hung up, or this is cancelled because its slot was cut."""
+    try:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    except asyncio.CancelledError:
+        if slot is None or not slot.cut.fired:
+            raise
     raise _Gone
+
+
+def _then(act: Callable[[], object]) -> asyncio.Future[None]:
+    """Calls ``act`` once it is resolved: for one reader among thousands a future is cheaper than a task."""
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    waiter.add_done_callback(lambda _: act())
+    return waiter
 
 
 async def _pieces(body: bytes | AsyncIterator[bytes]) -> AsyncIterator[bytes]:

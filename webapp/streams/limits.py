@@ -1,12 +1,12 @@
 """Bounds: how much, how long, how many. Also how a server says that it is going down.
 
-``StreamLimits`` are numbers, ``Slots`` counts live readers, ``Drain`` ends live replies. None of them knows
-what a stream is.
+``StreamLimits`` are numbers, ``Slots`` counts live readers and can cut them off, ``Drain`` ends live
+replies. None of them knows what a stream is.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from enum import Enum
 
@@ -75,20 +75,24 @@ class SlotsExhausted(Exception):
 
 
 class Slot:
-    """The right to one live reply. ``release`` may be called any number of times."""
+    """The right to one live reply. ``release`` may be called any number of times.
 
-    __slots__ = ("_held", "_principal", "_slots", "_stream")
+    ``cut`` fires when the reply is to be broken off as a lost network would: unfinished, with nothing said.
+    """
+
+    __slots__ = ("_held", "_slots", "cut", "principal", "stream")
 
     def __init__(self, slots: Slots, principal: str, stream: str) -> None:
+        self.principal = principal
+        self.stream = stream
+        self.cut = Signal()
         self._slots = slots
-        self._principal = principal
-        self._stream = stream
         self._held = True
 
     def release(self) -> None:
         if self._held:
             self._held = False
-            self._slots.give_back(self._principal, self._stream)
+            self._slots.give_back(self)
 
 
 class Slots:
@@ -100,6 +104,7 @@ class Slots:
         self._total = total
         self._principals: Counter[str] = Counter()
         self._streams: Counter[str] = Counter()
+        self._held: defaultdict[tuple[str, str], set[Slot]] = defaultdict(set)
         self._taken = 0
 
     @property
@@ -118,12 +123,25 @@ class Slots:
         self._taken += 1
         self._streams[stream] += 1
         self._principals[principal] += 1
-        return Slot(self, principal, stream)
+        slot = Slot(self, principal, stream)
+        self._held[principal, stream].add(slot)
+        return slot
 
-    def give_back(self, principal: str, stream: str) -> None:
+    def cut(self, principal: str, stream: str) -> int:
+        """Have every live reply of ``stream`` to ``principal`` broken off; how many that were."""
+        live = [slot for slot in self._held.get((principal, stream), ()) if not slot.cut.fired]
+        for slot in live:
+            slot.cut.fire()
+        return len(live)
+
+    def give_back(self, slot: Slot) -> None:
         """Called by ``Slot.release``, once."""
         self._taken -= 1
-        for counter, key in ((self._principals, principal), (self._streams, stream)):
+        for counter, key in ((self._principals, slot.principal), (self._streams, slot.stream)):
             counter[key] -= 1
             if not counter[key]:
                 del counter[key]
+        held = self._held[slot.principal, slot.stream]
+        held.discard(slot)
+        if not held:
+            del self._held[slot.principal, slot.stream]

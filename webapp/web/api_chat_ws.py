@@ -30,7 +30,7 @@ async def open_socket(socket: ChatWebSocket, services: AppServices) -> None:
         return
     try:
         await socket.accept()
-        await ChatSocket(socket, services, visitor, chat_id=chat_id).serve(resumed)
+        await ChatSocket(socket, services, visitor, chat_id=chat_id, slot=slot).serve(resumed)
     finally:
         slot.release()
 

@@ -28,6 +28,8 @@ from webapp.chat.errors import ChatNotFound, LimitReached
 from webapp.chat.following import RunCursor
 from webapp.chat.messages import Role
 from webapp.streams.clients.base import BEGINNING, StreamError
+from webapp.streams.limits import Slot
+from webapp.streams.signals import first
 from webapp.web.bodies import parse_json
 from webapp.web.errors import MalformedBody, describe
 from webapp.web.guards import enter
@@ -66,8 +68,11 @@ class _Named(msgspec.Struct, frozen=True, rename="camel"):
 class ChatSocket:
     """An accepted socket of ``visitor``. ``chat_id`` is the chat its address names; empty, frames name it."""
 
-    def __init__(self, socket: ChatWebSocket, services: Services, visitor: Visitor, *, chat_id: str) -> None:
+    def __init__(
+        self, socket: ChatWebSocket, services: Services, visitor: Visitor, *, chat_id: str, slot: Slot
+    ) -> None:
         self._socket = socket
+        self._slot = slot
         self._services = services
         self._visitor = visitor
         self._chat_id = chat_id
@@ -81,7 +86,7 @@ class ChatSocket:
         end = _Over(BROKEN)
         try:
             async with asyncio.TaskGroup() as self._tasks:
-                for work in (self._listen(), self._beat(), self._leave_when_draining()):
+                for work in (self._listen(), self._beat(), self._leave_when_told()):
                     self._tasks.create_task(work)
                 if resumed is not None:
                     self._follow(resumed, then_close=True)
@@ -180,8 +185,10 @@ class ChatSocket:
                 raise _Over(NORMAL, "Nothing was said for a while.")
             await self._send(PING)
 
-    async def _leave_when_draining(self) -> None:
-        await self._services.drain.wait()
+    async def _leave_when_told(self) -> None:
+        await first(self._services.drain, self._slot.cut)
+        if self._slot.cut.fired:
+            raise _Over(None)  # not closed by us: the server drops the connection without a handshake
         raise _Over(RESTARTING, "The server restarts.")
 
     async def _send(self, text: str) -> None:

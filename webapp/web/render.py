@@ -137,6 +137,11 @@ class Pages:
             starters=self._starters(),
         )
 
+    def lab(self) -> str:
+        """The transport lab. Its prompt is one that takes long enough to press buttons."""
+        prompt = "/long 500" if self._agent.id == "demo" else "Explain event sourcing, at length."
+        return self._render("lab.html", prompt=prompt)
+
     def older(self, view: ChatView, *, before: str) -> str | None:
         """The fragment with the messages above ``before``; None if there is no such message."""
         shown = window(view.at.snapshot.messages, before=before)

@@ -1,8 +1,7 @@
 """How a run's events travel: as server-sent events, as NDJSON, as WebSocket texts. Pure.
 
-Owns the bytes that TanStack's published client reads: ``id:`` before ``data:``, or ``{id, chunk}``. Every
-event has an id, so that a cut is resumed after exactly the last one. Lines end with LF only: a published
-client loses an event when it is handed a CR and its LF apart. Must not know where events come from.
+Every event has an id, so that a cut is resumed after exactly the last one. The bytes of one are those of
+``chat.frames``. Must not know where events come from.
 """
 
 from __future__ import annotations
@@ -11,9 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
-from webapp.chat import events
+from webapp.chat import events, frames
 from webapp.chat.following import RunEvent
 from webapp.streams.protocol import names, sse
 from webapp.web.errors import Problem
@@ -32,17 +29,9 @@ class Framing:
     ping: bytes
 
 
-def _event(event: RunEvent) -> bytes:
-    return b"id: %b\ndata: %b\n\n" % (event.id.encode(), event.body)
-
-
-def _line(event: RunEvent) -> bytes:
-    return _envelope(event) + b"\n"
-
-
 def socket_text(event: RunEvent) -> str:
     """The text of a WebSocket message."""
-    return _envelope(event).decode()
+    return frames.envelope(event.body, id=event.id).decode()
 
 
 def refused_text(problem: Problem, run_id: object) -> str:
@@ -53,9 +42,7 @@ def refused_text(problem: Problem, run_id: object) -> str:
     return events.encode(error).decode()
 
 
-def _envelope(event: RunEvent) -> bytes:
-    return b'{"id":%b,"chunk":%b}' % (msgspec.json.encode(event.id), event.body)
-
-
-SERVER_SENT_EVENTS = Framing(names.EVENT_STREAM, _event, sse.PING)
-NDJSON = Framing("application/x-ndjson", _line, b"\n")
+SERVER_SENT_EVENTS = Framing(
+    names.EVENT_STREAM, lambda event: frames.server_sent_event(event.body, id=event.id), sse.PING
+)
+NDJSON = Framing(frames.NDJSON, lambda event: frames.ndjson_line(event.body, id=event.id), frames.BLANK_LINE)

@@ -26,3 +26,9 @@ class StopRun(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     run_id: RunId | None = msgspec.field(default=None, name="runId")
+
+
+class CutNetwork(msgspec.Struct, frozen=True, kw_only=True):
+    """``POST /api/lab/cut``."""
+
+    id: str

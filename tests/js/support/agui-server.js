@@ -6,6 +6,7 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { Readable } from "node:stream";
+import { after, before, beforeEach } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { WebSocketServer } from "ws";
@@ -28,8 +29,20 @@ import { createStreamServer, offsetOf } from "./stream-server.js";
 
 const WORD = 4; // ms
 
-/** @param {{word?: number}} [options] */
-export async function startAguiServer({ word = WORD } = {}) {
+/**
+ * One that serves the tests of the calling file. What was recorded and arranged is forgotten before each of them.
+ * @param {{word?: number}} [options]
+ */
+export function serveAgui(options) {
+  const server = createAguiServer(options);
+  before(() => server.listen());
+  beforeEach(() => server.reset());
+  after(() => server.close());
+  return server;
+}
+
+/** @param {{word?: number}} options */
+function createAguiServer({ word = WORD } = {}) {
   /** @type {Map<string, Chat>} */
   const chats = new Map();
   /** @type {Set<import("node:net").Socket>} */
@@ -70,6 +83,17 @@ export async function startAguiServer({ word = WORD } = {}) {
       const reducer = createReducer();
       for (const item of log.items) reducer.apply(item);
       return { ...reducer.snapshot(), offset: offsetOf(log.log.length) };
+    },
+    reset() {
+      requests.length = streams.length = self.frames.length = 0;
+      self.fate = () => undefined;
+      self.refuse = () => undefined;
+      self.eager = true;
+    },
+    async listen() {
+      server.listen(0, "127.0.0.1");
+      await once(server, "listening");
+      self.url = `http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}`;
     },
     async close() {
       for (const { runs } of chats.values()) for (const { stop } of runs.values()) stop.abort();
@@ -294,9 +318,6 @@ export async function startAguiServer({ word = WORD } = {}) {
     });
   }
 
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  self.url = `http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}`;
   return self;
 }
 

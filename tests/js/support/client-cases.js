@@ -9,6 +9,8 @@ import { test } from "node:test";
 
 import { ChatClient } from "@tanstack/ai-client";
 
+import { eventually } from "./waiting.js";
+
 /**
  * @typedef {{id: string, base: string, headers: Record<string, string>}} Chat
  * @typedef {object} Subject
@@ -17,17 +19,6 @@ import { ChatClient } from "@tanstack/ai-client";
  * @property {(chat: Chat, options?: any) => any} connect
  * @property {boolean} [published]   it is not ours: what only ours does is left out
  */
-
-/** @param {() => unknown} check @param {number} [seconds] */
-export async function eventually(check, seconds = 15) {
-  const until = Date.now() + 1000 * seconds;
-  for (;;) {
-    const found = await check();
-    if (found) return found;
-    if (Date.now() > until) throw new Error(`not within ${seconds} s: ${check}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 /** @param {any} message @returns {string} */
 export const textOf = ({ parts }) =>

@@ -6,7 +6,6 @@ import { test } from "node:test";
 import {
   clientOf,
   commonCases,
-  eventually,
   hasBegun,
   quiet,
   shows,
@@ -16,6 +15,7 @@ import {
   truth,
   wordsOf,
 } from "./client-cases.js";
+import { eventually } from "./waiting.js";
 
 /** @import {Chat, Subject} from "./client-cases.js" */
 

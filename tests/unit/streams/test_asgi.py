@@ -170,6 +170,31 @@ async def test_a_client_gone_while_the_reply_is_awaited_cancels_the_wait() -> No
     assert slots.taken == 0
 
 
+@pytest.mark.parametrize("endless", [True, False])
+async def test_a_reply_that_is_cut_has_no_end(endless: bool) -> None:
+    slots, body, client = Slots(), Body(endless=endless), Client(b"")
+    responder = Responder(live(body), slot=lambda: slots.claim("a", "s"), write_timeout=5)
+    running = asyncio.create_task(respond(responder, client))
+    await aeventually(lambda: body.frames >= 1)
+    assert slots.cut("a", "s") == 1
+    await running
+    assert client.sent[-1]["more_body"], "the server is not told that the reply is whole"
+    assert body.closed
+    assert slots.taken == 0
+
+
+async def test_a_reply_that_is_cut_while_it_does_not_get_through() -> None:
+    slots, body, client = Slots(), Body(), Client(b"")
+    responder = Responder(live(body), slot=lambda: slots.claim("a", "s"), write_timeout=60)
+    running = asyncio.create_task(respond(responder, client))
+    await aeventually(lambda: body.frames >= 3)
+    client.stalled.clear()
+    slots.cut("a", "s")
+    await running
+    assert body.closed
+    assert slots.taken == 0
+
+
 async def test_a_reader_that_does_not_read_is_dropped() -> None:
     slots, body, client = Slots(), Body(), Client(b"")
     responder = Responder(live(body), slot=lambda: slots.claim("a", "s"), write_timeout=0.05)

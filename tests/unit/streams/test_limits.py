@@ -42,6 +42,21 @@ def test_a_slot_is_given_back_once() -> None:
     assert slots.taken == 0
     assert not slots._principals
     assert not slots._streams
+    assert not slots._held
+
+
+def test_a_cut_is_of_one_reader_and_one_stream() -> None:
+    slots = Slots()
+    mine = [slots.claim("a", "s"), slots.claim("a", "s")]
+    others = [slots.claim("b", "s"), slots.claim("a", "t")]
+    gone = slots.claim("a", "s")
+    gone.release()
+    assert slots.cut("a", "s") == 2
+    assert all(slot.cut.fired for slot in mine)
+    assert not any(slot.cut.fired for slot in (*others, gone))
+    assert slots.cut("a", "s") == 0, "they are cut already"
+    assert slots.cut("c", "s") == 0
+    assert slots.taken == 4, "a slot is held until its reply has ended"
 
 
 async def test_a_drain_is_set_for_good() -> None:

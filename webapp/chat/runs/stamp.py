@@ -12,17 +12,11 @@ from typing import Any
 
 from webapp.agents.base import Event
 from webapp.chat import events
+from webapp.chat.storing import Intake, size, split
 
 # The supervisor's own, and one that would replace the whole conversation.
 _REFUSED = frozenset({events.RUN_STARTED, events.MESSAGES_SNAPSHOT})
 _RESERVED_NAMES = ("run.", "chat.", "message.")
-
-_DELTA_LIMIT = 64 * 1024
-_EVENT_LIMIT = 1024 * 1024
-
-
-class NotAnEvent(Exception):
-    """The agent yielded something that cannot be stored."""
 
 
 class Stamper:
@@ -37,16 +31,16 @@ class Stamper:
         self._trigger_id = trigger_id
         self._clock = clock
         self._message_ids: dict[str, str] = {}
+        self._intake = Intake()
         self.written = 0
 
     def stamp(self, event: object) -> list[Event]:
         """The events to store for ``event``: none, one, or several if its text is long. Raises NotAnEvent."""
-        if not isinstance(event, dict) or not isinstance(event.get("type"), str):
-            raise NotAnEvent(f"expected an AG-UI event, got {type(event).__name__}")
-        if event["type"] in _REFUSED or _is_reserved(event):
+        taken = self._intake.take(event)
+        if taken["type"] in _REFUSED or _is_reserved(taken):
             return []
-        pieces = _split(self._identify(events.sanitize(event)))
-        self.written += sum(_size(piece) for piece in pieces)
+        pieces = split(self._identify(taken))
+        self.written += sum(size(piece) for piece in pieces)
         return pieces
 
     def _identify(self, event: Event) -> Event:
@@ -73,20 +67,3 @@ class Stamper:
 
 def _is_reserved(event: dict[str, Any]) -> bool:
     return event["type"] == events.CUSTOM and str(event.get("name")).startswith(_RESERVED_NAMES)
-
-
-def _split(event: Event) -> list[Event]:
-    delta = event.get("delta")
-    if not isinstance(delta, str) or len(delta) <= _DELTA_LIMIT:
-        return [event]
-    return [{**event, "delta": delta[at : at + _DELTA_LIMIT]} for at in range(0, len(delta), _DELTA_LIMIT)]
-
-
-def _size(event: Event) -> int:
-    try:
-        size = len(events.encode(event))
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise NotAnEvent(f"{event['type']} is not JSON: {error}") from error
-    if size > _EVENT_LIMIT:
-        raise NotAnEvent(f"{event['type']} is larger than {_EVENT_LIMIT} bytes")
-    return size

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.chat.runs.stamp import NotAnEvent, Stamper
+from webapp.chat.runs.stamp import Stamper
+from webapp.chat.storing import NotAnEvent
 
 json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

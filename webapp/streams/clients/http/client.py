@@ -46,8 +46,8 @@ class HttpStreamClient:
     """The JSON streams of the server at ``base_url``, such as ``http://host:4437/v1/stream``.
 
     ``limits`` are those of our own live replies, ``patience`` those of the server's. ``clock`` gives Unix
-    seconds; ``drain`` ends live replies when it is set. Raises ValueError for an address or a token that
-    cannot be used.
+    seconds; ``drain`` ends live replies when it is set. ``headers`` go with every request. Raises ValueError
+    for an address, a token or a header that cannot be used.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class HttpStreamClient:
         *,
         read_token: str = "",
         write_token: str = "",
+        headers: dict[str, str] | None = None,
         limits: StreamLimits | None = None,
         patience: Patience | None = None,
         drain: Drain | None = None,
@@ -74,6 +75,7 @@ class HttpStreamClient:
             base_url,
             read_token=read_token,
             write_token=write_token,
+            headers=headers,
             patience=self._patience,
             rng=self._rng,
             sleep=sleep,

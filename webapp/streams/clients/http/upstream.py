@@ -1,16 +1,19 @@
 """One stream server over HTTP: requests out, replies in, refusals as types.
 
 Owns the connections, the tokens, time-outs and repeated tries. Knows the protocol's status codes and nothing
-of pages or readers. The tokens are in no repr, no error and no log line; text of the server is in no error.
+of pages or readers. Tokens and headers are in no repr, no error and no log line; text of the server is in no
+error.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from random import Random
 from typing import TypeVar
 from urllib.parse import quote, urlencode
@@ -25,6 +28,8 @@ from webapp.streams.protocol.errors import StreamsUnavailable
 T = TypeVar("T")
 
 _TOKEN = re.compile(r"[!-~]*")
+_NAME = re.compile(r"[A-Za-z0-9-]+")
+_VALUE = re.compile(r"[ -~]*")
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F))).translate({ord("?"): None, ord("#"): None})
 _READS = ("GET", "HEAD")
 
@@ -67,7 +72,7 @@ class Incoming:
 class Upstream:
     """The stream server at ``base_url`` (scheme, host, path: ``http://host:4437/v1/stream``).
 
-    Raises ValueError for a base URL or token that cannot be used.
+    ``headers`` go with every request. Raises ValueError for a base URL, token or header that cannot be used.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class Upstream:
         *,
         read_token: str = "",
         write_token: str = "",
+        headers: Mapping[str, str] | None = None,
         patience: Patience,
         rng: Random,
         sleep: Callable[[float], Awaitable[None]],
@@ -85,12 +91,16 @@ class Upstream:
             raise ValueError("A token is one word of printable ASCII.")
         self._origin, self._base_path = paths.split_base(base_url)
         self._tokens = {"read": read_token or write_token, "write": write_token}
+        self._headers = dict(headers or {})
+        if not all(_NAME.fullmatch(name) and _VALUE.fullmatch(self._headers[name]) for name in self._headers):
+            raise ValueError("A header has a name of letters, digits and hyphens, and a printable value.")
         self._patience = patience
         self._rng = rng
         self._sleep = sleep
         self._closing: set[asyncio.Task[None]] = set()
         self._http = httpx.AsyncClient(
             transport=transport,
+            verify=_trusted(),
             follow_redirects=False,
             trust_env=False,
             # Live reads hold a connection each, so a bound on connections would be one on readers; and a
@@ -179,7 +189,7 @@ class Upstream:
         target = self.url_path(call.path)
         if call.query:
             target += f"?{urlencode(call.query)}"
-        headers = {"Accept": "*/*", "Accept-Encoding": "identity", **call.headers}
+        headers = {**self._headers, "Accept": "*/*", "Accept-Encoding": "identity", **call.headers}
         token = self._tokens["read" if call.method in _READS else "write"]
         if token:
             headers["Authorization"] = f"Bearer {token}"
@@ -203,6 +213,12 @@ class Upstream:
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
         await asyncio.shield(closing)
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates that are trusted. Reading them takes longer than all the rest of making a client."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _trouble(error: Exception) -> Transient:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webapp.web.proxy_headers import allowed_query, allowed_request_headers, allowed_response_headers
+from webapp.streams.proxy import allowed_query, allowed_request_headers, allowed_response_headers
 
 # fmt: off
 HOSTILE = (
