@@ -63,6 +63,7 @@ def test_the_agent_of_your_own(start_server: Callable[..., ServerProcess], tmp_p
     assert len(written) <= 10
 
 
+@pytest.mark.slow
 def test_a_real_model(tmp_path: Path) -> None:
     """The command reaches the model, on a server of ours, with the key it names."""
     pytest.importorskip("pydantic_ai", reason="the extra llm is not installed")
@@ -79,7 +80,7 @@ def test_a_real_model(tmp_path: Path) -> None:
         )
         url = f"http://127.0.0.1:{port}"
         try:
-            eventually(lambda: serves(url, process), timeout=25)
+            eventually(lambda: serves(url, process), timeout=60)
             model.will(Answer.of(Text("Hello.")))
             assert ask(url, "Hi") == "Hello."
         finally:
@@ -91,6 +92,7 @@ def test_a_real_model(tmp_path: Path) -> None:
     assert asked.headers["authorization"] == "Bearer sk-..."
 
 
+@pytest.mark.slow
 def test_tools_for_a_model(start_server: Callable[..., ServerProcess], tmp_path: Path) -> None:
     pytest.importorskip("pydantic_ai", reason="the extra llm is not installed")
     (tmp_path / "my_model.py").write_text(block("python", "my_model.py"))

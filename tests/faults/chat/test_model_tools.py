@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 pytest.importorskip("pydantic_ai", reason="the extra llm is not installed")
+# They take seconds to import, which is to be nobody's time limit.
+pytest.importorskip("pydantic_ai.models.anthropic")
+pytest.importorskip("pydantic_ai.models.openai")
 
 from pydantic_ai.models import infer_model
 

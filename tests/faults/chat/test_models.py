@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 
 pytest.importorskip("pydantic_ai", reason="the extra llm is not installed")
+# They take seconds to import, which is to be nobody's time limit.
+pytest.importorskip("pydantic_ai.models.anthropic")
+pytest.importorskip("pydantic_ai.models.openai")
 
 from tests.support.chats import of
 from tests.support.live_app import LiveApp
