@@ -15,6 +15,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # --- environment: stamps make a warm start instant ------------------------------------------------------------
 
 RUNTIME := $(VENV)/.runtime
+LLM := $(VENV)/.llm
 DEV := $(VENV)/.dev
 NODE := node_modules/.stamp
 BROWSER := $(VENV)/.browser
@@ -26,9 +27,13 @@ $(RUNTIME): requirements/runtime.lock | $(VENV)/pyvenv.cfg
 	scripts/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $<
 	touch $@
 
-$(DEV): requirements/dev.lock requirements/runtime.lock | $(VENV)/pyvenv.cfg
+$(LLM): requirements/llm.lock | $(RUNTIME)
+	scripts/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $<
+	touch $@
+
+$(DEV): requirements/dev.lock requirements/llm.lock requirements/runtime.lock | $(VENV)/pyvenv.cfg
 	scripts/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes $<
-	touch $(RUNTIME) $@
+	touch $(RUNTIME) $(LLM) $@
 
 $(NODE): package.json package-lock.json $(DEV)
 	npm ci --no-audit --no-fund --loglevel=error
@@ -41,13 +46,18 @@ $(BROWSER): $(DEV) playwright/support/chromium.py
 
 # --- for people ------------------------------------------------------------------------------------------------
 
-.PHONY: help run test check test-long bench demo screenshot lock audit clean
+# An agent that names a model needs the extra; only those who ask for one wait for it.
+MODEL := $(filter openai:% openai-chat:% openai-responses:% anthropic:% ollama:%,$(DURABLE_CHAT_AGENT))
+
+.PHONY: help run llm test check test-long bench demo screenshot lock audit clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-run: $(RUNTIME) ## serve on http://127.0.0.1:8000; ARGS='--port 9000 --access open' adds options
+run: $(RUNTIME) $(if $(MODEL),$(LLM)) ## serve on http://127.0.0.1:8000; ARGS='--port 9000 --access open' adds options
 	$(BIN)/python -m webapp serve $(ARGS)
+
+llm: $(LLM) ## install what an agent made with pydantic-ai needs
 
 test: $(DEV) $(NODE) $(BROWSER) ## everything: linters, types, Python, JavaScript, real browsers
 	$(BIN)/python scripts/lanes.py static script python browser
@@ -71,7 +81,7 @@ lock: ## resolve the lock files again
 	scripts/lock
 
 audit: ## look the locked versions up in the advisory databases
-	scripts/uv tool run pip-audit --disable-pip --require-hashes -r requirements/runtime.lock
+	scripts/uv tool run pip-audit --disable-pip --require-hashes -r requirements/llm.lock
 
 clean: ## remove what make has fetched; ./data stays
 	rm -rf $(VENV) .tools node_modules build dist test-results

@@ -40,6 +40,8 @@ ROOMS = {
     "httpx": ("webapp.streams.clients.http",),
     "sqlite3": ("webapp.streams.store",),
     "sqlalchemy": ("webapp.chat.catalog",),
+    "pydantic_ai": ("webapp.agents.pydantic_ai",),
+    "ag_ui": ("webapp.agents.pydantic_ai",),
 }
 IO = ("asyncio", "selectors", "socket", "sqlite3", "ssl", "subprocess", "threading")
 

@@ -17,6 +17,8 @@ import httpx
 import pytest
 from packaging.requirements import Requirement
 
+from tests.support.model_server import Answer, ModelServer
+from tests.support.model_wire import Call, Text
 from tests.support.server import ROOT, ServerProcess, ask, clean_environ
 from tests.support.waiting import eventually, free_port
 from webapp.settings import PREFIX, Settings
@@ -46,14 +48,14 @@ def serves(url: str, process: subprocess.Popen[bytes]) -> bool:
 
 def test_every_block_is_run_here() -> None:
     """A new block needs a new test; these are the ones there are."""
-    assert len(blocks("python")) == 2
-    assert len(blocks("bash")) == 4
+    assert len(blocks("python")) == 3
+    assert len(blocks("bash")) == 5
 
 
 def test_the_agent_of_your_own(start_server: Callable[..., ServerProcess], tmp_path: Path) -> None:
     code = block("python", "my_agent.py")
     (tmp_path / "my_agent.py").write_text(code)
-    (line,) = re.findall(r"DURABLE_CHAT_AGENT=(\S+) make run", block("bash", "DURABLE_CHAT_AGENT"))
+    (line,) = re.findall(r"DURABLE_CHAT_AGENT=(\S+) make run", block("bash", "my_agent"))
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
     server = start_server(env={"DURABLE_CHAT_AGENT": line, "PYTHONPATH": path})
     assert "> Pieces of eight" in ask(server.url, "Pieces of eight")
@@ -85,6 +87,51 @@ def test_the_app_of_your_own(tmp_path: Path) -> None:
     finally:
         process.terminate()
         process.wait(20)
+
+
+@pytest.mark.slow
+def test_a_real_model(tmp_path: Path) -> None:
+    """The command reaches the model, on a server of ours, with the key it names."""
+    pytest.importorskip("pydantic_ai", reason="the extra llm is not installed")
+    port = free_port()
+    environ = {"ARGS": f"--port {port} --data-dir {tmp_path / 'data'} --access open"}
+    with ModelServer() as model:
+        environ |= {"OPENAI_BASE_URL": f"{model.url}/v1"}
+        process = subprocess.Popen(
+            ["bash", "-euc", block("bash", "OPENAI_API_KEY")],
+            cwd=ROOT,
+            env=clean_environ(environ),
+            stdin=subprocess.DEVNULL,
+            process_group=0,
+        )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            eventually(lambda: serves(url, process), timeout=60)
+            model.will(Answer.of(Text("Hello.")))
+            assert ask(url, "Hi") == "Hello."
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(15)
+        (asked,) = model.asked
+    assert asked.body["model"] == "gpt-5.1"
+    assert asked.headers["authorization"] == "Bearer sk-..."
+
+
+@pytest.mark.slow
+def test_tools_for_a_model(start_server: Callable[..., ServerProcess], tmp_path: Path) -> None:
+    pytest.importorskip("pydantic_ai", reason="the extra llm is not installed")
+    (tmp_path / "my_model.py").write_text(block("python", "my_model.py"))
+    assert "`DURABLE_CHAT_AGENT=my_model:agent make run`" in README
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    with ModelServer() as model:
+        # A whole agent says itself which interface it speaks: OpenAI's responses.
+        environ = {**model.environ("key"), "DURABLE_CHAT_AGENT": "my_model:agent", "PYTHONPATH": path}
+        server = start_server(env=environ)
+        model.will(Answer.of(Call("who_is_asking", ("{}",), "call-1")), Answer.of(Text("I see.")))
+        assert ask(server.url, "Who am I?") == "I see."
+        speaker = model.asked[1].body["input"][0]["content"].partition(":")[0]
+        assert model.asked[1].body["input"][-1]["output"] == speaker
 
 
 def test_the_same_by_http(start_server: Callable[..., ServerProcess]) -> None:
@@ -169,13 +216,13 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
-@pytest.mark.parametrize("name", ["runtime", "dev"])
+@pytest.mark.parametrize("name", ["runtime", "llm", "dev"])
 def test_locks_fit_the_project_and_name_no_address(name: str) -> None:
     """What ``make lock`` guarantees, in case it was not called."""
     lock = (ROOT / "requirements" / f"{name}.lock").read_text()
     assert "://" not in lock
     locked = dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", lock, re.M))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + (project["optional-dependencies"]["dev"] if name == "dev" else [])
+    wanted = project["dependencies"] + project["optional-dependencies"].get(name, [])
     for requirement in map(Requirement, wanted):
         assert requirement.specifier.contains(locked[requirement.name]), requirement

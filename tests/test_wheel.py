@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.server import ROOT, ServerProcess, ask
+from tests.support.server import ROOT, ServerProcess, ask, clean_environ
 
 UV = ROOT / "scripts" / "uv"
 
@@ -44,6 +44,17 @@ def test_it_serves_from_an_empty_environment(wheel: Path, tmp_path: Path) -> Non
     locked = ["--require-hashes", "-r", ROOT / "requirements" / "runtime.lock"]
     subprocess.run([*install, *locked], check=True)
     subprocess.run([*install, "--no-deps", wheel], check=True)
+
+    refused = subprocess.run(
+        [venv / "bin" / "durable-chat", "serve", "--port", "0", "--data-dir", tmp_path / "refused"],
+        env=clean_environ({"DURABLE_CHAT_AGENT": "openai:gpt-5.1", "PYTHONPATH": ""}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    assert "pip install 'durable-chat[llm]'" in refused.stderr
 
     # The folder has nothing but an agent, and no PYTHONPATH leads to it.
     folder = tmp_path / "folder"

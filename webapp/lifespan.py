@@ -1,13 +1,13 @@
 """Opens what the app runs on, in order, and closes it in reverse.
 
-streams (a store and its engine, or a client of a server elsewhere) → catalog → capabilities → sessions →
+streams (a store and its engine, or a client of a server elsewhere) → catalog → agents → sessions →
 supervisor, which recovers what an earlier process left behind before the first request is served.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from litestar import Litestar
@@ -51,6 +51,9 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
         streams, engine = await _open_streams(stack, parts)
         catalog = await Catalog.open(_database_url(settings), clock=parts.clock)
         stack.push_async_callback(catalog.aclose)
+        for agent in parts.agents.values():
+            if isinstance(agent, AbstractAsyncContextManager):
+                await stack.enter_async_context(agent)
         sessions = Sessions(streams=streams, cache=catalog.snapshots)
         supervisor = Supervisor(
             streams=streams,

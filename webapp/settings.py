@@ -213,7 +213,7 @@ class AgentSettings:
     """What answers, and the leases of its runs."""
 
     agent: str = field(default="demo", metadata=_env("AGENT", _text))
-    """``demo``, ``echo`` or ``module:attr`` of your own."""
+    """``demo``, ``echo``, a model such as ``openai:gpt-5.1``, or ``module:attr`` of your own."""
     lease: float = field(default=15.0, metadata=_env("LEASE", _seconds))
     """Seconds after which a run whose owner went silent may be taken over."""
     run_time_limit: float = field(default=600.0, metadata=_env("RUN_TIME_LIMIT", _seconds))

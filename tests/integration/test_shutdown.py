@@ -8,7 +8,8 @@ import json
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,9 +18,12 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests.support.chat_socket import Socket
+from tests.support.live_app import Chatter, LiveApp
 from tests.support.run_transports import TRANSPORTS, Transport, log_of, run_in, run_input
 from tests.support.server import ServerProcess
 from tests.support.waiting import aeventually, eventually
+from webapp.agents.base import AgentTurn, Event
+from webapp.agents.scripted import EchoAgent
 
 READERS = 100
 RUNS = 5
@@ -185,3 +189,29 @@ def test_a_second_signal_cuts_the_answers(
 def _listens(server: ServerProcess) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", server.port)) == 0
+
+
+class Resourceful(EchoAgent):
+    """An agent that has something to open and to close."""
+
+    def __init__(self) -> None:
+        super().__init__(word_delay=0)
+        self.story: list[str] = []
+
+    async def __aenter__(self) -> None:
+        self.story.append("opened")
+
+    async def __aexit__(self, *error: object) -> None:
+        self.story.append("closed")
+
+    def run(self, turn: AgentTurn) -> AsyncIterator[Event]:
+        self.story.append("asked")
+        return super().run(turn)
+
+
+def test_an_agent_is_open_while_the_app_runs(tmp_path: Path) -> None:
+    agent = Resourceful()
+    with LiveApp(tmp_path, agent=agent) as app:
+        ana = Chatter(app)
+        ana.send(ana.create_chat(), "hello")
+    assert agent.story == ["opened", "asked", "closed"]

@@ -59,6 +59,10 @@ def test_a_data_directory_in_use(
     [
         ({"DURABLE_CHAT_AGENT": "nobody"}, "'nobody'"),
         ({"DURABLE_CHAT_AGENT": "tests.no_such_module:agent"}, "tests.no_such_module"),
+        (
+            {"DURABLE_CHAT_AGENT": "openai:gpt-5.1", "OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""},
+            "'openai:gpt-5.1'",
+        ),
         ({"DURABLE_CHAT_ACCESS": "public"}, "DURABLE_CHAT_ACCESS: must be private or open"),
         ({"DURABLE_CHAT_PORT": "http"}, "DURABLE_CHAT_PORT: "),
         ({"DURABLE_CHAT_DATABASE_URL": "mysql://nowhere/x"}, "DURABLE_CHAT_DATABASE_URL: "),

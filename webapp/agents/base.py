@@ -1,9 +1,9 @@
 """The seam between a chat and whatever answers in it.
 
 An agent is handed one turn and yields AG-UI events as plain dicts in camelCase. It emits text, reasoning
-and tool events and its own RUN_FINISHED only if it wants to set an ``outcome``; the supervisor adds
-RUN_STARTED, identity, and whichever terminal event is missing. An exception becomes a RUN_ERROR with a
-sentence, never with the exception's text.
+and tool events and its own RUN_FINISHED only if it wants to set an ``outcome``, ``usage`` or ``metadata``;
+the supervisor adds RUN_STARTED, identity, and whichever terminal event is missing. An exception becomes a
+RUN_ERROR with a sentence, never with the exception's text.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class Agent(Protocol):
     """Anything with a name that can answer a turn.
 
     ``id`` is stable and ends up in ``metadata.agentId``; ``name`` is shown. Both are optional on objects
-    given by users: the registry falls back to the attribute's name.
+    given by users: the registry falls back to the attribute's name. An agent that is an async context manager
+    is entered while the app runs.
     """
 
     id: str

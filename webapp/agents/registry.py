@@ -11,6 +11,7 @@ import inspect
 import os
 import re
 from collections.abc import AsyncIterator, Callable
+from types import ModuleType
 from typing import Any
 
 from webapp.agents.base import Agent, AgentTurn, Event
@@ -19,7 +20,16 @@ from webapp.agents.scripted import DemoAgent, EchoAgent
 
 _BUILT_IN: dict[str, Callable[[], Agent]] = {"demo": DemoAgent, "echo": EchoAgent}
 
-_PROVIDERS = ("anthropic", "bedrock", "cohere", "google", "groq", "mistral", "ollama", "openai", "openrouter")
+# What pydantic-ai calls its providers. A spec that begins with one names a model, not a module.
+PROVIDERS = frozenset({
+    "alibaba", "anthropic", "azure", "azure-responses", "bedrock", "bedrock-mantle", "cerebras", "cohere",
+    "crusoe", "deepseek", "fireworks", "github", "github-copilot", "google", "google-cloud", "groq",
+    "heroku", "huggingface", "litellm", "meta", "mistral", "moonshotai", "nebius", "ollama", "openai",
+    "openai-chat", "openai-chatgpt", "openai-codex", "openai-responses", "openrouter", "ovhcloud",
+    "sambanova", "snowflake", "together", "typesafe", "vercel", "vllm", "xai", "zai",
+})  # fmt: skip
+
+_EXTRA = "it needs the extra llm: pip install 'durable-chat[llm]', or make llm in the source folder"
 
 
 class AgentNotFound(Exception):
@@ -40,25 +50,43 @@ class OwnAgent:
 
 
 def load_agent(spec: str) -> Agent:
-    """The agent for ``demo``, ``echo`` or ``module:attr``. Raises AgentNotFound.
+    """The agent for ``demo``, ``echo``, ``provider:model`` or ``module:attr``. Raises AgentNotFound.
 
-    ``attr`` may be an agent, a class of agents that needs no arguments, or just an async generator function
-    ``async def run(turn)`` that yields AG-UI events or plain strings. Without an ``id`` or a ``name`` it is
-    called what the attribute is called.
+    ``attr`` may be an agent, a class of agents that needs no arguments, an agent made with pydantic-ai, or
+    just an async generator function ``async def run(turn)`` that yields AG-UI events or plain strings.
+    Without an ``id`` or a ``name`` it is called what the attribute is called.
     """
     if spec in _BUILT_IN:
         return _BUILT_IN[spec]()
     module_name, colon, attribute = spec.partition(":")
     if not colon or not attribute or not module_name:
-        raise AgentNotFound(f"Unknown agent {spec!r}: use demo, echo, or module:attr for one of your own.")
-    if module_name in _PROVIDERS:
         raise AgentNotFound(
-            f"Agent {spec!r} names a model; models are not supported yet. Use demo or module:attr."
+            f"Unknown agent {spec!r}: use demo, echo, a model such as openai:gpt-5.1, or module:attr for one "
+            "of your own."
         )
+    if module_name in PROVIDERS:
+        return _model(spec)
     if module_name.endswith(".py"):
         meant = f"{module_name.removesuffix('.py')}:{attribute}"
         raise AgentNotFound(f"Agent {spec!r} names a file; name the module instead: {meant}")
     return _adopt(_look_up(module_name, attribute, spec), attribute, spec)
+
+
+def _model(spec: str) -> Agent:
+    models = _pydantic_ai(spec)
+    try:
+        agent: Agent = models.load_model(spec)
+    except models.ModelUnusable as error:
+        raise AgentNotFound(f"Agent {spec!r}: {error}") from error
+    return agent
+
+
+def _pydantic_ai(spec: str) -> ModuleType:
+    """Our adapter, which takes a second to import and may not be there."""
+    try:
+        return importlib.import_module("webapp.agents.pydantic_ai")
+    except ImportError as error:
+        raise AgentNotFound(f"Agent {spec!r}: {_EXTRA}.") from error
 
 
 def _look_up(module_name: str, attribute: str, spec: str) -> object:
@@ -66,6 +94,8 @@ def _look_up(module_name: str, attribute: str, spec: str) -> object:
         found: object = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         where = f" (looked in {os.getcwd()} too)" if error.name == module_name else ""
+        if error.name == "pydantic_ai":
+            where = f"; {_EXTRA}"
         raise AgentNotFound(f"Agent {spec!r}: {_one_line(error)}{where}") from error
     except (Exception, SystemExit) as error:
         raise AgentNotFound(f"Agent {spec!r}: cannot import {module_name}: {_one_line(error)}") from error
@@ -83,6 +113,12 @@ def _adopt(found: Any, attribute: str, spec: str) -> Agent:
             found = found()
         except Exception as error:
             raise AgentNotFound(f"Agent {spec!r}: {attribute}() failed: {_one_line(error)}") from error
+    label = attribute.rpartition(".")[2]
+    named = {"id": _text(found, "id") or _slug(label), "name": _text(found, "name") or _title(label)}
+    if any(base.__module__.partition(".")[0] == "pydantic_ai" for base in type(found).__mro__):
+        adapted: Agent | None = _pydantic_ai(spec).adapt(found, **named)
+        if adapted is not None:
+            return adapted
     run = found if inspect.isasyncgenfunction(found) else getattr(found, "run", None)
     if not callable(run) or inspect.iscoroutinefunction(run) or inspect.isgeneratorfunction(run):
         raise AgentNotFound(
@@ -90,10 +126,7 @@ def _adopt(found: Any, attribute: str, spec: str) -> Agent:
         )
     if not _takes_a_turn(run):
         raise AgentNotFound(f"Agent {spec!r} must take one argument, the turn.")
-    label = attribute.rpartition(".")[2]
-    return OwnAgent(
-        id=_text(found, "id") or _slug(label), name=_text(found, "name") or _title(label), run=run
-    )
+    return OwnAgent(**named, run=run)
 
 
 def _takes_a_turn(run: Callable[..., object]) -> bool:

@@ -184,13 +184,20 @@ def run_started(
 
 
 def run_finished(
-    chat_id: str, run_id: str, *, timestamp: int, outcome: Mapping[str, Any] | None = None
+    chat_id: str,
+    run_id: str,
+    *,
+    timestamp: int,
+    outcome: Mapping[str, Any] | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> Event:
-    """``outcome``: none or ``{type: success}``, ``cancelled()``, ``interrupts(…)``."""
+    """``outcome``: none or ``{type: success}``, ``cancelled()``, ``interrupts(…)``. ``details``: the agent's
+    ``usage`` and ``metadata``.
+    """
     event: Event = {"type": RUN_FINISHED, "threadId": chat_id, "runId": run_id, "timestamp": timestamp}
     if outcome is not None:
         event["outcome"] = dict(outcome)
-    return event
+    return event | dict(details or {})
 
 
 def run_error(chat_id: str, run_id: str, *, code: str, sentence: str, timestamp: int) -> Event:

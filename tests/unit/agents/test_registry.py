@@ -97,7 +97,7 @@ async def test_a_function_is_enough() -> None:
     [
         "", "nobody", ":", "own_agents:", ":x", "own_agents:missing", "own_agents:number",
         "own_agents:coroutine", "own_agents:Demanding", "no_such_module:x", "broken_agents:x",
-        "openai:gpt-5.1", "../x:y", "own_agents.py:shout_back", "leaving_agents:x",
+        "../x:y", "own_agents.py:shout_back", "leaving_agents:x",
         "own_agents:nothing_asked", "own_agents:Coroutine", "own_agents:Generator", "own_agents:NoSelf",
     ],
 )  # fmt: skip
@@ -122,6 +122,18 @@ def test_a_file_name_is_put_right() -> None:
         load_agent("own_agents.py:shout_back")
 
 
-def test_models_come_later() -> None:
-    with pytest.raises(AgentNotFound, match="models are not supported yet"):
-        load_agent("openai:gpt-5.1")
+@pytest.mark.parametrize("spec", ["openai:gpt-5.1", "own_agents:of_a_model"])
+def test_without_the_extra_it_is_said_what_to_install(
+    spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_agents.py").write_text("from pydantic_ai import Agent\nof_a_model = Agent()")
+    # What ``import`` takes for a module that is not there.
+    monkeypatch.setitem(sys.modules, "pydantic_ai", None)
+    for name in [name for name in sys.modules if name.startswith("webapp.agents.pydantic_ai")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(AgentNotFound) as refused:
+        load_agent(spec)
+    line = str(refused.value)
+    assert "\n" not in line
+    assert repr(spec) in line
+    assert "pip install 'durable-chat[llm]'" in line

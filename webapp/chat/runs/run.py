@@ -27,6 +27,9 @@ from webapp.chat.runs.writer import RunWriter
 
 logger = logging.getLogger(__name__)
 
+# What an agent may say in its RUN_FINISHED besides the outcome.
+_DETAILS = {"usage": list, "metadata": dict}
+
 
 class MissingAgent:
     """Stands in for an agent that was asked and is no longer registered."""
@@ -125,9 +128,15 @@ class Run:
         """The run cannot go on. ``sentence`` is shown to people."""
         return self._end(Ending.failed(self.row, code=code, sentence=sentence, timestamp=self._now()))
 
-    def _finish(self, outcome: Mapping[str, Any] | None) -> bool:
+    def _finish(self, told: Event) -> bool:
+        """``told`` is the agent's own RUN_FINISHED, or empty."""
+        outcome = _outcome(told.get("outcome"))
         terminal = events.run_finished(
-            self.row.chat_id, self.row.run_id, timestamp=self._now(), outcome=outcome
+            self.row.chat_id,
+            self.row.run_id,
+            timestamp=self._now(),
+            outcome=outcome,
+            details={key: told[key] for key, kind in _DETAILS.items() if isinstance(told.get(key), kind)},
         )
         return self._end(Ending(str(outcome["type"]) if outcome else "success", terminal))
 
@@ -195,7 +204,9 @@ class Run:
                 return
             kind = event.get("type") if isinstance(event, dict) else None
             if kind == events.RUN_FINISHED:
-                self._finish(_outcome(event.get("outcome")))
+                known = {key: event[key] for key in ("type", "outcome", *_DETAILS) if key in event}
+                (told,) = self._stamper.stamp(known)
+                self._finish(told)
                 return
             if kind == events.RUN_ERROR:
                 # Its text is an exception's as likely as not. Who has a sentence for people raises
@@ -211,7 +222,7 @@ class Run:
                 self._urgent.set()
                 self._room.clear()
                 await self._room.wait()
-        self._finish(None)
+        self._finish({})
 
     def _heard_out(self, listening: asyncio.Task[None]) -> None:
         # However an agent leaves, even by an exception that is no Exception, its run does not hang.

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.chats import (
+    CHAT,
     World,
     agent,
     check_runs,
@@ -157,3 +158,41 @@ async def test_an_agent_may_set_its_outcome(world: World) -> None:
         "type": "interrupt",
         "interrupts": [{"id": "i", "reason": "tool_call", "toolCallId": "t"}],
     }
+
+
+async def accounts_for_itself(turn: AgentTurn) -> AsyncIterator[Piece]:
+    yield "done"
+    details = {"usage": [{"inputTokens": 3}], "metadata": {"tanstack": {"finishReason": "length"}}}
+    yield {"type": "RUN_FINISHED", "threadId": "another", "runId": "another", "result": "x", **details}
+
+
+async def accounts_badly(turn: AgentTurn) -> AsyncIterator[Piece]:
+    yield "done"
+    yield {"type": "RUN_FINISHED", "usage": "a lot", "metadata": None, "result": object()}
+
+
+async def accounts_for_what_is_no_json(turn: AgentTurn) -> AsyncIterator[Piece]:
+    yield "done"
+    yield {"type": "RUN_FINISHED", "metadata": {"secret": object()}}
+
+
+async def test_an_agents_account_is_part_of_its_end(world: World) -> None:
+    *_, finished = await run_of(world, accounts_for_itself)
+    assert finished.pop("timestamp")
+    assert finished == {
+        "type": "RUN_FINISHED",
+        "threadId": CHAT,
+        "runId": "r1",
+        "usage": [{"inputTokens": 3}],
+        "metadata": {"tanstack": {"finishReason": "length"}},
+    }
+
+
+async def test_what_is_no_account_is_left_out(world: World) -> None:
+    *_, finished = await run_of(world, accounts_badly)
+    assert set(finished) == {"type", "threadId", "runId", "timestamp"}
+
+
+async def test_an_account_that_cannot_be_stored_fails_the_run(world: World) -> None:
+    *_, failed = await run_of(world, accounts_for_what_is_no_json)
+    assert (failed["type"], failed["code"]) == ("RUN_ERROR", "agent-failed")

@@ -1,0 +1,68 @@
+"""The conversation in our log as pydantic-ai's message history. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    TextPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
+
+from webapp.agents.base import UIMessage
+
+
+def history(messages: Sequence[UIMessage], *, agent_id: str) -> list[ModelMessage]:
+    """The conversation as pydantic-ai has it, the triggering message last.
+
+    Only what the agent ``agent_id`` said is a model's answer; everybody else is heard by name.
+    """
+    return [
+        told
+        for message in messages
+        for told in (_own(message) if _author(message) == agent_id else _heard(message))
+    ]
+
+
+def _author(message: UIMessage) -> object:
+    """The id of the agent that said it, None if a person did."""
+    return (message.get("metadata") or {}).get("agentId") if message.get("role") == "assistant" else None
+
+
+def _heard(message: UIMessage) -> list[ModelMessage]:
+    text = "".join(part.get("content", "") for part in message.get("parts", ()) if part.get("type") == "text")
+    name = " ".join((message.get("name") or "Somebody").split())
+    return [ModelRequest(parts=[UserPromptPart(content=f"{name}: {text}")])] if text else []
+
+
+def _own(message: UIMessage) -> list[ModelMessage]:
+    """Text and tool calls with their results; not the reasoning, which providers do not want back."""
+    told: list[ModelMessage] = []
+    said: list[TextPart | ToolCallPart] = []
+    returns: list[ToolReturnPart] = []
+
+    def turn_over() -> None:
+        if said:
+            told.append(ModelResponse(parts=[*said]))
+        if returns:
+            told.append(ModelRequest(parts=[*returns]))
+        said.clear()
+        returns.clear()
+
+    for part in message.get("parts", ()):
+        match part:
+            case {"type": "text", "content": str(text)} if text:
+                if returns:
+                    turn_over()
+                said.append(TextPart(content=text))
+            # A call without an output was cut off. A model must not see one without the other.
+            case {"type": "tool-call", "id": str(call), "name": str(name), "output": output}:
+                said.append(ToolCallPart(name, part.get("arguments") or "{}", tool_call_id=call))
+                returns.append(ToolReturnPart(name, output, tool_call_id=call))
+    turn_over()
+    return told
