@@ -169,6 +169,8 @@ async def _check_version(connection: AsyncConnection) -> None:
     if found is None:
         await connection.execute(insert(schema_version).values(version=SCHEMA_VERSION))
         return
+    if found == SCHEMA_VERSION:
+        return
     if found > SCHEMA_VERSION:
         raise CatalogTooNew(f"The catalog has schema {found}, this program knows up to {SCHEMA_VERSION}.")
     for version in range(found + 1, SCHEMA_VERSION + 1):
