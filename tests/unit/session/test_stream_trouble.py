@@ -23,6 +23,7 @@ from webapp.session import (
     piping,
 )
 from webapp.streams.clients.base import StaleEpoch
+from webapp.streams.clients.producer import ProducerLimits
 from webapp.streams.clients.retry import Retry
 
 
@@ -102,6 +103,24 @@ async def test_a_part_that_is_refused_ends_the_run(failing: DurableStream) -> No
         assert piped.outcome == events[-1]["code"] == "not-stored"
 
 
+async def test_a_refusal_is_heard_while_the_source_says_nothing(failing: DurableStream) -> None:
+    streams: Any = failing.client
+
+    async def append(path: str, messages: Any, **options: Any) -> Any:
+        if b"unwanted" in b"".join(messages):
+            await asyncio.sleep(0.05)
+            raise InvalidRequest("no")
+        return await Streams.append(streams, path, messages, **options)
+
+    streams.append = append
+    source = Source({"type": "CUSTOM", "name": "unwanted", "value": None}, hang=True)
+    async with asyncio.timeout(10):
+        piped = await pipe_sanitized_chunks_to_stream(source, failing)
+    assert piped.outcome == "not-stored"
+    check_runs(await events_in(failing))
+    assert source.closed
+
+
 async def test_what_the_stream_refuses_later_ends_the_run_there(failing: DurableStream) -> None:
     """The source has said more and ended by then: what is stored is the answer up to the refused part, its
     open message closed, and one end.
@@ -175,6 +194,31 @@ async def test_a_slow_stream_server_does_not_slow_the_source(failing: DurableStr
     events = await events_in(failing)
     check_runs(events)
     assert [event["delta"] for event in of(events, "TEXT_MESSAGE_CONTENT")] == ["one ", "two"]
+
+
+async def test_what_is_said_while_too_many_appends_are_under_way_is_joined(
+    failing: DurableStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(piping, "_WINDOW", 0.0)
+    streams: Any = failing.client
+    said_all = asyncio.Event()
+
+    async def append(path: str, messages: Any, **options: Any) -> Any:
+        if b"CONTENT" in b"".join(messages):
+            await said_all.wait()
+        return await Streams.append(streams, path, messages, **options)
+
+    async def source() -> AsyncIterator[dict[str, Any]]:
+        for number in range(60):
+            yield content(f"{number} ")
+            await asyncio.sleep(0.002)
+        said_all.set()
+
+    streams.append = append
+    await pipe_sanitized_chunks_to_stream(source(), failing)
+    said = [event["delta"] for event in of(await events_in(failing), "TEXT_MESSAGE_CONTENT")]
+    assert "".join(said) == "".join(f"{number} " for number in range(60))
+    assert len(said) <= ProducerLimits().max_in_flight + 2
 
 
 async def test_a_stream_that_takes_nothing_more_raises(failing: DurableStream) -> None:
