@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -94,14 +96,15 @@ async def test_all_readers_share_one_read_of_the_server(
     await aeventually(lambda: (client.tails, server.slots.taken) == (0, 0), what="the tail to end")
 
 
-async def test_who_comes_back_finds_the_tail_still_there(
-    client: HttpStreamClient, server: StreamServer
-) -> None:
-    for _ in range(5):
-        reader = Reader(await client.forward(sse()))
-        await aeventually(lambda: client.tails == 1)
-        await reader.leave()
-    assert server.live_requests() == 1
+async def test_who_comes_back_finds_the_tail_still_there(server: StreamServer) -> None:
+    patience = replace(PATIENCE, linger=60.0)
+    async with aclosing(HttpStreamClient(server.url, limits=LIMITS, patience=patience)) as client:
+        await client.ensure("s")
+        for _ in range(5):
+            reader = Reader(await client.forward(sse()))
+            await aeventually(lambda: client.tails == 1)
+            await reader.leave()
+        assert server.live_requests() == 1
 
 
 async def test_who_is_known_to_be_up_to_date_is_served_without_asking(
