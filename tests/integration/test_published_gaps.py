@@ -48,6 +48,15 @@ async def script(turn: AgentTurn) -> AsyncIterator[Piece]:
         case "content":
             yield {"type": "TEXT_MESSAGE_START", "messageId": "1"}
             yield {"type": "TEXT_MESSAGE_CONTENT", "messageId": "1", "content": "All of it"}
+        case "approve" if turn.resume:
+            yield "Sent." if turn.resume[0]["payload"]["approved"] else "Then not."
+        case "approve":
+            call = {"toolCallId": f"{turn.run_id}-send"}
+            yield "May I?"
+            yield {"type": "TOOL_CALL_START", "toolCallName": "send", **call}
+            yield {"type": "TOOL_CALL_END", **call}
+            asked = {"id": f"{turn.run_id}-asks", "reason": "tool_call", "message": "Send it?", **call}
+            yield {"type": "RUN_FINISHED", "outcome": {"type": "interrupt", "interrupts": [asked]}}
         case _:
             yield {"type": "REASONING_START", "messageId": "r"}
             yield {"type": "REASONING_MESSAGE_START", "messageId": "r", "role": "reasoning"}
@@ -206,3 +215,23 @@ def test_reading_before_the_first_write_waits_instead_of_failing(eva: Chatter) -
     eva.send(chat_id, "what is it like?")
     reading.join(15)
     assert len(read) == 2
+
+
+def test_approvals_resume(eva: Chatter) -> None:
+    chat_id = eva.create_chat()
+    asking = eva.send(chat_id, "approve", message_id="m-1").headers["x-run-id"]
+    page = eva.snapshot(chat_id)
+    assert page["runs"][asking]["status"] == "awaiting-approval"
+    _, call = answer_of(eva, chat_id)
+    assert call["state"] == "approval-requested"
+    # Whoever has loaded the page anew answers; sent again, it is one answer.
+    decision = {"interruptId": call["approval"]["id"], "status": "resolved", "payload": {"approved": True}}
+    for _ in range(2):
+        reply = eva.send(chat_id, "approve", message_id="m-1", runId="goes-on", resume=[decision])
+        assert (reply.status_code, reply.headers["x-run-id"]) == (200, "goes-on")
+    refused = eva.send(chat_id, "approve", message_id="m-1", runId="another", resume=[decision])
+    assert refused.status_code == 409
+    assert answer_of(eva, chat_id)[-1]["content"] == "Sent."
+    ended = [each["runId"] for each in log_of(eva.http, chat_id) if each["type"] == "RUN_FINISHED"]
+    assert ended == [asking, "goes-on"]
+    assert len([each for each in eva.messages(chat_id) if each["role"] == "user"]) == 1
