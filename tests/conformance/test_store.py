@@ -416,6 +416,21 @@ async def test_a_ttl_slides_with_use(store: StreamStore, clock: Clock) -> None:
     assert (await store.create("s", Create(content_type=JSON))).new
 
 
+async def test_a_use_takes_back_nothing_that_happens_at_once(store: StreamStore) -> None:
+    brief = Lifetime(ttl=100)
+    await store.create("s", Create(content_type=JSON, lifetime=brief))
+    await asyncio.gather(store.touch("s"), store.append("s", messages(1)))
+    assert await numbers(store, "s") == [1]
+    assert (await store.head("s")).position == 1
+    await asyncio.gather(store.touch("s"), store.append("s", Append(close=True)))
+    assert (await store.head("s")).closed
+    assert (await store.read("s", START, limit=LIMIT)).record.closed
+    again = Create(content_type=TEXT, chunk=b"again", lifetime=brief)
+    await asyncio.gather(store.touch("s"), store.delete("s"), store.create("s", again))
+    page = await store.read("s", START, limit=LIMIT)
+    assert (page.content_type, page.chunks) == (TEXT, (b"again",))
+
+
 async def test_an_expiry_does_not_slide(store: StreamStore, clock: Clock) -> None:
     clock.now = 1_893_455_990.0  # ten seconds before 2030
     await store.create("s", Create(content_type=JSON, lifetime=Lifetime(expires_at="2030-01-01T00:00:00Z")))

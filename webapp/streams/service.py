@@ -84,7 +84,7 @@ class StreamsService:
 
     def claim(self, head: RequestHead) -> Slot | None:
         """The slot that a live read holds for as long as its reply lasts. Raises SlotsExhausted."""
-        if "live" not in head.query or head.method != "GET":
+        if head.method != "GET" or ("live" not in head.query and "%" not in head.query):
             return None
         try:
             if not any(item in _LIVE for item in _parameters(head)):

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -17,7 +19,7 @@ import httptools
 
 from webapp.streams.http1 import heads
 from webapp.streams.http1.site import Site
-from webapp.streams.limits import SlotsExhausted
+from webapp.streams.limits import Slot, SlotsExhausted
 from webapp.streams.protocol.errors import StreamError
 from webapp.streams.service import too_many_readers
 from webapp.streams.wire import RequestHead, WireResponse
@@ -28,6 +30,9 @@ SLICE = 64 * 1024
 """The most that is handed to the transport at once; the next slice waits until this one is on its way."""
 
 MAX_HEAD = 64 * 1024
+FIELD_OVERHEAD = 32
+"""What a header costs besides its letters, as HTTP/2 counts it."""
+
 SMALL_BODY = 64 * 1024
 """A refused body of up to this size is read to its end, and the connection goes on."""
 
@@ -36,7 +41,9 @@ GOODBYE = 2.0
 """Seconds to read what a client still sends after it has been refused, so that it sees why."""
 
 _LARGE_FRAME = 4096
+_CRUMB = 1024
 _BODYLESS = (204, 304)
+_RESET_AT_CLOSE, _FLUSH_AT_CLOSE = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 
 
 class House(Protocol):
@@ -73,8 +80,9 @@ class Connection(asyncio.Protocol):
     """A connection with a client, from its first byte to its last."""
 
     __slots__ = (
-        "_bodies", "_client", "_drained", "_early", "_fields", "_head", "_house", "_ignoring", "_parser",
-        "_queue", "_size", "_task", "_transport", "_url", "reading_until", "writing_until",
+        "_bodies", "_client", "_drained", "_early", "_ended", "_fields", "_head", "_house", "_ignoring",
+        "_parser", "_queue", "_size", "_slot", "_task", "_transport", "_unheard", "_url", "reading_until",
+        "writing_until",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -86,7 +94,10 @@ class Connection(asyncio.Protocol):
         self._queue: list[_Exchange] = []
         self._task: asyncio.Task[None] | None = None
         self._drained: asyncio.Future[None] | None = None
+        self._slot: Slot | None = None
         self._ignoring = False
+        self._ended = False  # the client sends nothing more
+        self._unheard = 0  # bytes since the parser found anything whole
         self._url = b""
         self._fields: dict[str, str] = {}
         self._head: RequestHead | None = None
@@ -117,12 +128,23 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._ignoring:
             return
+        self._unheard += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._ignoring = True  # the request is answered, and what follows it is another protocol's
         except httptools.HttpParserError:
             self._refuse(heads.MALFORMED)
+        else:
+            if self._unheard > MAX_HEAD and not self._ignoring:
+                self._refuse(heads.HEAD_TOO_LARGE)  # a field without end, which the parser would gather
+
+    def eof_received(self) -> bool:
+        """Whether to go on: who has only no more to ask gets the replies. A live reader has gone, because a
+        socket that was closed says no more than that either.
+        """
+        self._ended = self._ignoring = True
+        return self._task is not None and self._slot is None
 
     def pause_writing(self) -> None:
         self.writing_until = self._house.time() + self._house.write_timeout
@@ -159,7 +181,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._url, self._fields, self._head, self._early = b"", {}, None, None
-        self._bodies, self._size = [], 0
+        self._bodies, self._size, self._unheard = [], 0, 0
         self.reading_until = self._house.time() + self._house.head_timeout
 
     def on_url(self, url: bytes) -> None:
@@ -167,9 +189,11 @@ class Connection(asyncio.Protocol):
         self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._head is not None:
+            return  # a trailer, which nobody has judged and nobody needs
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         self._fields[key] = f"{self._fields[key]}, {text}" if key in self._fields else text
-        self._count(len(name) + len(value))
+        self._count(len(name) + len(value) + FIELD_OVERHEAD)
 
     def on_headers_complete(self) -> None:
         if self._ignoring:
@@ -194,26 +218,33 @@ class Connection(asyncio.Protocol):
             self._refuse(self._early)
             return
         self.reading_until = house.time() + house.body_timeout
-        if self._fields.get("expect", "").lower() == "100-continue" and self._task is None:
+        expects = self._fields.get("expect", "").lower() == "100-continue"
+        if expects and self._task is None and self._parser.get_http_version() == "1.1":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         if self._ignoring:
             return
+        self._unheard = 0
         self._size += len(body)
         if self._size > self._house.site.limits.max_append_bytes:
             self._refuse(self._house.site.too_large())
         elif self._early is None:
-            self._bodies.append(body)
+            if self._bodies and len(self._bodies[-1]) < _CRUMB:
+                self._bodies[-1] += body
+            else:
+                self._bodies.append(body)
 
     def on_message_complete(self) -> None:
         if self._ignoring or self._head is None:
             return
         modern = self._parser.get_http_version() == "1.1"
         persist = modern and self._parser.should_keep_alive() and not self._parser.should_upgrade()
+        if self._early is heads.CROWDED:
+            persist = False  # or clients that pool their connections would keep it crowded
         body = self._bodies[0] if len(self._bodies) == 1 else b"".join(self._bodies)
         self._enqueue(_Exchange(self._head, body, self._early, persist, modern))
-        self._head, self._bodies = None, []
+        self._head, self._bodies, self._unheard = None, [], 0
 
     def _count(self, size: int) -> None:
         self._size += size
@@ -250,6 +281,7 @@ class Connection(asyncio.Protocol):
                 exchange = self._queue.pop(0)
                 if not self._queue:
                     self._transport.resume_reading()
+                await asyncio.sleep(0)  # who sends ahead does not go before others
             else:
                 self._hang_up()
                 return
@@ -272,11 +304,11 @@ class Connection(asyncio.Protocol):
 
     async def _converse(self, exchange: _Exchange) -> bool:
         """Answer one request; False if the connection ends with it."""
-        site, reply, slot = self._house.site, exchange.reply, None
+        site, reply = self._house.site, exchange.reply
         try:
             if reply is None:
                 try:
-                    slot = site.claim(exchange.head)
+                    self._slot = site.claim(exchange.head)
                     reply = await site.answer(exchange.head, exchange.body)
                 except SlotsExhausted as exhausted:
                     reply = too_many_readers(exhausted)
@@ -286,8 +318,9 @@ class Connection(asyncio.Protocol):
             persist = exchange.persist and not self._house.stopping
             return await self._send(exchange, reply, persist) and persist
         finally:
-            if slot is not None:
-                slot.release()
+            if self._slot is not None:
+                self._slot.release()
+                self._slot = None
 
     async def _send(self, exchange: _Exchange, reply: WireResponse, persist: bool) -> bool:
         """Write the reply; False if the connection cannot go on after it."""
@@ -315,6 +348,10 @@ class Connection(asyncio.Protocol):
 
     async def _stream(self, body: AsyncIterator[bytes], *, chunked: bool) -> bool:
         write = self._transport.write
+        if not chunked:
+            # It ends with the connection, and a cut must not look like its end: not while any of it is here.
+            self._transport.set_write_buffer_limits(high=0)
+            self._set_linger(_RESET_AT_CLOSE)
         try:
             async for frame in body:
                 if len(frame) > _LARGE_FRAME:
@@ -328,6 +365,8 @@ class Connection(asyncio.Protocol):
             return False
         if chunked:
             write(b"0\r\n\r\n")
+        else:
+            self._set_linger(_FLUSH_AT_CLOSE)
         return chunked
 
     async def _write_frame(self, frame: bytes, chunked: bool) -> None:
@@ -349,9 +388,12 @@ class Connection(asyncio.Protocol):
         if self._drained is not None:
             await self._drained
 
+    def _set_linger(self, how: bytes) -> None:
+        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, how)
+
     def _hang_up(self) -> None:
         """Close; but a client that was cut short may still be sending, and would not see why."""
-        if not self._ignoring:
+        if not self._ignoring or self._ended:
             self._transport.close()
         elif not self._transport.is_closing():
             self.reading_until = self._house.time() + GOODBYE

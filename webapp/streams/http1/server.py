@@ -84,6 +84,8 @@ class HttpServer:
     def enter(self, connection: Connection) -> None:
         self._connections.add(connection)
         self._empty.clear()
+        if self.stopping:
+            connection.finish()
 
     def leave(self, connection: Connection) -> None:
         self._connections.discard(connection)

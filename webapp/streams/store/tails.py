@@ -15,6 +15,7 @@ from operator import itemgetter
 from weakref import WeakValueDictionary
 
 import msgspec
+from msgspec import structs
 
 from webapp.streams.protocol.errors import StreamError
 from webapp.streams.protocol.forks import Segment
@@ -135,10 +136,12 @@ class Tails:
         return None if start < tail.start else tail.page(start, limit)
 
     def touch(self, record: StreamRecord) -> None:
-        """Replace a record by one with a later deadline."""
+        """Take over the later deadline of ``record``. In all else a newer one may be here by now."""
         tail = self._tails.get(record.path)
-        if tail is not None:
-            tail.record = record
+        if tail is None or tail.record.generation != record.generation or record.deadline is None:
+            return
+        if tail.record.deadline is None or tail.record.deadline < record.deadline:
+            tail.record = structs.replace(tail.record, deadline=record.deadline)
 
     def forget(self) -> None:
         """Drop all that is cached and wake everyone: what is on disk has to be looked at anew."""

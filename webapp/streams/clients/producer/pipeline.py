@@ -232,6 +232,8 @@ class Pipeline:
             del self._couriers[batch]
             if courier.cancelled():
                 self._pause(batch, StreamsUnavailable("The append was broken off."))
+            elif self._paused is not None and not batch.over:
+                _tell([batch], self._paused)  # it was overtaken, and is not sent again before the next call
         self.advance()
 
     async def _back_off(self, failures: int, trouble: StreamsUnavailable) -> None:
@@ -261,7 +263,9 @@ class Pipeline:
         if batch.over:
             return
         self._paused = trouble
-        left = self.line.behind(batch)
+        # Nobody sends what was overtaken before it either.
+        left = [each for each in self.line.under_way if each.seq < batch.seq and each not in self._couriers]
+        left += self.line.behind(batch)
         for each in left:
             if (courier := self._couriers.pop(each, None)) is not None:
                 courier.cancel()

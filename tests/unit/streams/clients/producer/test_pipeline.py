@@ -352,3 +352,29 @@ async def test_a_fresh_epoch_is_not_begun_with_its_second_number(held: Held, pro
     with pytest.raises(InvalidRequest):
         await held.inner.append("s", [b"4"], producer=ProducerTuple("p", 2, 1))
     assert await stored(held) == [b"0", b"1", b"2", b"3"]
+
+
+@pytest.mark.parametrize("missed_first", [True, False])
+async def test_one_that_was_overtaken_does_not_wait_through_a_pause(
+    held: Held, produce: Produce, missed_first: bool
+) -> None:
+    """Nobody sends it again before the next call, so nobody may be left waiting for it."""
+    producer = produce(attempts=2)
+    appending = [asyncio.create_task(producer.append([b"%d" % n])) for n in range(3)]
+    await holds(held, 0, 1, 2)
+    if missed_first:
+        held.decide(1)
+        await holds(held, 0, 2)
+    for _ in range(2):
+        await aeventually(lambda: 2 in held.held, interval=0)
+        held.decide(2, "lose")
+    await settled()
+    if not missed_first:
+        held.decide(1)
+    for each in appending[1:]:
+        with pytest.raises(StreamsUnavailable):
+            await asyncio.wait_for(each, 5)
+    held.decide(0)
+    await appending[0]
+    await finish(held, producer.append([b"3"]))
+    assert await stored(held) == [b"0", b"1", b"2", b"3"]
