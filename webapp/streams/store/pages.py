@@ -49,13 +49,16 @@ def _pieces(
     """Chunks after ``start`` and where each ends, cut where a read or a fork began inside one."""
     json = record.is_json
     for segment in record.lineage.segments(start, record.position):
+        first, stop = segment.start, segment.stop
         begin: int | None = None  # a row begins where the one before it ends: only the first is counted
         for end, chunk in rows_of(segment):
             if begin is None:
                 begin = end - content.count(chunk, json=json)
-            if begin >= segment.stop:
+            if begin >= stop:
                 break
-            low, high = max(begin, segment.start), min(end, segment.stop)
-            whole = low == begin and high == end
-            yield (chunk if whole else content.cut(chunk, low - begin, high - begin, json=json)), high
+            if begin >= first and end <= stop:
+                yield chunk, end
+            else:
+                low, high = max(begin, first), min(end, stop)
+                yield content.cut(chunk, low - begin, high - begin, json=json), high
             begin = end
