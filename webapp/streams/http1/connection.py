@@ -30,9 +30,7 @@ SLICE = 64 * 1024
 """The most that is handed to the transport at once; the next slice waits until this one is on its way."""
 
 MAX_HEAD = 64 * 1024
-FIELD_OVERHEAD = 32
-"""What a header costs besides its letters, as HTTP/2 counts it."""
-
+FIELD_OVERHEAD = 32  # as HTTP/2 counts it
 SMALL_BODY = 64 * 1024
 """A refused body of up to this size is read to its end, and the connection goes on."""
 
@@ -43,7 +41,6 @@ GOODBYE = 2.0
 _LARGE_FRAME = 4096
 _CRUMB = 1024
 _BODYLESS = (204, 304)
-_RESET_AT_CLOSE, _FLUSH_AT_CLOSE = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 
 
 class House(Protocol):
@@ -135,16 +132,14 @@ class Connection(asyncio.Protocol):
             self._ignoring = True  # the request is answered, and what follows it is another protocol's
         except httptools.HttpParserError:
             self._refuse(heads.MALFORMED)
-        else:
-            if self._unheard > MAX_HEAD and not self._ignoring:
-                self._refuse(heads.HEAD_TOO_LARGE)  # a field without end, which the parser would gather
+        if self._unheard > MAX_HEAD and not self._ignoring:
+            self._refuse(heads.HEAD_TOO_LARGE)  # a field without end, which the parser would gather
 
     def eof_received(self) -> bool:
-        """Whether to go on: who has only no more to ask gets the replies. A live reader has gone, because a
-        socket that was closed says no more than that either.
-        """
         self._ended = self._ignoring = True
-        return self._task is not None and self._slot is None
+        if self._slot is not None:
+            self.abort()  # a live reader has gone: a socket that was closed says no more than this
+        return self._task is not None  # who has only no more to ask gets the replies
 
     def pause_writing(self) -> None:
         self.writing_until = self._house.time() + self._house.write_timeout
@@ -240,8 +235,7 @@ class Connection(asyncio.Protocol):
             return
         modern = self._parser.get_http_version() == "1.1"
         persist = modern and self._parser.should_keep_alive() and not self._parser.should_upgrade()
-        if self._early is heads.CROWDED:
-            persist = False  # or clients that pool their connections would keep it crowded
+        persist = persist and self._early is not heads.CROWDED  # clients with pools would keep it crowded
         body = self._bodies[0] if len(self._bodies) == 1 else b"".join(self._bodies)
         self._enqueue(_Exchange(self._head, body, self._early, persist, modern))
         self._head, self._bodies, self._unheard = None, [], 0
@@ -351,7 +345,7 @@ class Connection(asyncio.Protocol):
         if not chunked:
             # It ends with the connection, and a cut must not look like its end: not while any of it is here.
             self._transport.set_write_buffer_limits(high=0)
-            self._set_linger(_RESET_AT_CLOSE)
+            self._reset_at_close(True)
         try:
             async for frame in body:
                 if len(frame) > _LARGE_FRAME:
@@ -366,7 +360,7 @@ class Connection(asyncio.Protocol):
         if chunked:
             write(b"0\r\n\r\n")
         else:
-            self._set_linger(_FLUSH_AT_CLOSE)
+            self._reset_at_close(False)
         return chunked
 
     async def _write_frame(self, frame: bytes, chunked: bool) -> None:
@@ -381,6 +375,8 @@ class Connection(asyncio.Protocol):
     async def _write_slices(self, body: bytes) -> None:
         view = memoryview(body)
         for at in range(0, len(body), SLICE):
+            if self._transport.is_closing():
+                return  # the client has gone, and this is about to be cancelled
             await self._write(view[at : at + SLICE])
 
     async def _write(self, data: bytes | memoryview) -> None:
@@ -388,8 +384,9 @@ class Connection(asyncio.Protocol):
         if self._drained is not None:
             await self._drained
 
-    def _set_linger(self, how: bytes) -> None:
-        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, how)
+    def _reset_at_close(self, wanted: bool) -> None:
+        linger = struct.pack("ii", wanted, 0)
+        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
     def _hang_up(self) -> None:
         """Close; but a client that was cut short may still be sending, and would not see why."""
@@ -397,4 +394,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
         elif not self._transport.is_closing():
             self.reading_until = self._house.time() + GOODBYE
-            self._transport.write_eof()
+            try:
+                self._transport.write_eof()
+            except OSError:  # the client has gone, and the loop has yet to tell
+                self.abort()

@@ -100,11 +100,11 @@ class House:
     def __init__(self, site: TestSite, server: HttpServer, port: int, stack: AsyncExitStack) -> None:
         self.site = site
         self.server = server
-        self._port = port
+        self.port = port
         self._stack = stack
 
     async def call(self, data: bytes = b"") -> Caller:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 24)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 24)
         caller = Caller(reader, writer)
         self._stack.push_async_callback(caller.hang_up)
         caller.send(data)
@@ -647,3 +647,20 @@ async def test_who_was_just_let_in_does_not_delay_the_stop(open_house: Callable[
         await aeventually(lambda: house.server.connections == 1)
         assert not stopping.done()
     await stopping
+
+
+@pytest.mark.parametrize("data", [b"GARBAGE\r\n\r\n", get("/large"), get("/large") + b"GARBAGE\r\n\r\n"])
+async def test_a_client_that_does_not_wait_for_its_reply_is_no_error(
+    open_house: Callable[..., Any], caplog: pytest.LogCaptureFixture, data: bytes
+) -> None:
+    house = await open_house()
+
+    async def large(head: RequestHead, body: bytes) -> WireResponse:
+        return WireResponse(status=200, body=b"x" * 5_000_000)
+
+    house.site.answers["/large"] = large
+    with socket.create_connection(("127.0.0.1", house.port)) as client:
+        client.sendall(data)
+    await aeventually(lambda: house.server.connections == 1, interval=0)
+    await aeventually(lambda: house.server.connections == 0)
+    assert caplog.text == ""
