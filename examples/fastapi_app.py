@@ -3,8 +3,8 @@
     durable-chat streams --port 4437
     python -m examples.fastapi_app --port 8011 --streams http://127.0.0.1:4437/v1/stream
 
-The routes are those of ``plain_asgi.py``. ``interrupt_abandoned_runs``, which that one calls after a start, is
-for when no other process may be writing; here there may be several.
+The routes are those of ``plain_asgi.py``. ``interrupt_abandoned_runs``, which that one calls after a start,
+is for when no other process may be writing; here there may be several.
 """
 
 import argparse
