@@ -10,21 +10,20 @@ the recoverer. The append carries the same producer tuple each time, so the mess
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from webapp.agents.base import UIMessage
 from webapp.chat import events
-from webapp.chat.catalog.runs import RunExists, RunInbox, RunRow, RunStatus
+from webapp.chat.catalog.runs import RunRow, RunStatus
 from webapp.chat.echo import message_echo
-from webapp.chat.errors import ChatNotFound, Conflict, LimitReached, TooLarge, Unavailable
+from webapp.chat.errors import ChatNotFound, Conflict, TooLarge
 from webapp.chat.messages import NewMessage, Participant
-from webapp.chat.runs.limits import RunLimits
-from webapp.chat.sessions import Sessions
+from webapp.chat.runs.desk import Desk, unavailable
 from webapp.streams.clients.base import (
     BEGINNING,
     PayloadTooLarge,
@@ -39,10 +38,6 @@ from webapp.streams.clients.retry import Retry
 
 # A person is waiting, and the row's lease is running: a few tries, then they are told when to come back.
 _RETRY = Retry(attempts=3, base=0.05, cap=0.5)
-
-_RACES = 3
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,20 +61,10 @@ class Acceptance:
         self,
         *,
         streams: StreamClient,
-        sessions: Sessions,
-        inbox: RunInbox,
-        limits: RunLimits,
-        owner: str,
-        clock: Callable[[], float],
-        ids: Callable[[], str],
+        desk: Desk,
     ) -> None:
         self._streams = streams
-        self._sessions = sessions
-        self._inbox = inbox
-        self._limits = limits
-        self._owner = owner
-        self._clock = clock
-        self._ids = ids
+        self._desk = desk
 
     async def accept(self, request: Request) -> tuple[RunRow, bool]:
         """The attempt that answers the request, and whether an earlier request had made it.
@@ -88,7 +73,7 @@ class Acceptance:
         processes the row's uniqueness decides. Raises Conflict, LimitReached, TooLarge, ChatNotFound and
         Unavailable.
         """
-        return await settle_races(lambda: self._accept(request))
+        return await self._desk.settle_races(lambda: self._accept(request))
 
     async def publish(self, row: RunRow, *, again: bool = True) -> RunRow | None:
         """Append an accepted row's message; the row as it is then, or None if somebody else has it by now.
@@ -97,36 +82,36 @@ class Acceptance:
         ChatNotFound and takes the acceptance back.
         """
         messages = [events.encode(event) for event in row.events or ()]
-        path = self._sessions.path(row.chat_id)
+        path = self._desk.sessions.path(row.chat_id)
         producer = IdempotentProducer(self._streams, path, producer_id=f"msg:{row.message_id}", retry=_RETRY)
         try:
             if again and await self._is_told(row):
-                return await self._inbox.mark_appended(row)
+                return await self._desk.inbox.mark_appended(row)
             async with aclosing(producer):
                 await producer.append(messages)
         except StreamsUnavailable as refusal:
-            raise _unavailable(refusal) from refusal
+            raise unavailable(refusal) from refusal
         except PayloadTooLarge as refusal:
-            await self._inbox.discard(row)
+            await self._desk.inbox.discard(row)
             raise TooLarge("The message is too large.") from refusal
         except (StreamNotFound, StreamGone, StreamClosed) as refusal:
-            await self._inbox.discard(row)
+            await self._desk.inbox.discard(row)
             raise ChatNotFound from refusal
-        return await self._inbox.mark_appended(row)
+        return await self._desk.inbox.mark_appended(row)
 
     async def _accept(self, request: Request) -> tuple[RunRow, bool]:
         attempts = await self._attempts(request)
         earlier = self._same_request(attempts, request.run_id)
         if earlier is not None:
             return await self._completed(earlier), True
-        await check_load(self._inbox, self._limits, request.participant, request.chat_id)
+        await self._desk.check_load(request.participant, request.chat_id)
         row = await self._new_row(request, attempt=len(attempts) + 1)
-        await self._inbox.add(row)
+        await self._desk.inbox.add(row)
         return await self._completed(row, again=False), False
 
     async def _attempts(self, request: Request) -> list[RunRow]:
         """Earlier attempts of the agent at this message, if the request contradicts none of them."""
-        rows = await self._inbox.attempts(request.chat_id, request.message.id, or_run_id=request.run_id)
+        rows = await self._desk.inbox.attempts(request.chat_id, request.message.id, or_run_id=request.run_id)
         if any(row.run_id == request.run_id and not _same_errand(row, request) for row in rows):
             raise Conflict("That run id was used for another message.", code="run-id-used")
         said = content_hash(request.message.text, request.message.parts)
@@ -144,13 +129,16 @@ class Acceptance:
             return latest
         if run_id is not None:
             return next((row for row in attempts if row.run_id == run_id), None)
-        recent = latest.ended_at is None or self._clock() < latest.ended_at + self._limits.duplicate_window
+        recent = (
+            latest.ended_at is None
+            or self._desk.clock() < latest.ended_at + self._desk.limits.duplicate_window
+        )
         return latest if recent else None
 
     async def _new_row(self, request: Request, *, attempt: int) -> RunRow:
-        message, now = request.message, self._clock()
+        message, now = request.message, self._desk.clock()
         said = content_hash(message.text, message.parts)
-        current = await self._sessions.snapshot(request.chat_id)
+        current = await self._desk.sessions.snapshot(request.chat_id)
         # The stream may know the message although the inbox does not: in a fork, for one.
         known = next((each for each in current.snapshot.messages if each["id"] == message.id), None)
         if known is not None and hash_of(known) != said:
@@ -162,7 +150,7 @@ class Acceptance:
             created_at_ms=int(now * 1000),
         )
         return RunRow(
-            run_id=request.run_id or self._ids(),
+            run_id=request.run_id or self._desk.ids(),
             chat_id=request.chat_id,
             message_id=message.id,
             agent_id=request.agent_id,
@@ -174,8 +162,8 @@ class Acceptance:
             tools=request.tools,
             parent_run_id=request.parent_run_id,
             status=RunStatus.APPENDED if known else RunStatus.ACCEPTED,
-            owner=self._owner,
-            lease_until=now + self._limits.lease,
+            owner=self._desk.owner,
+            lease_until=now + self._desk.limits.lease,
             accepted_at=now,
             offset=current.offset,
         )
@@ -187,7 +175,7 @@ class Acceptance:
 
     async def _is_told(self, row: RunRow) -> bool:
         """Whether the message is in the stream. Its producer says so too, unless the server forgot it."""
-        path, offset = self._sessions.path(row.chat_id), row.offset or BEGINNING
+        path, offset = self._desk.sessions.path(row.chat_id), row.offset or BEGINNING
         while True:
             page = await self._streams.read(path, offset=offset)
             if any(events.decode(each).get("messageId") == row.message_id for each in page.messages):
@@ -195,27 +183,6 @@ class Acceptance:
             if page.up_to_date:
                 return False
             offset = page.next_offset
-
-
-async def settle_races(accept: Callable[[], Awaitable[T]]) -> T:
-    """What ``accept`` gives, tried again when another process has just made the row it wanted to make."""
-    for _ in range(_RACES):
-        try:
-            return await accept()
-        except RunExists:
-            continue
-        except StreamsUnavailable as refusal:
-            raise _unavailable(refusal) from refusal
-    raise Unavailable("The chat is busy. Please send the message again.")
-
-
-async def check_load(inbox: RunInbox, limits: RunLimits, participant: Participant, chat_id: str) -> None:
-    """Raises LimitReached if one more run would be too many."""
-    own, here = await inbox.load(participant_id=participant.id, chat_id=chat_id)
-    if own >= limits.max_active_per_participant:
-        raise LimitReached("You have too many answers running. Wait for one of them.", retry_after=5.0)
-    if here >= limits.max_queued_per_chat:
-        raise LimitReached("Too many messages are waiting in this chat.", retry_after=5.0)
 
 
 def content_hash(text: str, parts: Sequence[Mapping[str, Any]]) -> bytes:
@@ -240,9 +207,3 @@ def _same_errand(row: RunRow, request: Request) -> bool:
 
 def _other_content() -> Conflict:
     return Conflict("A message with this id and another content exists.", code="message-id-used")
-
-
-def _unavailable(refusal: StreamsUnavailable) -> Unavailable:
-    return Unavailable(
-        "The message could not be stored. Please send it again.", retry_after=refusal.retry_after
-    )

@@ -7,19 +7,18 @@ alone is the acceptance: there is nothing to append, since the run that it start
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from webapp.chat.catalog.runs import RunInbox, RunRow, RunStatus
+from webapp.chat.catalog.runs import RunRow, RunStatus
 from webapp.chat.errors import Conflict, Forbidden, TooLarge
 from webapp.chat.messages import MAX_MESSAGE_BYTES, Participant
-from webapp.chat.runs.acceptance import check_load, hash_of, settle_races
-from webapp.chat.runs.limits import RunLimits
+from webapp.chat.runs.acceptance import hash_of
+from webapp.chat.runs.desk import Desk
 from webapp.chat.runs.pauses import Answer, Pause, find_pause, nothing_waits
-from webapp.chat.sessions import Sessions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,22 +40,8 @@ class Resumption:
 class Continuation:
     """Turns answers into rows of the inbox."""
 
-    def __init__(
-        self,
-        *,
-        sessions: Sessions,
-        inbox: RunInbox,
-        limits: RunLimits,
-        owner: str,
-        clock: Callable[[], float],
-        ids: Callable[[], str],
-    ) -> None:
-        self._sessions = sessions
-        self._inbox = inbox
-        self._limits = limits
-        self._owner = owner
-        self._clock = clock
-        self._ids = ids
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
 
     async def accept(self, request: Resumption) -> tuple[RunRow, bool]:
         """The run that goes on with the answers, and whether an earlier request had made it.
@@ -64,25 +49,27 @@ class Continuation:
         Durable on return. Raises Conflict if nothing waits for them or something else has answered,
         InvalidMessage, Forbidden, TooLarge, LimitReached and Unavailable.
         """
-        return await settle_races(lambda: self._accept(request))
+        return await self._desk.settle_races(lambda: self._accept(request))
 
     async def _accept(self, request: Resumption) -> tuple[RunRow, bool]:
-        current = await self._sessions.snapshot(request.chat_id)
+        current = await self._desk.sessions.snapshot(request.chat_id)
         pause = find_pause(current.snapshot, request.answers, run_id=request.parent_run_id)
         answers = pause.match(request.answers)
         if len(msgspec.json.encode(answers)) > MAX_MESSAGE_BYTES:
             raise TooLarge(f"The results are larger than {MAX_MESSAGE_BYTES // 1024} KiB.")
-        attempts = await self._inbox.attempts(request.chat_id, pause.trigger["id"], or_run_id=request.run_id)
+        attempts = await self._desk.inbox.attempts(
+            request.chat_id, pause.trigger["id"], or_run_id=request.run_id
+        )
         earlier = _same_request(attempts, request, pause)
         if earlier is not None:
             return earlier, True
         if pause.over:
             raise nothing_waits()
         _check_right(attempts, request, pause)
-        await check_load(self._inbox, self._limits, request.participant, request.chat_id)
-        now = self._clock()
+        await self._desk.check_load(request.participant, request.chat_id)
+        now = self._desk.clock()
         row = RunRow(
-            run_id=request.run_id or self._ids(),
+            run_id=request.run_id or self._desk.ids(),
             chat_id=request.chat_id,
             message_id=pause.trigger["id"],
             agent_id=pause.agent_id,
@@ -95,12 +82,12 @@ class Continuation:
             resume=answers,
             parent_run_id=pause.run_id,
             status=RunStatus.APPENDED,
-            owner=self._owner,
-            lease_until=now + self._limits.lease,
+            owner=self._desk.owner,
+            lease_until=now + self._desk.limits.lease,
             accepted_at=now,
             offset=current.offset,
         )
-        await self._inbox.add(row)
+        await self._desk.inbox.add(row)
         return row, False
 
 

@@ -93,9 +93,7 @@ def results(answers: Sequence[Answer], *, run_id: str) -> list[Event]:
             f"{run_id}~result-{number}",
             run_id=run_id,
             tool_call_id=answer["toolCallId"],
-            result={"error": "The tool was not run."}
-            if answer["status"] == "cancelled"
-            else answer["payload"],
+            result=_NOT_RUN if answer["status"] == "cancelled" else answer["payload"],
         )
         for number, answer in enumerate(answers, 1)
         if isinstance(answer.get("toolCallId"), str)

@@ -24,6 +24,7 @@ from webapp.chat.messages import NewMessage, Participant, check_id
 from webapp.chat.prompt import prompt
 from webapp.chat.runs.acceptance import Acceptance, Request
 from webapp.chat.runs.continuation import Continuation, Resumption
+from webapp.chat.runs.desk import Desk
 from webapp.chat.runs.lanes import Lanes
 from webapp.chat.runs.limits import RunLimits
 from webapp.chat.runs.pauses import Answer
@@ -85,8 +86,7 @@ class Supervisor:
         self._limits = limits or RunLimits()
         self._clock = clock
         self._owner = uuid4().hex
-        self._acceptance = Acceptance(
-            streams=streams,
+        desk = Desk(
             sessions=sessions,
             inbox=self._inbox,
             limits=self._limits,
@@ -94,14 +94,8 @@ class Supervisor:
             clock=clock,
             ids=ids,
         )
-        self._continuation = Continuation(
-            sessions=sessions,
-            inbox=self._inbox,
-            limits=self._limits,
-            owner=self._owner,
-            clock=clock,
-            ids=ids,
-        )
+        self._acceptance = Acceptance(streams=streams, desk=desk)
+        self._continuation = Continuation(desk)
         self._recovery = Recovery(
             streams=streams,
             sessions=sessions,
