@@ -178,7 +178,7 @@ def openai_responses(pieces: Sequence[Piece], finish: str) -> Iterator[Step]:
                     yield _typed("response.function_call_arguments.delta", **at, delta=each)
                 item["arguments"] = "".join(arguments)
             case Thought():
-                raise NotImplementedError
+                raise AssertionError("this wire is not asked for thoughts: OpenAI keeps them to itself")
             case _:
                 yield _step(piece)
                 continue
