@@ -33,8 +33,9 @@ class RunRow:
 
     Times are seconds since the epoch. ``attempt`` counts from 1. ``content_hash`` identifies what was said.
     ``offset`` is a place in the stream before the message, and before anything of this run or about it; it
-    never changes. ``tools`` are those the client offers to run. ``resume`` are the answers with which the run
-    goes on where its parent paused; once it is done, without what was answered.
+    never changes. ``tools`` are those the client offers to run. ``continues`` is the run that this one goes
+    on with, after a pause or a stop; ``resume`` are the answers to what that had asked, once this is done
+    without what was answered. ``steered``: it goes before others that wait.
     """
 
     run_id: str
@@ -49,6 +50,8 @@ class RunRow:
     tools: tuple[dict[str, Any], ...] = ()
     resume: tuple[dict[str, Any], ...] = ()
     parent_run_id: str | None = None
+    continues: str | None = None
+    steered: bool = False
     status: RunStatus
     owner: str
     epoch: int = 0
@@ -102,12 +105,12 @@ class RunInbox:
         return await self._select(wanted if or_run_id is None else wanted | (runs.c.run_id == or_run_id))
 
     async def lineage(self, row: RunRow) -> list[str]:
-        """The runs that ``row`` goes on with: its parent, then what that went on with, and so on."""
+        """The runs that ``row`` goes on with: the one it continues, then what that continued, and so on."""
         found: list[str] = []
         current: RunRow | None = row
-        while current is not None and current.resume and current.parent_run_id is not None:
-            found.append(current.parent_run_id)
-            current = await self.get(current.parent_run_id)
+        while current is not None and current.continues is not None:
+            found.append(current.continues)
+            current = await self.get(current.continues)
         return found
 
     async def unfinished(
@@ -239,6 +242,7 @@ def _run_row(row: Row[Any]) -> RunRow:
     values = dict(row._mapping)
     del values["seq"]
     values["status"] = RunStatus(row.status)
+    values["steered"] = bool(row.steered)
     values["events"] = None if row.events is None else tuple(row.events)
     values["data"] = row.data or {}
     values["tools"] = tuple(row.tools or ())

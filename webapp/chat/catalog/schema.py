@@ -25,11 +25,14 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 6
 
 STEPS: Mapping[int, str] = {
     2: "ALTER TABLE runs ADD COLUMN tools JSON",
     3: "ALTER TABLE runs ADD COLUMN resume JSON",
+    4: "ALTER TABLE runs ADD COLUMN continues VARCHAR(128)",
+    5: "UPDATE runs SET continues = parent_run_id WHERE resume IS NOT NULL",
+    6: "ALTER TABLE runs ADD COLUMN steered INTEGER NOT NULL DEFAULT 0",
 }
 """What brings a database from the version before to this one. Tables that are new need no step."""
 
@@ -76,6 +79,8 @@ runs = Table(
     Column("tools", JSON(none_as_null=True)),
     Column("resume", JSON(none_as_null=True)),
     Column("parent_run_id", String(128)),
+    Column("continues", String(128)),
+    Column("steered", Integer, nullable=False, server_default="0"),
     Column("status", String(16), nullable=False),
     Column("owner", String(64), nullable=False),
     Column("epoch", Integer, nullable=False),
@@ -89,6 +94,32 @@ runs = Table(
     Index("runs_unfinished", "status", "lease_until"),
     Index("runs_of_participant", "participant_id", "status"),
     sqlite_autoincrement=True,
+)
+
+# What people have answered to runs that paused: the first answer to a question is the one that counts.
+# ``events`` are what has still to be told of it in the stream.
+answers = Table(
+    "answers",
+    metadata,
+    Column("chat_id", String(64), ForeignKey("chats.id"), primary_key=True),
+    Column("interrupt_id", String(256), primary_key=True),
+    Column("run_id", String(128), nullable=False, index=True),
+    Column("participant_id", String(128), nullable=False),
+    Column("answer", JSON(none_as_null=True), nullable=False),
+    Column("events", JSON(none_as_null=True)),
+    Column("answered_at", Float, nullable=False),
+)
+
+# Which version of a message or answer one participant looks at, where several exist (``group``). ``pin`` is
+# what was pinned for everybody when they chose: once that changes, the choice is void.
+choices = Table(
+    "choices",
+    metadata,
+    Column("chat_id", String(64), ForeignKey("chats.id"), primary_key=True),
+    Column("participant_id", String(128), primary_key=True),
+    Column("group", String(300), primary_key=True),
+    Column("version", String(128), nullable=False),
+    Column("pin", String(128)),
 )
 
 # What one participant may do in one chat. ``link_hash`` names the link it came from, so that revoking the

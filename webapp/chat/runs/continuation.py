@@ -81,6 +81,7 @@ class Continuation:
             tools=request.tools,
             resume=answers,
             parent_run_id=pause.run_id,
+            continues=pause.run_id,
             status=RunStatus.APPENDED,
             owner=self._desk.owner,
             lease_until=now + self._desk.limits.lease,
@@ -93,7 +94,7 @@ class Continuation:
 
 def _same_request(attempts: list[RunRow], request: Resumption, pause: Pause) -> RunRow | None:
     """The row of an earlier request that said the same. Raises Conflict if one has said something else."""
-    answered = next((row for row in attempts if row.resume and row.parent_run_id == pause.run_id), None)
+    answered = next((row for row in attempts if row.resume and row.continues == pause.run_id), None)
     if answered is not None and request.run_id in (None, answered.run_id):
         return answered
     if any(row.run_id == request.run_id for row in attempts):

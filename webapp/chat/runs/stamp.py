@@ -16,7 +16,7 @@ from webapp.chat.storing import Intake, size, split
 
 # The supervisor's own, and one that would replace the whole conversation.
 _REFUSED = frozenset({events.RUN_STARTED, events.MESSAGES_SNAPSHOT})
-_RESERVED_NAMES = ("run.", "chat.", "message.")
+_RESERVED_NAMES = ("agent.", "approval.", "branch.", "chat.", "message.", "run.")
 
 
 class Stamper:

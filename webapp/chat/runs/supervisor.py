@@ -15,13 +15,12 @@ from typing import Any, TypeVar
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
-from webapp.agents.base import Agent, AgentTurn
+from webapp.agents.base import Agent
 from webapp.chat.catalog import Catalog
 from webapp.chat.catalog.runs import RunRow, RunStatus
 from webapp.chat.endings import INTERRUPTED
 from webapp.chat.errors import ChatError, InvalidMessage, Unavailable
 from webapp.chat.messages import NewMessage, Participant, check_id
-from webapp.chat.prompt import prompt
 from webapp.chat.runs.acceptance import Acceptance, Request
 from webapp.chat.runs.continuation import Continuation, Resumption
 from webapp.chat.runs.desk import Desk
@@ -31,7 +30,9 @@ from webapp.chat.runs.pauses import Answer
 from webapp.chat.runs.recovery import Recovery, Startable
 from webapp.chat.runs.run import MissingAgent, Run
 from webapp.chat.runs.stop_requests import StopRequests
+from webapp.chat.runs.stops import Stops
 from webapp.chat.runs.trace import STREAM_IS_GONE, start_of
+from webapp.chat.runs.turns import Turns
 from webapp.chat.runs.watch import Watch
 from webapp.chat.sessions import Sessions
 from webapp.streams.clients.base import StaleEpoch, StreamClient, StreamError
@@ -103,9 +104,15 @@ class Supervisor:
             acceptance=self._acceptance,
             clock=clock,
         )
-        self._patience = 2 * self._limits.agent_farewell
-        self._stop_requests = StopRequests(streams=streams, sessions=sessions, patience=self._patience)
+        self._turns = Turns(sessions=sessions, inbox=self._inbox)
         self._lanes = Lanes(self._perform, apart=shared)
+        patience = 2 * self._limits.agent_farewell
+        self._stops = Stops(
+            lanes=self._lanes,
+            inbox=self._inbox,
+            elsewhere=StopRequests(streams=streams, sessions=sessions, patience=patience) if shared else None,
+            patience=patience,
+        )
         self._chat_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._keeper: asyncio.Task[None] | None = None
@@ -218,30 +225,7 @@ class Supervisor:
         reached or the process that has the run is silent. Raises StreamsUnavailable if another process
         cannot be asked.
         """
-        meant = self._lanes.running() if run_id is None else filter(None, [self._lanes.get(run_id)])
-        stopped = [run for run in meant if run.row.chat_id == chat_id and run.stop(participant)]
-        for run in stopped:
-            self._lanes.hurry(run)
-        elsewhere = await self._elsewhere(chat_id, run_id) if self._shared else []
-        requests = (self._stop_requests.make(row, participant=participant) for row in elsewhere)
-        return any(await asyncio.gather(self._see_out(stopped), *requests))
-
-    async def _elsewhere(self, chat_id: str, run_id: str | None) -> list[RunRow]:
-        """The unfinished runs that are meant and are not here."""
-        return [
-            row
-            for row in await self._inbox.unfinished(chat_id=chat_id)
-            if (row.run_id == run_id or (run_id is None and row.status is RunStatus.RUNNING))
-            and self._lanes.get(row.run_id) is None
-        ]
-
-    async def _see_out(self, stopped: Sequence[Run]) -> bool:
-        if stopped:
-            ends = [asyncio.ensure_future(run.over.wait()) for run in stopped]
-            _, late = await asyncio.wait(ends, timeout=self._patience)
-            for end in late:
-                end.cancel()
-        return bool(stopped)
+        return await self._stops.stop(chat_id=chat_id, run_id=run_id, participant=participant)
 
     async def _recover(self, *, take_all: bool) -> None:
         """Take over runs without an owner: those with an expired lease, or all that are not ours."""
@@ -337,26 +321,9 @@ class Supervisor:
 
     async def _carry_out(self, run: Run, its_turn: Awaitable[bool]) -> None:
         if await its_turn:
-            outcome = await run.perform(lambda: self._turn(run.row))
+            outcome = await run.perform(lambda: self._turns.of(run.row))
             await self._inbox.mark_done(run.row, outcome=outcome, now=self._clock())
             self._spawn(self._sessions.save(run.row.chat_id))
-
-    async def _turn(self, row: RunRow) -> AgentTurn:
-        current = await self._sessions.snapshot(row.chat_id)
-        continues = await self._inbox.lineage(row)
-        messages = prompt(current.snapshot.messages, row.message_id, continues=continues)
-        trigger = next(each for each in messages if each["id"] == row.message_id)
-        parts = trigger.get("parts", [])
-        return AgentTurn(
-            chat_id=row.chat_id,
-            run_id=row.run_id,
-            messages=messages,
-            text="".join(part.get("content", "") for part in parts if part.get("type") == "text"),
-            speaker=trigger.get("name") or "you",
-            data=row.data,
-            tools=row.tools,
-            resume=row.resume,
-        )
 
     async def _keep_leases(self) -> None:
         """Renew what is ours and take what is nobody's. A run that cannot be renewed is let go."""

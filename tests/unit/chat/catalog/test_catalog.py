@@ -140,8 +140,8 @@ async def test_a_database_of_the_version_before_is_brought_up(tmp_path: Path) ->
     await catalog.runs.add(row())
     await catalog.aclose()
     with sqlite3.connect(path) as raw:
-        raw.execute("ALTER TABLE runs DROP COLUMN tools")
-        raw.execute("ALTER TABLE runs DROP COLUMN resume")
+        for column in ("tools", "resume", "continues", "steered"):
+            raw.execute(f"ALTER TABLE runs DROP COLUMN {column}")
         raw.execute("UPDATE schema_version SET version = 1")
     raw.close()
     for _ in range(2):
