@@ -14,6 +14,7 @@ from litestar import Litestar
 
 from webapp.agents.base import Agent
 from webapp.chat.catalog import Catalog
+from webapp.chat.marks import Marks
 from webapp.chat.runs import Supervisor
 from webapp.chat.runs.limits import RunLimits
 from webapp.chat.sessions import Sessions
@@ -76,6 +77,7 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
             capabilities=Capabilities(catalog, access=settings.security.access),
             sessions=sessions,
             supervisor=supervisor,
+            marks=Marks(streams=streams, sessions=sessions, catalog=catalog),
             cookies=CookieSigner(secret_keys(settings)),
             pages=parts.pages,
             slots=Slots(

@@ -15,7 +15,7 @@ import * as parts from "./chat-reducer-parts.js";
 
 const { find, isRecord, record, str, tanstack } = parts;
 
-const VERSION = 1;
+const VERSION = 2;
 const MEDIA = ["image", "audio", "video", "document"];
 
 /** @returns {Touched} */
@@ -50,6 +50,9 @@ export function createReducer(given) {
   /** @type {Set<string>} */
   const structured = new Set(start.state?.structured);
   let made = start.state?.made ?? 0;
+  /** The pinned version by group. @type {Record<string, string>} */
+  const pins = start.state?.pins ?? {};
+  let title = start.state?.title ?? "";
   let touched = untouched();
 
   /** The one an event is about is nearly always among the last. @param {string} id */
@@ -334,6 +337,12 @@ export function createReducer(given) {
     "run.stopped-by": ({ runId, participantId, name }) =>
       note(runId, { stoppedBy: { participantId: str(participantId), name: str(name) } }),
 
+    "branch.pinned"({ group, version }) {
+      if (str(group) && str(version)) pins[group] = version;
+    },
+
+    "chat.renamed": (value) => (title = str(value.title) || title),
+
     "message.part"({ messageId: id, part }) {
       if (message(id) && MEDIA.includes(record(part).type)) write(id).parts.push(part);
     },
@@ -385,9 +394,17 @@ export function createReducer(given) {
 
     message,
 
+    get pins() {
+      return pins;
+    },
+
+    get title() {
+      return title;
+    },
+
     /** @returns {Snapshot} */
     snapshot() {
-      const state = { lanes: Object.fromEntries(lanes), structured: [...structured], made };
+      const state = { lanes: Object.fromEntries(lanes), structured: [...structured], made, pins, title };
       const { messages, activeRuns, runs } = this;
       return structuredClone({ messages, activeRuns, runs, state, version: VERSION });
     },

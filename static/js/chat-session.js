@@ -11,7 +11,7 @@
 
 import { createReducer } from "./chat-reducer.js";
 import { browserEnvironment } from "./durable-stream.js";
-import { createId, persist, postJson } from "./http.js";
+import { createId, persist, sendJson } from "./http.js";
 
 /** @import {ClientTool} from "./client-tools.js" */
 /** @import {Batch, ChatSessionOptions, Chunk, ConnectionStatus, Delivery, Message, RunInfo} from "./types.js" */
@@ -58,6 +58,16 @@ export class ChatSession extends EventTarget {
     return this.#options.connection.offset;
   }
 
+  /** The pinned version of a message or an answer, by group (branches.js). @returns {Record<string, string>} */
+  get pins() {
+    return this.#reducer.pins;
+  }
+
+  /** What the chat has been named, or "". @returns {string} */
+  get title() {
+    return this.#reducer.title;
+  }
+
   /** By run id. @returns {Record<string, RunInfo>} */
   get runs() {
     return this.#reducer.runs;
@@ -100,15 +110,16 @@ export class ChatSession extends EventTarget {
    * Shows the message at once and posts it until it is answered. The id makes repeats harmless.
    *
    * @param {string} text @param {Record<string, any>} [data] for the agent
+   * @param {{parentId?: string, editOf?: string}} [place] what it follows, what it is another version of
    */
-  say(text, data) {
+  say(text, data, place = {}) {
     const { ids, me, env } = this.#options;
     const message = {
       id: ids(),
       role: "user",
       name: me.name,
       parts: [{ type: "text", content: text }],
-      metadata: { participantId: me.id, createdAt: env.now() },
+      metadata: { participantId: me.id, createdAt: env.now(), ...place },
     };
     return this.post({ runId: ids(), message, again: false, data });
   }
@@ -135,12 +146,21 @@ export class ChatSession extends EventTarget {
    * @param {string} runId @returns {string | undefined} the new run's id; undefined if its question is not here
    */
   retryRun(runId) {
-    const { triggerId } = this.runs[runId] ?? {};
-    const message = this.messages.find(({ id }) => id === triggerId);
+    const { triggerId = "", agentId } = this.runs[runId] ?? {};
+    return this.answerAgain(triggerId, agentId);
+  }
+
+  /**
+   * Asks an agent, or whoever answers here, for another answer to a message, unless that is on its way.
+   *
+   * @param {string} messageId @param {string} [agentId] @returns {string | undefined} as retryRun
+   */
+  answerAgain(messageId, agentId) {
+    const message = this.messages.find(({ id }) => id === messageId);
     if (!message) return undefined;
-    const asked = [...this.#deliveries.values()].find((delivery) => delivery.again && delivery.message.id === triggerId);
+    const asked = [...this.#deliveries.values()].find((delivery) => delivery.again && delivery.message.id === messageId);
     if (asked) return asked.runId;
-    return this.post({ runId: this.#options.ids(), message, again: true }).runId;
+    return this.post({ runId: this.#options.ids(), message, again: true, data: agentId ? { agentId } : undefined }).runId;
   }
 
   /**
@@ -150,16 +170,22 @@ export class ChatSession extends EventTarget {
    */
   async stop(runId) {
     try {
-      const reply = await this.#persist(async (signal) => {
-        const { stopUrl, chatId, headers, fetchClient } = this.#options;
-        const response = await postJson(/** @type {string} */ (stopUrl), { id: chatId, runId }, { headers, fetchClient, signal });
-        return response.json();
-      }, this.#closing.signal);
-      return reply?.stopped === true;
+      const { stopUrl, chatId } = this.#options;
+      const reply = await this.request("POST", /** @type {string} */ (stopUrl), { id: chatId, runId });
+      return (await reply?.json())?.stopped === true;
     } catch (error) {
       if (!this.#closing.signal.aborted) this.emit("error", { error, runId });
       return false;
     }
+  }
+
+  /**
+   * An idempotent request, made until it is answered; throws as persist() does.
+   * @protected @param {string} method @param {string} url @param {object} body
+   */
+  request(method, url, body) {
+    const { headers, fetchClient } = this.#options;
+    return this.#persist((signal) => sendJson(method, url, body, { headers, fetchClient, signal }), this.#closing.signal);
   }
 
   async #follow() {
@@ -197,7 +223,8 @@ export class ChatSession extends EventTarget {
   /** Posts until it is answered. @protected @param {Errand} errand */
   post(errand) {
     const { runId, message, again, data, ...more } = errand;
-    const { id, role, parts } = message;
+    const { id, role, parts, metadata: { parentId, editOf } = {} } = message;
+    const sent = { id, role, parts, ...(!again && (parentId || editOf) && { metadata: { parentId, editOf } }) };
     const controller = new AbortController();
     /** @type {Delivery} */
     const delivery = { ...errand, controller, state: "sending" };
@@ -208,7 +235,7 @@ export class ChatSession extends EventTarget {
     this.#outgoing = this.#outgoing.then(async () => {
       try {
         await this.#persist(
-          (signal) => this.#options.connection.send([{ id, role, parts }], data, signal, run),
+          (signal) => this.#options.connection.send([sent], data, signal, run),
           controller.signal,
           () => this.#deliveries.get(runId) !== delivery,
         );

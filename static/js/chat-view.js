@@ -26,7 +26,7 @@ export class ChatView {
   /**
    * @param {object} options
    * @param {HTMLElement} options.root
-   * @param {import("./chat-session.js").ChatSession} options.client
+   * @param {import("./page-session.js").PageSession} options.client
    * @param {import("./rows.js").Reader} options.reader
    * @param {string} options.messageUrl  of one rendered message, with `{mid}` for its id
    * @param {(added: number) => void} options.onUpdate  after each frame that changed something
@@ -40,9 +40,10 @@ export class ChatView {
     finish(root);
     const rows = /** @type {Iterable<HTMLElement>} */ (root.children);
     const rendered = new Map(Array.from(rows, (row) => [row.dataset.messageId ?? `run:${row.dataset.runId}`, row]));
-    for (const slot of slots(client)) {
+    const { view } = client;
+    for (const slot of slots(view)) {
       const row = rendered.get(slot.key);
-      if (row) this.#views.set(slot.key, new MessageView(rowOf(slot, client, reader), row));
+      if (row) this.#views.set(slot.key, new MessageView(rowOf(slot, view, reader), row));
     }
     client.addEventListener("change", (event) => {
       const { messages, runs } = /** @type {CustomEvent} */ (event).detail;
@@ -55,7 +56,8 @@ export class ChatView {
   }
 
   #render() {
-    const wanted = slots(this.#client);
+    const shown = this.#client.view;
+    const wanted = slots(shown);
     const gone = new Set(this.#views.keys());
     let added = 0;
     /** @type {Element | undefined} */
@@ -68,7 +70,7 @@ export class ChatView {
       if (view && !before) slot.grouped = view.grouped;
       const concerned = [key, message?.metadata?.runId, run?.runId].some((id) => this.#touched.has(id));
       if (!view || concerned || view.grouped !== slot.grouped) {
-        const row = rowOf(slot, this.#client, this.#reader);
+        const row = rowOf(slot, shown, this.#reader);
         if (!view) {
           this.#views.set(key, (view = new MessageView(row)));
           added++;
@@ -106,9 +108,10 @@ export class ChatView {
       if (response.status >= 500) throw new Error(response.statusText);
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
       const rendered = page.querySelector("article");
-      const slot = slots(this.#client).find((one) => one.key === key);
+      const shown = this.#client.view;
+      const slot = slots(shown).find((one) => one.key === key);
       if (!response.ok || !rendered || !view || !slot) return;
-      const row = rowOf(slot, this.#client, this.#reader);
+      const row = rowOf(slot, shown, this.#reader);
       if (row.state !== "streaming" && view.version !== version) return;
       view.settle(document.adoptNode(rendered), row);
       this.#onUpdate(0);

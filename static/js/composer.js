@@ -6,16 +6,21 @@ export class Composer {
   #form = /** @type {HTMLFormElement} */ (byId("composer"));
   #input = /** @type {HTMLTextAreaElement} */ (byId("composer-input"));
   #draft;
+  /** The message that is being written anew. @type {string | undefined} */
+  #revised;
+  #unsent = "";
 
-  /** @param {string} chatId @param {(text: string) => void} send */
+  /** @param {string} chatId @param {(text: string, editOf?: string) => void} send */
   constructor(chatId, send) {
     this.#draft = `draft:${chatId}`;
     const { matches: touch } = matchMedia("(pointer: coarse)");
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       const text = this.#input.value;
-      this.#write("");
-      if (text.trim()) send(text);
+      const revised = this.#revised;
+      if (revised && !text.trim()) return;
+      this.revise();
+      if (text.trim()) send(text, revised);
     });
     this.#input.addEventListener("keydown", (event) => {
       const { key, shiftKey, isComposing, keyCode } = event;
@@ -30,6 +35,15 @@ export class Composer {
   /** Puts text back, before what is being written. @param {string} [text] */
   restore(text = "") {
     this.#write([text, this.#input.value].filter(Boolean).join("\n"));
+  }
+
+  /** Writes a message anew: what is sent next is another version of it. Without one that is given up. @param {string} [id] @param {string} [text] */
+  revise(id, text = "") {
+    if (id && !this.#revised) this.#unsent = this.#input.value;
+    this.#write(id ? text : this.#unsent);
+    if (!id) this.#unsent = "";
+    this.#revised = id;
+    byId("revising").hidden = !id;
   }
 
   focus() {

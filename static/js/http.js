@@ -106,17 +106,16 @@ export async function* readBytes({ body }, heard) {
   }
 }
 
-/**
- * Posts `body` as JSON; throws HttpError unless the answer is a success.
- *
- * @param {UrlSource} url @param {object} body
- * @param {{headers?: HeaderSource, extraHeaders?: Record<string, string>, fetchClient: Fetch}
- *   & Omit<RequestInit, "headers">} options
- */
-export async function postJson(url, body, { headers, extraHeaders, fetchClient, ...init }) {
+/** @typedef {{headers?: HeaderSource, extraHeaders?: Record<string, string>, fetchClient: Fetch} & Omit<RequestInit, "headers">} JsonOptions */
+
+/** Posts `body` as JSON; throws HttpError unless the answer is a success. @param {UrlSource} url @param {object} body @param {JsonOptions} options */
+export const postJson = (url, body, options) => sendJson("POST", url, body, options);
+
+/** @param {string} method @param {UrlSource} url @param {object} body @param {JsonOptions} options */
+export async function sendJson(method, url, body, { headers, extraHeaders, fetchClient, ...init }) {
   const response = await fetchClient(resolveUrl(url).href, {
     ...init,
-    method: "POST",
+    method,
     headers: await resolveHeaders(headers, { ...extraHeaders, "Content-Type": "application/json" }),
     body: JSON.stringify(body),
   });

@@ -1,15 +1,15 @@
 /** Wires the chat page together: what the server put into the page, the client that follows it, and the views. */
 
 import { Autoscroll } from "./autoscroll.js";
-import { ChatSession } from "./chat-session.js";
 import { ChatView } from "./chat-view.js";
 import { Composer } from "./composer.js";
 import { durableConnection } from "./durable-connection.js";
 import { byId } from "./dom.js";
 import { finish } from "./message-view.js";
+import { PageSession } from "./page-session.js";
 import { Activity, announce, ConnectionBar } from "./status.js";
 
-const { urls, me, can, chat, snapshot, offset, live } = JSON.parse(byId("chat-data").textContent ?? "");
+const { urls, me, can, chat, snapshot, outline, choices, offset, live } = JSON.parse(byId("chat-data").textContent ?? "");
 const page = byId("chat");
 const transcript = byId("transcript");
 const jump = byId("jump");
@@ -28,7 +28,7 @@ const tools = [
     execute: async () => (await import("./browser-clock.js")).execute(),
   },
 ];
-const client = new ChatSession({ connection, snapshot, me, chatId: chat.id, stopUrl: urls.stop, tools, tab: sessionStorage });
+const client = new PageSession({ connection, snapshot, outline, choices, urls, me, chatId: chat.id, tools, tab: sessionStorage });
 const scrolling = new Autoscroll(byId("scroller"), transcript, showJump);
 const bar = new ConnectionBar(byId("connection"));
 const activity = new Activity();
@@ -44,7 +44,7 @@ function onUpdate(added) {
   activity.update(client);
   if (composer) composer.running = client.sessionGenerating;
   showJump();
-  chat.title ??= nameChat();
+  showTitle();
 }
 
 function showJump() {
@@ -55,20 +55,29 @@ function showJump() {
   /** @type {Element} */ (jump.lastElementChild).textContent = words.join(" · ") || "Latest";
 }
 
-/** The first message names the chat, here as on the server. */
-function nameChat() {
-  const title = client.messages[0]?.parts.find(({ type }) => type === "text")?.content;
-  if (!title) return null;
+/** The first message names the chat, here as on the server, until somebody does. */
+function showTitle() {
+  const title = client.title || chat.title || textOf(client.messages[0]);
+  if (!title || title === chat.title) return;
   for (const place of document.querySelectorAll(".bar-title, [aria-current] .chat-title, title")) {
-    place.textContent = (place.textContent ?? "").replace("New chat", () => title);
+    place.textContent = (place.textContent ?? "").replace(chat.title ?? "New chat", () => title);
   }
-  return title;
+  chat.title = title;
 }
 
-/** @param {string} text */
-function send(text) {
-  client.say(text);
+/** @param {import("./types.js").Message} [message] */
+const textOf = (message) => (message?.parts ?? []).map(({ type, content }) => (type === "text" ? content : "")).join("");
+
+/** @param {string} text @param {string} [editOf] */
+function send(text, editOf) {
+  client.write(text, editOf);
   scrolling.toEnd();
+}
+
+/** @param {HTMLButtonElement} button @param {boolean} [pin] */
+async function turn({ value, parentElement }, pin) {
+  const here = await client.choose(parentElement?.dataset.group ?? "", value, pin);
+  if (!here) location.reload();
 }
 
 const clipboard = () => import("./clipboard.js");
@@ -78,6 +87,12 @@ const actions = {
   retry: (_, { runId = "" }) => client.retryRun(runId) ?? bar.say("The question is too far back. Please ask it again."),
   resend: (_, { messageId = "" }) => client.retrySend(messageId),
   edit: (_, { messageId = "" }) => composer?.restore(client.discard(messageId)),
+  revise: (_, { messageId = "" }) => composer?.revise(messageId, textOf(client.messages.find(({ id }) => id === messageId))),
+  "keep-message": () => composer?.revise(),
+  regenerate: (_, { messageId = "" }) => client.regenerate(messageId) ?? bar.say("The question is too far back. Please ask it again."),
+  continue: (_, { runId = "" }) => client.goOn(runId),
+  version: (button) => turn(button),
+  pin: (button) => turn(button, true),
   starter: ({ value }) => {
     send(value);
     composer?.focus();
@@ -98,7 +113,7 @@ document.addEventListener("click", (event) => {
   const act = actions[button?.dataset.action ?? ""];
   if (!button || !act) return;
   event.preventDefault();
-  void act(button, button.closest("article")?.dataset ?? {});
+  Promise.resolve(act(button, button.closest("article")?.dataset ?? {})).catch(({ message }) => bar.say(message));
 });
 document.addEventListener("keydown", ({ key, isComposing }) => {
   if (key !== "Escape" || isComposing || document.querySelector(":popover-open")) return;
@@ -119,6 +134,9 @@ client.addEventListener("error", (event) => {
   const { error, messageId } = /** @type {CustomEvent} */ (event).detail;
   announce(error.message, "assertive");
   if (!messageId) bar.say(error.message);
+});
+client.addEventListener("outdated", () => {
+  if (!client.messages.at(-1)?.metadata?.delivery) location.reload();
 });
 client.addEventListener("connection", () => {
   page.dataset.live = client.connectionStatus.state;

@@ -135,24 +135,41 @@ function set(element, attributes) {
 }
 
 /** A row without its parts. @param {Row} row */
-function shell({ id, person, mine, grouped, colour, name, runId, state, delivery, createdAt, notice }) {
+function shell({ id, person, mine, grouped, colour, name, runId, state, delivery, createdAt, notice, versions, canEdit, canRegenerate }) {
   const article = copyOf(id ? "article" : "article:not([data-message-id])");
   article.className = `message ${person ? "person" : "agent"}${mine ? " mine" : ""}${grouped ? " grouped" : ""} hue-${colour}`;
   set(article, { "data-message-id": id, "data-run-id": runId, "data-state": state, "aria-label": name, "data-delivery": delivery });
   fill(article, ".name", name);
   if (typeof createdAt === "number") tell(article, new Date(createdAt).toISOString().slice(0, 19) + "+00:00");
   else article.querySelector("time")?.remove();
+  if (!canEdit) article.querySelector(".revise")?.remove();
+  if (!canRegenerate) article.querySelector(".regenerate")?.remove();
+  tellVersions(article.querySelector(".versions"), versions);
   const place = /** @type {Element} */ (article.querySelector(".notice"));
   if (!notice) place.remove();
   else {
-    const { kind, text, retry } = notice;
+    const { kind, text, retry, goOn } = notice;
     const node = kind === "unsent" ? copyOf("[data-kind=unsent]") : place;
     node.setAttribute("data-kind", kind);
     fill(node, "span", text);
     if (!retry) node.querySelector("[data-action=retry]")?.remove();
+    if (!goOn) node.querySelector("[data-action=continue]")?.remove();
     place.replaceWith(node);
   }
   return article;
+}
+
+/** @param {Element | null} place @param {import("./rows.js").Versions} [versions] */
+function tellVersions(place, versions) {
+  if (!place || !versions) return place?.remove();
+  const { group, position, count, previous, next, version, pinned } = versions;
+  set(place, { "data-group": group });
+  fill(place, ".version-count", `${position} / ${count}`);
+  const [before, after, pin] = place.querySelectorAll("button");
+  set(before, { value: previous ?? "", disabled: previous ? undefined : "" });
+  set(after, { value: next ?? "", disabled: next ? undefined : "" });
+  set(pin, { value: version, "aria-pressed": String(pinned) });
+  pin.textContent = pinned ? "Shown to everyone" : "Show everyone";
 }
 
 /** Puts a time on a row, by the reader's clock. @param {Element} row @param {string} iso */

@@ -3,11 +3,13 @@
  * Whatever is finished the server renders, so tools and data are only named here.
  *
  * @typedef {import("./types.js").Message} Message
- * @typedef {{messages: Message[], runs: Record<string, any>, activeRuns: string[]}} Chat
+ * @typedef {{messages: Message[], runs: Record<string, any>, activeRuns: string[], branches: import("./branches.js").Branches,
+ *   pins: Record<string, string>}} Chat  `messages`: those on the reader's path
  * @typedef {{meId: string, canChat: boolean}} Reader
  * @typedef {{key: string, message?: Message, run?: any, grouped: boolean}} Slot  `key`: a message's id, or `run:…`
  * @typedef {{kind: "text" | "thinking" | "data" | "tool", text: string, id?: string, state?: string}} Part
- * @typedef {{kind: string, text: string, retry: boolean}} Notice
+ * @typedef {{kind: string, text: string, retry: boolean, goOn?: boolean}} Notice
+ * @typedef {{group: string, position: number, count: number, previous?: string, next?: string, version: string, pinned: boolean}} Versions
  *
  * @typedef {object} Row
  * @property {string} [id]           none: a run that wrote nothing
@@ -21,6 +23,9 @@
  * @property {string} [delivery]     of my own message, until it is part of the stream
  * @property {number} [createdAt]
  * @property {Notice} [notice]
+ * @property {Versions} [versions]
+ * @property {boolean} [canEdit]
+ * @property {boolean} [canRegenerate]
  * @property {Part[]} parts
  */
 
@@ -52,7 +57,7 @@ export function slots({ messages, runs, activeRuns }) {
  * @param {Reader} reader
  * @returns {Row}
  */
-export function rowOf({ message, run, grouped }, { runs, activeRuns }, { meId, canChat }) {
+export function rowOf({ message, run, grouped }, { runs, activeRuns, branches, pins }, { meId, canChat }) {
   if (!message) {
     const name = run.agentName || "Agent";
     return { grouped, name, colour: hue(run.agentId || name), runId: run.runId, state: run.status, notice: noticeOf(run, canChat), parts: [] };
@@ -66,7 +71,23 @@ export function rowOf({ message, run, grouped }, { runs, activeRuns }, { meId, c
   let notice = ENDINGS.includes(state) ? noticeOf(runs[runId], canChat) : undefined;
   if (delivery === "failed") notice = { kind: "unsent", text: error || "This was not sent.", retry: false };
   const mine = person && speaker === meId;
-  return { id, person, mine, grouped, name, colour: hue(speaker || name), runId, state, delivery, createdAt, notice, parts: partsOf(parts, state) };
+  const last = branches.lastOf(id) === id;
+  return {
+    id, person, mine, grouped, name, colour: hue(speaker || name), runId, state, delivery, createdAt, notice,
+    parts: partsOf(parts, state),
+    versions: last ? versionsOf(branches, id, pins) : undefined,
+    canEdit: mine && canChat && !delivery,
+    canRegenerate: last && !person && canChat && branches.placement(id)?.version !== id && !activeRuns.includes(runId) && state !== "awaiting-approval",
+  };
+}
+
+/** @param {import("./branches.js").Branches} branches @param {string} id @param {Record<string, string>} pins @returns {Versions | undefined} */
+function versionsOf(branches, id, pins) {
+  const { group = "", version = "" } = branches.placement(id) ?? {};
+  const versions = branches.versions(group);
+  const at = versions.indexOf(version);
+  if (versions.length < 2) return undefined;
+  return { group, position: at + 1, count: versions.length, previous: versions[at - 1], next: versions[at + 1], version, pinned: pins[group] === version };
 }
 
 /** A run's state shows on its last message only. @param {string} id @param {any} run @param {boolean} active */
@@ -77,7 +98,7 @@ function stateOf(id, run, active) {
 }
 
 /** @param {any} run @param {boolean} canChat @returns {Notice} */
-function noticeOf({ status: kind, stoppedBy, error, agentName, supersededBy }, canChat) {
+function noticeOf({ status: kind, stoppedBy, error, agentName, supersededBy, messageIds }, canChat) {
   const texts = new Map([
     ["stopped", stoppedBy?.name ? `Stopped by ${stoppedBy.name}.` : "Stopped."],
     ["interrupted", "The server stopped while this was being written. What had arrived is kept."],
@@ -85,7 +106,7 @@ function noticeOf({ status: kind, stoppedBy, error, agentName, supersededBy }, c
     ["silent", `${agentName || "The agent"} chose not to answer.`],
   ]);
   const retry = canChat && !supersededBy && ENDINGS.includes(kind);
-  return { kind, text: texts.get(kind) ?? "The agent ended without an answer.", retry };
+  return { kind, text: texts.get(kind) ?? "The agent ended without an answer.", retry, goOn: retry && messageIds.length > 0 };
 }
 
 /** @param {any[]} parts @param {string} rowState @returns {Part[]} */

@@ -82,6 +82,9 @@ def test_the_page_shows_the_conversation_and_where_to_go_on(ana: Chatter) -> Non
         "stop": "/api/chat/stop",
         "message": f"/chat/{chat_id}/messages/{{mid}}",
         "share": f"/api/chats/{chat_id}/shares",
+        "chat": f"/api/chats/{chat_id}",
+        "branch": f"/api/chats/{chat_id}/branch",
+        "continue": "/api/chat/continue",
     }
 
 

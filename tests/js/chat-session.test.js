@@ -197,7 +197,7 @@ test("retryRun asks again for the same message, in a new run", async () => {
   const next = chat.client.retryRun("r1");
   await chat.world.settle();
   const wire = { id: "u1", role: "user", parts: [{ type: "text", content: "Hi" }] };
-  assert.deepEqual(chat.server.posts, [{ path: "/api/chat", messages: [wire], runId: next }]);
+  assert.deepEqual(chat.server.posts, [{ path: "/api/chat", messages: [wire], data: { agentId: "a" }, runId: next }]);
   assert.deepEqual(chat.deliveries.filter(Boolean), [], "the question is no new message");
   assert.equal(chat.client.retryRun("r1"), next, "one click more while it waits for its turn");
   await chat.world.settle();

@@ -59,6 +59,14 @@ CHAT_ROUTES = [
     ),
     ChatRoute(method="PUT", path="/api/chats/{chat_id}", role=Role.VIEW, ok=200, json={}),
     ChatRoute(method="GET", path="/api/chats/{chat_id}/snapshot", role=Role.VIEW, ok=200),
+    ChatRoute(method="PATCH", path="/api/chats/{chat_id}", role=Role.CHAT, ok=200, json={"title": "Plans"}),
+    ChatRoute(
+        method="PUT",
+        path="/api/chats/{chat_id}/branch",
+        role=Role.VIEW,
+        ok=200,
+        json={"group": "m-first", "version": "m-first"},
+    ),
     ChatRoute(
         method="POST", path="/api/chats/{chat_id}/shares", role=Role.MANAGE, ok=201, json={"role": "view"}
     ),
@@ -96,6 +104,13 @@ CHAT_ROUTES = [
         path="/api/chat/stop",
         role=Role.CHAT,
         ok=200,
+        json={"id": "{chat_id}", "runId": "none"},
+    ),
+    ChatRoute(
+        method="POST",
+        path="/api/chat/continue",
+        role=Role.CHAT,
+        ok=409,  # no answer has broken off
         json={"id": "{chat_id}", "runId": "none"},
     ),
     ChatRoute(method="POST", path="/api/lab/cut", role=Role.CHAT, ok=200, json={"id": "{chat_id}"}),

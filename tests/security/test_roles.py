@@ -82,7 +82,9 @@ def test_missing_and_forbidden_look_the_same(cast: Cast, route: ChatRoute) -> No
 @pytest.mark.parametrize("route", CHAT_ROUTES, ids=lambda route: route.name)
 def test_an_id_that_cannot_be_one_is_unknown(cast: Cast, route: ChatRoute, bad: str) -> None:
     reply = route.call(cast.people["owner"].http, bad)
-    if route.method == "PUT" and "%2f" not in bad:  # with a slash it is another address
+    if (
+        route.path == "/api/chats/{chat_id}" and route.method == "PUT" and "%2f" not in bad
+    ):  # with a slash it is another address
         assert (reply.status_code, reply.json()["code"]) == (422, "invalid-id")
     else:
         assert reply.status_code == 404

@@ -36,7 +36,8 @@ class AgentTurn:
 
     To have one of them run, or an approval, an agent ends with the outcome ``interrupt``. Once that is
     answered it is asked again: ``resume`` are the answers (AG-UI: ``interruptId, status, payload``), and what
-    it had said before, with the results of tools, follows the triggering message.
+    it had said before, with the results of tools, follows the triggering message. So it does when an answer
+    broke off and is to go on where it did: ``begun`` is its text so far.
     """
 
     chat_id: str
@@ -47,6 +48,7 @@ class AgentTurn:
     data: Mapping[str, Any] = field(default_factory=dict)
     tools: Sequence[Mapping[str, Any]] = ()
     resume: Sequence[Mapping[str, Any]] = ()
+    begun: str = ""
 
 
 class Agent(Protocol):

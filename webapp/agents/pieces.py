@@ -45,6 +45,22 @@ async def as_events(pieces: AsyncIterable[Piece], *, prefix: str = "text") -> As
         yield {"type": "TEXT_MESSAGE_END", "messageId": message_id}
 
 
+async def go_on(pieces: AsyncIterable[Piece], *, after: str) -> AsyncIterator[Piece]:
+    """What comes after the text ``after``, which has been said, with the events that came before it left out.
+
+    For what says the same again. Where it does not, all the rest of it comes.
+    """
+    async for piece in pieces:
+        if not after:
+            yield piece
+        elif isinstance(piece, str):
+            told = [one == other for one, other in zip(piece, after, strict=False)]
+            same = told.index(False) if False in told else len(told)
+            after = after[same:] if same == len(piece) else ""
+            if same < len(piece):
+                yield piece[same:]
+
+
 def ask_client(calls: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Event:
     """The end of a turn that goes on once the client has run tools of its own: for each the id of the call,
     which has been told, the tool's name and its input.

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from webapp.agents import scripted_texts as texts
 from webapp.agents.base import AgentError, AgentTurn, Event
-from webapp.agents.pieces import Piece, as_events, ask_client
+from webapp.agents.pieces import Piece, as_events, ask_client, go_on
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -40,7 +40,8 @@ class EchoAgent:
 
     def run(self, turn: AgentTurn) -> AsyncIterator[Event]:
         """Answer the turn."""
-        return as_events(_spoken(f"Echo: {turn.text}", self._word_delay, self._sleep))
+        answer = _spoken(f"Echo: {turn.text}", self._word_delay, self._sleep)
+        return as_events(go_on(answer, after=turn.begun))
 
 
 class DemoAgent:
@@ -78,7 +79,7 @@ class DemoAgent:
 
     def run(self, turn: AgentTurn) -> AsyncIterator[Event]:
         """Answer the turn. Raises AgentError half-way on ``/fail``."""
-        return as_events(self._pieces(turn))
+        return as_events(go_on(self._pieces(turn), after=turn.begun))
 
     def _pieces(self, turn: AgentTurn) -> AsyncIterator[Piece]:
         text = turn.text.strip()

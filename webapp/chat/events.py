@@ -41,6 +41,8 @@ STOPPED_BY: Final = "run.stopped-by"
 STOP_REQUESTED: Final = "run.stop-requested"
 CLAIMED: Final = "run.claimed"
 MESSAGE_PART: Final = "message.part"
+BRANCH_PINNED: Final = "branch.pinned"
+CHAT_RENAMED: Final = "chat.renamed"
 
 TERMINAL: Final = frozenset({RUN_FINISHED, RUN_ERROR})
 """Exactly one of these ends every run."""
@@ -239,6 +241,18 @@ def interrupts(waiting_for: Sequence[Mapping[str, Any]]) -> Event:
 
 def stopped_by(run_id: str, *, participant_id: str, name: str) -> Event:
     return custom(STOPPED_BY, {"runId": run_id, "participantId": participant_id, "name": name})
+
+
+def branch_pinned(group: str, version: str, *, participant_id: str, name: str) -> Event:
+    """Everybody looks at this version from now on, until they choose another."""
+    value = {"group": group, "version": version, "participantId": participant_id, "name": name}
+    return custom(BRANCH_PINNED, value)
+
+
+def chat_renamed(title: str, *, participant_id: str | None = None, name: str | None = None) -> Event:
+    """The chat is called ``title``: because a person said so, or nobody did and an agent found it."""
+    by = {"participantId": participant_id, "name": name}
+    return custom(CHAT_RENAMED, {"title": title, **{key: value for key, value in by.items() if value}})
 
 
 def stop_requested(run_id: str, *, participant_id: str, name: str) -> Event:

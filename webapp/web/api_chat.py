@@ -1,4 +1,4 @@
-"""Sending and stopping: the two writes of a conversation."""
+"""Sending, stopping and going on: the writes of a conversation."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from litestar.params import FromQuery
 from webapp.chat.messages import Role
 from webapp.web.bodies import ChatRequest, read_json, read_struct
 from webapp.web.guards import enter
-from webapp.web.identity import Caller
+from webapp.web.identity import Caller, remember
 from webapp.web.run_input import accept, parse_run_input
 from webapp.web.run_replies import RUN_ID
-from webapp.web.schemas import StopRun
+from webapp.web.schemas import ContinueRun, StopRun
 from webapp.web.services import AppServices
 
 
@@ -51,4 +51,15 @@ async def stop(request: ChatRequest, services: AppServices, visitor: Caller) -> 
     return Response({"stopped": stopped}, status_code=202 if stopped else 200)
 
 
-ROUTES = [send, stop]
+@post("/api/chat/continue")
+async def go_on(request: ChatRequest, services: AppServices, visitor: Caller) -> Response[bytes]:
+    """202: an answer that was stopped, failed or was interrupted goes on where it broke off."""
+    wanted = await read_struct(request, ContinueRun)
+    await enter(services, visitor, wanted.id, Role.CHAT)
+    me = await remember(services, visitor)
+    accepted = await services.supervisor.go_on(chat_id=wanted.id, run_id=wanted.run_id, participant=me)
+    headers = {RUN_ID: accepted.run_id}
+    return Response(b"", status_code=202, headers=headers, media_type=MediaType.TEXT)
+
+
+ROUTES = [send, stop, go_on]

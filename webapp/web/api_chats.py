@@ -1,10 +1,11 @@
-"""Chats as programs see them: create, list, snapshot, share."""
+"""Chats as programs see them: create, list, snapshot, share, rename, choose between versions."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from litestar import Response, post, put
+import msgspec
+from litestar import Response, patch, post, put
 from litestar.params import FromPath
 
 from webapp.chat.catalog import Chat
@@ -15,7 +16,7 @@ from webapp.web.guards import CHAT_ID, chats_of, enter
 from webapp.web.identity import Caller, Visitor, forbid_scoped, remember
 from webapp.web.reads import read
 from webapp.web.render import chat_url
-from webapp.web.schemas import NewChat, NewShare
+from webapp.web.schemas import ChooseVersion, NewChat, NewShare, RenameChat
 from webapp.web.services import AppServices, Services
 
 
@@ -63,6 +64,29 @@ async def share(
     return Response({"url": absolute_url(request, f"/s/{token}"), "role": wanted.role}, status_code=201)
 
 
+@patch("/api/chats/{chat_id:str}")
+async def rename(
+    chat_id: FromPath[str], request: ChatRequest, services: AppServices, visitor: Caller
+) -> Response[Any]:
+    """200 ``{id, title}``, as everybody sees it from now on."""
+    await enter(services, visitor, chat_id, Role.CHAT)
+    wanted = await read_struct(request, RenameChat)
+    me = await remember(services, visitor)
+    return Response({"id": chat_id, "title": await services.marks.rename(chat_id, wanted.title, by=me)})
+
+
+@put("/api/chats/{chat_id:str}/branch")
+async def choose_version(
+    chat_id: FromPath[str], request: ChatRequest, services: AppServices, visitor: Caller
+) -> Response[Any]:
+    """Which version of a message or an answer is looked at: by the caller, or pinned for everybody."""
+    wanted = await read_struct(request, ChooseVersion)
+    await enter(services, visitor, chat_id, Role.CHAT if wanted.pin else Role.VIEW)
+    me = await remember(services, visitor)
+    await services.marks.choose(chat_id, wanted.group, wanted.version, by=me, pin=wanted.pin)
+    return Response(msgspec.structs.asdict(wanted))
+
+
 def absolute_url(request: ChatRequest, path: str) -> str:
     """``path`` on the host that was asked, which a guard has checked to be ours."""
     return f"{request.scope['scheme']}://{request.headers['host']}{path}"
@@ -91,4 +115,4 @@ def _summary(chat: Chat) -> dict[str, Any]:
     }
 
 
-ROUTES = [create_chat, put_chat, list_chats, snapshot, share]
+ROUTES = [create_chat, put_chat, list_chats, snapshot, share, rename, choose_version]

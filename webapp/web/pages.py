@@ -10,6 +10,7 @@ from litestar import MediaType, Response, post
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
 
+from webapp.chat.branches import Branches
 from webapp.chat.errors import ChatNotFound
 from webapp.chat.messages import NewMessage, Role, newest_user_message
 from webapp.web.bodies import ChatRequest, read_form
@@ -84,7 +85,14 @@ async def one_message(
 async def _view(services: Services, visitor: Visitor, chat_id: str) -> ChatView:
     admission = await enter(services, visitor, chat_id, Role.VIEW)
     at = await services.sessions.snapshot(chat_id)
-    return ChatView(chat=admission.chat, me=visitor.participant, role=admission.role, at=at)
+    return ChatView(
+        chat=admission.chat,
+        me=visitor.participant,
+        role=admission.role,
+        at=at,
+        chosen=await services.catalog.choices.of(chat_id, visitor.participant.id),
+        branches=Branches(at.snapshot.messages),
+    )
 
 
 def _message(services: Services, form: dict[str, str]) -> NewMessage:

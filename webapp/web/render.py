@@ -6,8 +6,8 @@ supervisor: handlers hand over what was read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from webapp.agents.base import Agent
 from webapp.assets import Assets
+from webapp.chat.branches import Branches, Choices
 from webapp.chat.catalog import Chat
+from webapp.chat.catalog.choices import Choice, in_effect
 from webapp.chat.messages import Participant, Role
 from webapp.chat.sessions import ChatSnapshot
 from webapp.web.errors import Problem
@@ -83,6 +85,19 @@ class ChatView:
     me: Participant
     role: Role
     at: ChatSnapshot
+    chosen: Mapping[str, Choice]
+    branches: Branches
+
+    @property
+    def choices(self) -> Choices:
+        """What the reader looks at where there are versions: what is pinned, or chosen since."""
+        return in_effect(self.chosen, self.at.snapshot.pins)
+
+    def path(self, *, to: str | None = None) -> Sequence[Message]:
+        """The messages the reader has before them; with ``to`` those on the way to that message."""
+        if to is None or to not in self.branches:
+            return self.branches.path(self.choices)
+        return self.branches.path({**self.choices, **self.branches.choices_of(to)})
 
 
 class Pages:
@@ -121,7 +136,7 @@ class Pages:
 
     def chat(self, view: ChatView, *, chats: Sequence[Chat], now: float, ping: float) -> str:
         """The page of a chat, with its latest messages. ``ping`` is the live reply's, in seconds."""
-        shown = window(view.at.snapshot.messages)
+        shown = window(view.path())
         assert shown is not None
         return self._render(
             "chat.html",
@@ -144,7 +159,7 @@ class Pages:
 
     def older(self, view: ChatView, *, before: str) -> str | None:
         """The fragment with the messages above ``before``; None if there is no such message."""
-        shown = window(view.at.snapshot.messages, before=before)
+        shown = window(view.path(to=before), before=before)
         if shown is None:
             return None
         return self._render(
@@ -153,7 +168,7 @@ class Pages:
 
     def message(self, view: ChatView, message_id: str) -> str | None:
         """The fragment of one message as a fresh page would show it; None if there is no such message."""
-        messages = view.at.snapshot.messages
+        messages = view.path(to=message_id)
         index = next((i for i, one in enumerate(messages) if one.get("id") == message_id), None)
         if index is None:
             return None
@@ -171,6 +186,8 @@ class Pages:
             me_id=view.me.id,
             can_chat=view.role >= Role.CHAT,
             html=self._markdown.render,
+            branches=view.branches,
+            pins=snapshot.pins,
         )
         return builder.rows(shown.messages, before=shown.above)
 
@@ -178,13 +195,18 @@ class Pages:
         """What JavaScript continues from. Grows with the visible messages, not with the conversation."""
         chat_id = view.chat.id
         me = person(view.me.id, view.me.name)
+        messages = view.at.snapshot.messages
+        first = shown.messages[0] if shown.messages else None
+        above = next((index for index, one in enumerate(messages) if one is first), len(messages))
         return {
             "chat": {"id": chat_id, "title": view.chat.title},
             "me": {"id": me.id, "name": me.name},
             "role": view.role.name.lower(),
             "can": _can(view.role),
             "agent": {"id": self._agent.id, "name": self._agent.name},
-            "snapshot": view.at.snapshot.to_json(last=len(shown.messages)),
+            "snapshot": view.at.snapshot.to_json(last=len(messages) - above),
+            "outline": [_outline(one) for one in messages[:above]] if view.branches.forked else [],
+            "choices": {group: asdict(choice) for group, choice in view.chosen.items()},
             "offset": view.at.offset,
             "urls": {
                 "send": f"/api/chat?id={chat_id}",
@@ -192,6 +214,9 @@ class Pages:
                 "stop": "/api/chat/stop",
                 "message": f"/chat/{chat_id}/messages/{{mid}}",
                 "share": f"/api/chats/{chat_id}/shares",
+                "chat": f"/api/chats/{chat_id}",
+                "branch": f"/api/chats/{chat_id}/branch",
+                "continue": "/api/chat/continue",
             },
             "live": {"ping": ping},
         }
@@ -221,6 +246,14 @@ def chat_url(chat_id: str) -> str:
 def is_scripted(agent: Agent) -> bool:
     """Whether the agent answers from a script, which the page says plainly."""
     return bool(getattr(agent, "scripted", False))
+
+
+def _outline(message: Message) -> dict[str, Any]:
+    """A message above the page, as far as the branches of the chat hang on it."""
+    placing = ("parentId", "editOf", "runId", "agentId", "continues")
+    metadata = message.get("metadata") or {}
+    told = {key: metadata[key] for key in placing if key in metadata}
+    return {"id": message["id"], "role": message["role"], "parts": [], "metadata": told}
 
 
 def _older_url(chat_id: str, shown: Window) -> str | None:

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from markupsafe import Markup
 
+from webapp.chat.branches import Branches, Choices
 from webapp.chat.messages import hue
 
 GROUP_WITHIN_MS = 5 * 60 * 1000
@@ -42,6 +43,7 @@ class Notice:
     text: str
     retry: bool
     trigger_id: str | None
+    go_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,19 @@ PartView: TypeAlias = TextPart | ThinkingPart | ToolPart | StructuredPart | Unsu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Versions:
+    """Which of how many versions a row shows, and the ones beside it."""
+
+    group: str
+    position: int
+    count: int
+    previous: str | None
+    next: str | None
+    version: str
+    pinned: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One entry of the transcript: a message, or the notice of a run that produced none."""
 
@@ -102,6 +117,9 @@ class Row:
     time_label: str = ""
     state: State = "done"
     parts: tuple[PartView, ...] = ()
+    versions: Versions | None = None
+    can_edit: bool = False
+    can_regenerate: bool = False
 
 
 def person(participant_id: str, name: str) -> Person:
@@ -117,8 +135,8 @@ def initials(name: str) -> str:
 class RowBuilder:
     """Builds the rows of one chat for one reader.
 
-    ``runs`` and ``active`` are the snapshot's; ``html`` renders markdown; ``can_chat`` decides whether a
-    notice offers another try.
+    ``runs``, ``active`` and ``pins`` are the snapshot's, ``branches`` those of all its messages; ``html``
+    renders markdown; ``can_chat`` decides whether another try is offered, or another version.
     """
 
     runs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -126,6 +144,8 @@ class RowBuilder:
     me_id: str
     can_chat: bool
     html: Callable[[str], Markup]
+    branches: Branches = field(default_factory=lambda: Branches([]))
+    pins: Choices = field(default_factory=dict)
 
     def rows(self, messages: Sequence[Message], *, before: Message | None = None) -> list[Row]:
         """Rows of ``messages``; ``before`` is the message just above them, for grouping by speaker."""
@@ -147,11 +167,14 @@ class RowBuilder:
             self._ending(run_id, _text(message.get("id"))) if role == "assistant" else ("done", None)
         )
         created = _moment(metadata.get("createdAt"))
+        message_id = _text(message.get("id"))
+        mine = role == "user" and speaker_id == self.me_id
+        last = message_id in self.branches and self.branches.last_of(message_id) == message_id
         return Row(
             kind="message",
-            id=_text(message.get("id")),
+            id=message_id,
             role=role,
-            mine=role == "user" and speaker_id == self.me_id,
+            mine=mine,
             name=name,
             hue=hue(speaker_id or name),
             initials=initials(name),
@@ -162,7 +185,31 @@ class RowBuilder:
             state=state,
             parts=tuple(self._parts(message, state=state, run=self.runs.get(run_id or "", {}))),
             notice=notice,
+            versions=self._versions(message_id) if last else None,
+            can_edit=mine and self.can_chat,
+            can_regenerate=last and self._can_regenerate(message_id, role, run_id, state),
         )
+
+    def _versions(self, message_id: str) -> Versions | None:
+        placed = self.branches.placement(message_id)
+        versions = self.branches.versions(placed.group)
+        if len(versions) < 2:
+            return None
+        at = versions.index(placed.version)
+        return Versions(
+            group=placed.group,
+            position=at + 1,
+            count=len(versions),
+            previous=versions[at - 1] if at else None,
+            next=versions[at + 1] if at + 1 < len(versions) else None,
+            version=placed.version,
+            pinned=self.pins.get(placed.group) == placed.version,
+        )
+
+    def _can_regenerate(self, message_id: str, role: str, run_id: str | None, state: State) -> bool:
+        answered = self.branches.placement(message_id).version != message_id
+        over = run_id not in self.active and state != "awaiting-approval"
+        return self.can_chat and role == "assistant" and answered and over
 
     def _ending(self, run_id: str | None, message_id: str) -> tuple[State, Notice | None]:
         """A run's state shows on its last message only."""
@@ -189,7 +236,8 @@ class RowBuilder:
             "silent": f"{_text(run.get('agentName')) or 'The agent'} chose not to answer.",
         }.get(kind, "The agent ended without an answer.")
         retry = self.can_chat and "supersededBy" not in run and kind in {"stopped", "interrupted", "failed"}
-        return Notice(kind, text, retry, _text(run.get("triggerId")) or None)
+        go_on = retry and bool(_list(run.get("messageIds")))
+        return Notice(kind, text, retry, _text(run.get("triggerId")) or None, go_on)
 
     def _runs_without_message(self) -> dict[str, list[str]]:
         """Ended runs that wrote nothing, by the message that asked for them."""

@@ -28,6 +28,27 @@ class StopRun(msgspec.Struct, frozen=True, kw_only=True):
     run_id: RunId | None = msgspec.field(default=None, name="runId")
 
 
+class ContinueRun(msgspec.Struct, frozen=True, kw_only=True):
+    """``POST /api/chat/continue``: the run that was stopped or broken off."""
+
+    id: str
+    run_id: RunId = msgspec.field(name="runId")
+
+
+class RenameChat(msgspec.Struct, frozen=True, kw_only=True):
+    """``PATCH /api/chats/{id}``."""
+
+    title: Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class ChooseVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """``PUT /api/chats/{id}/branch``. ``pin``: for everybody, not only for who asks."""
+
+    group: Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
+    version: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    pin: bool = False
+
+
 class CutNetwork(msgspec.Struct, frozen=True, kw_only=True):
     """``POST /api/lab/cut``."""
 

@@ -14,6 +14,7 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 
 from webapp.chat.catalog import Catalog
+from webapp.chat.marks import Marks
 from webapp.chat.runs import Supervisor
 from webapp.chat.sessions import Sessions
 from webapp.settings import Settings
@@ -37,6 +38,7 @@ class Services:
     capabilities: Capabilities
     sessions: Sessions
     supervisor: Supervisor
+    marks: Marks
     cookies: CookieSigner
     pages: Pages
     slots: Slots

@@ -90,13 +90,13 @@ def ended(**info: Any) -> tuple[Row, RowBuilder]:
 
 def test_each_ending_has_its_own_words() -> None:
     row, _ = ended(status="stopped", stoppedBy={"participantId": "ben", "name": "Ben"})
-    assert (row.state, row.notice) == ("stopped", Notice("stopped", "Stopped by Ben.", True, "m"))
-    assert ended(status="stopped")[0].notice == Notice("stopped", "Stopped.", True, "m")
+    assert (row.state, row.notice) == ("stopped", Notice("stopped", "Stopped by Ben.", True, "m", True))
+    assert ended(status="stopped")[0].notice == Notice("stopped", "Stopped.", True, "m", True)
     interrupted, _ = ended(status="interrupted", error="internal words")
     assert interrupted.notice is not None
     assert "kept" in interrupted.notice.text
     failed, _ = ended(status="failed", error="The provider is busy.")
-    assert failed.notice == Notice("failed", "The provider is busy.", True, "m")
+    assert failed.notice == Notice("failed", "The provider is busy.", True, "m", True)
     waiting, _ = ended(status="awaiting-approval")
     assert (waiting.state, waiting.notice) == ("awaiting-approval", None)
     assert ended(status="awaiting-approval", supersededBy="run-2")[0].state == "done"

@@ -59,7 +59,7 @@ class ModelAgent:
         """Answer the turn. Raises AgentError, whatever goes wrong."""
         speech = _Speech(thread_id=turn.chat_id, run_id=turn.run_id, include_usage=True)
         running = self._agent.run_stream_events(
-            message_history=history(turn.messages, agent_id=self.id),
+            message_history=history(turn.messages, agent_id=self.id, go_on=bool(turn.begun)),
             deps=turn,
             instructions=_MANNERS,
             # Tries are counted in one place.

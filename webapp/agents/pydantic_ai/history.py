@@ -16,17 +16,22 @@ from pydantic_ai.messages import (
 
 from webapp.agents.base import UIMessage
 
+_GO_ON = "(Your last answer broke off. Go on exactly where it did, in the middle of a word if need be.)"
 
-def history(messages: Sequence[UIMessage], *, agent_id: str) -> list[ModelMessage]:
+
+def history(messages: Sequence[UIMessage], *, agent_id: str, go_on: bool = False) -> list[ModelMessage]:
     """The conversation as pydantic-ai has it, the triggering message last.
 
-    Only what the agent ``agent_id`` said is a model's answer; everybody else is heard by name.
+    With ``go_on`` the last answer broke off, and is asked to go on. Only what the agent ``agent_id`` said is a model's answer; everybody else is heard by name.
     """
-    return [
-        told
+    told = [
+        each
         for message in messages
-        for told in (_own(message) if _author(message) == agent_id else _heard(message))
+        for each in (_own(message) if _author(message) == agent_id else _heard(message))
     ]
+    if go_on:
+        told.append(ModelRequest(parts=[UserPromptPart(content=_GO_ON)]))
+    return told
 
 
 def _author(message: UIMessage) -> object:

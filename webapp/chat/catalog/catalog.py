@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from webapp.chat.catalog.choices import BranchChoices
 from webapp.chat.catalog.database import Database
 from webapp.chat.catalog.grants import Grants
 from webapp.chat.catalog.runs import RunInbox
@@ -57,6 +58,7 @@ class Catalog:
         self._new_token = new_token
         self.runs = RunInbox(database)
         self.grants = Grants(database, clock=clock)
+        self.choices = BranchChoices(database)
         self.snapshots = SnapshotCache(database)
 
     @classmethod
@@ -126,6 +128,14 @@ class Catalog:
             if cleaned := _clean_title(title):
                 untitled = (chats.c.id == chat_id) & chats.c.title.is_(None)
                 await connection.execute(update(chats).where(untitled).values(title=cleaned))
+
+    async def rename_chat(self, chat_id: str, title: str) -> str | None:
+        """Give the chat a title; as it is stored, or None if nothing of it can be shown."""
+        cleaned = _clean_title(title)
+        if cleaned is not None:
+            async with self._database.write() as connection:
+                await connection.execute(update(chats).where(chats.c.id == chat_id).values(title=cleaned))
+        return cleaned
 
     async def upsert_participant(self, participant: Participant) -> None:
         """Remember a person, or their new name."""

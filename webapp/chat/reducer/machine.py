@@ -19,6 +19,7 @@ from webapp.chat.reducer import parts
 from webapp.chat.reducer.book import Book
 from webapp.chat.reducer.history import read_history
 from webapp.chat.reducer.lanes import Lane, Lanes
+from webapp.chat.reducer.marks import Marks
 from webapp.chat.reducer.parts import Record, record, string, tanstack
 from webapp.chat.reducer.runs import Runs
 from webapp.chat.reducer.snapshot import Snapshot
@@ -51,6 +52,7 @@ class Reducer:
         self._lanes = Lanes(start.state.get("lanes", {}))
         self._structured = dict.fromkeys(start.state.get("structured", ()))
         self._made: int = start.state.get("made", 0)
+        self._marks = Marks(start.state)
 
     def snapshot(self) -> Snapshot:
         """The conversation now; later events do not change it."""
@@ -64,6 +66,7 @@ class Reducer:
                 "lanes": self._lanes.share(),
                 "structured": list(self._structured),
                 "made": self._made,
+                **self._marks.share(),
             },
         )
 
@@ -318,6 +321,12 @@ class Reducer:
         by = {key: string(value, key) for key in ("participantId", "name")}
         self._runs.note(string(value, "runId"), stoppedBy=by)
 
+    def _branch_pinned(self, _: Event, value: Record) -> None:
+        self._marks.pin(value)
+
+    def _chat_renamed(self, _: Event, value: Record) -> None:
+        self._marks.rename(value)
+
     def _message_part(self, _: Event, value: Record) -> None:
         part = record(value.get("part"))
         if string(value, "messageId") in self._book and string(part, "type") in _MEDIA:
@@ -363,6 +372,8 @@ class Reducer:
     _CUSTOM: Final[dict[str, Callable[[Reducer, Event, Record], None]]] = {
         names.STOPPED_BY: _stopped_by,
         names.MESSAGE_PART: _message_part,
+        names.BRANCH_PINNED: _branch_pinned,
+        names.CHAT_RENAMED: _chat_renamed,
         "structured-output.start": _structured_start,
         "structured-output.complete": _structured_complete,
         "approval-requested": _approval_requested,

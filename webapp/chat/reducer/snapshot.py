@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-REDUCER_VERSION: Final = 1
+REDUCER_VERSION: Final = 2
 """Stored snapshots of another version are not read but made again from the stream."""
 
 UIMessage = dict[str, Any]
@@ -38,6 +38,16 @@ class Snapshot:
     runs: dict[str, RunInfo] = field(default_factory=dict)
     active_runs: list[str] = field(default_factory=list)
     state: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def pins(self) -> dict[str, str]:
+        """The version that was pinned for everybody, by group (``webapp.chat.branches``)."""
+        return dict(self.state.get("pins", {}))
+
+    @property
+    def title(self) -> str:
+        """What the chat was named; empty if nobody has done so."""
+        return str(self.state.get("title", ""))
 
     def to_json(self, *, last: int | None = None) -> dict[str, Any]:
         """As JSON; with ``last``, only that many messages from the end, and the runs that concern them."""

@@ -10,7 +10,7 @@ the recoverer. The append carries the same producer tuple each time, so the mess
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,8 @@ import msgspec
 
 from webapp.agents.base import UIMessage
 from webapp.chat import events
+from webapp.chat.branches import Branches, place
+from webapp.chat.catalog.choices import in_effect
 from webapp.chat.catalog.runs import RunRow, RunStatus
 from webapp.chat.echo import message_echo
 from webapp.chat.errors import ChatNotFound, Conflict, TooLarge
@@ -143,11 +145,15 @@ class Acceptance:
         known = next((each for each in current.snapshot.messages if each["id"] == message.id), None)
         if known is not None and hash_of(known) != said:
             raise _other_content()
+        looked_at = await self._desk.choices.of(request.chat_id, request.participant.id)
+        branches = Branches(current.snapshot.messages)
+        await self._look_at_newest(request, branches, looked_at)
         echo = message_echo(
             message,
             name=request.participant.name,
             participant_id=request.participant.id,
             created_at_ms=int(now * 1000),
+            placed=place(message.metadata, branches, in_effect(looked_at, current.snapshot.pins)),
         )
         return RunRow(
             run_id=request.run_id or self._desk.ids(),
@@ -167,6 +173,14 @@ class Acceptance:
             accepted_at=now,
             offset=current.offset,
         )
+
+    async def _look_at_newest(self, request: Request, branches: Branches, looked_at: Collection[str]) -> None:
+        """Who makes another version of something looks at that one, whatever they chose before."""
+        message = request.message
+        edited = branches.known(message.metadata.get("editOf"))
+        group = branches.placement(edited).group if edited else f"{message.id}/{request.agent_id}"
+        if group in looked_at:
+            await self._desk.choices.forget(request.chat_id, request.participant.id, [group])
 
     async def _completed(self, row: RunRow, *, again: bool = True) -> RunRow:
         if row.status is not RunStatus.ACCEPTED:

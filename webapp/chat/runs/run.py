@@ -113,6 +113,10 @@ class Run:
         self._urgent = asyncio.Event()
         self._room = asyncio.Event()
 
+    def continues(self, first: str) -> None:
+        """What is said belongs to an answer that the run ``first`` began."""
+        self._stamper.continues = first
+
     @property
     def decided(self) -> bool:
         """Whether it is settled how the run ends."""

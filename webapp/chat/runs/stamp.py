@@ -20,7 +20,9 @@ _RESERVED_NAMES = ("agent.", "approval.", "branch.", "chat.", "message.", "run."
 
 
 class Stamper:
-    """Turns one agent's events into one run's events. ``written`` counts their bytes as JSON."""
+    """Turns one agent's events into one run's events. ``written`` counts their bytes as JSON;
+    ``continues`` is the run that began the answer, if it was another.
+    """
 
     def __init__(
         self, *, run_id: str, agent_id: str, agent_name: str, trigger_id: str, clock: Callable[[], float]
@@ -33,6 +35,7 @@ class Stamper:
         self._message_ids: dict[str, str] = {}
         self._intake = Intake()
         self.written = 0
+        self.continues: str | None = None
 
     def stamp(self, event: object) -> list[Event]:
         """The events to store for ``event``: none, one, or several if its text is long. Raises NotAnEvent."""
@@ -57,6 +60,8 @@ class Stamper:
         )
         if event["type"] == events.TEXT_MESSAGE_START:
             event["metadata"] = {**event["metadata"], "parentId": self._trigger_id}
+            if self.continues is not None:
+                event["metadata"]["continues"] = self.continues
         return event
 
     def _own_id(self, given: str) -> str:

@@ -24,6 +24,7 @@ from webapp.chat.messages import NewMessage, Participant, check_id
 from webapp.chat.runs.acceptance import Acceptance, Request
 from webapp.chat.runs.continuation import Continuation, Resumption
 from webapp.chat.runs.desk import Desk
+from webapp.chat.runs.extension import Extension, Extensions
 from webapp.chat.runs.lanes import Lanes
 from webapp.chat.runs.limits import RunLimits
 from webapp.chat.runs.pauses import Answer
@@ -90,6 +91,7 @@ class Supervisor:
         desk = Desk(
             sessions=sessions,
             inbox=self._inbox,
+            choices=catalog.choices,
             limits=self._limits,
             owner=self._owner,
             clock=clock,
@@ -97,6 +99,7 @@ class Supervisor:
         )
         self._acceptance = Acceptance(streams=streams, desk=desk)
         self._continuation = Continuation(desk)
+        self._extensions = Extensions(desk)
         self._recovery = Recovery(
             streams=streams,
             sessions=sessions,
@@ -195,6 +198,13 @@ class Supervisor:
             parent_run_id=parent_run_id,
         )
         work = self._accept(chat_id, lambda: self._continuation.accept(request))
+        return await asyncio.shield(self._spawn(work))
+
+    async def go_on(self, *, chat_id: str, run_id: str, participant: Participant) -> Accepted:
+        """Have an answer that broke off go on, once. Raises Conflict, LimitReached and Unavailable."""
+        self._check(run_id)
+        request = Extension(chat_id=chat_id, run_id=run_id, participant=participant)
+        work = self._accept(chat_id, lambda: self._extensions.accept(request))
         return await asyncio.shield(self._spawn(work))
 
     def _check(self, *run_ids: str | None) -> None:
@@ -321,6 +331,8 @@ class Supervisor:
 
     async def _carry_out(self, run: Run, its_turn: Awaitable[bool]) -> None:
         if await its_turn:
+            if lineage := await self._inbox.lineage(run.row):
+                run.continues(lineage[-1])
             outcome = await run.perform(lambda: self._turns.of(run.row))
             await self._inbox.mark_done(run.row, outcome=outcome, now=self._clock())
             self._spawn(self._sessions.save(run.row.chat_id))

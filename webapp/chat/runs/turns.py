@@ -5,7 +5,7 @@ Must not know agents, lanes or writers.
 
 from __future__ import annotations
 
-from webapp.agents.base import AgentTurn
+from webapp.agents.base import AgentTurn, UIMessage
 from webapp.chat.catalog.runs import RunInbox, RunRow
 from webapp.chat.prompt import prompt
 from webapp.chat.sessions import Sessions
@@ -24,14 +24,21 @@ class Turns:
         continues = await self._inbox.lineage(row)
         messages = prompt(current.snapshot.messages, row.message_id, continues=continues)
         trigger = next(each for each in messages if each["id"] == row.message_id)
-        parts = trigger.get("parts", [])
+        goes_on = () if row.resume else continues
+        begun = [each for each in messages if (each.get("metadata") or {}).get("runId") in goes_on]
         return AgentTurn(
             chat_id=row.chat_id,
             run_id=row.run_id,
             messages=messages,
-            text="".join(part.get("content", "") for part in parts if part.get("type") == "text"),
+            text=_text(trigger),
             speaker=trigger.get("name") or "you",
             data=row.data,
             tools=row.tools,
             resume=row.resume,
+            begun="".join(map(_text, begun)),
         )
+
+
+def _text(message: UIMessage) -> str:
+    parts = message.get("parts", [])
+    return "".join(part.get("content", "") for part in parts if part.get("type") == "text")
