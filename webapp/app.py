@@ -22,6 +22,7 @@ from webapp.web import (
     api_chat_stream,
     api_chat_ws,
     api_chats,
+    debugging,
     health,
     lab,
     pages,
@@ -75,7 +76,7 @@ def create_app(
         ),
     )
     chat = [api_chat, api_chat_runs, api_chat_stream, api_chat_ws, api_chats]
-    routes = [*chat, health, lab, pages, shares, static_files]
+    routes = [*chat, debugging, health, lab, pages, shares, static_files]
     return Litestar(
         [*(handler for module in routes for handler in module.ROUTES), *stream_mount(settings.streams)],
         lifespan=[lambda app: open_services(app, parts)],

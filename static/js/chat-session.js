@@ -185,7 +185,9 @@ export class ChatSession extends EventTarget {
    */
   request(method, url, body) {
     const { headers, fetchClient } = this.#options;
-    return this.#persist((signal) => sendJson(method, url, body, { headers, fetchClient, signal }), this.#closing.signal);
+    // keepalive: whoever leaves the page right after has asked for it all the same.
+    const ask = (/** @type {AbortSignal} */ signal) => sendJson(method, url, body, { headers, fetchClient, signal, keepalive: true });
+    return this.#persist(ask, this.#closing.signal);
   }
 
   async #follow() {

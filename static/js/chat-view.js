@@ -69,7 +69,7 @@ export class ChatView {
       // What is above the first row of the window only the server knows.
       if (view && !before) slot.grouped = view.grouped;
       const concerned = [key, message?.metadata?.runId, run?.runId].some((id) => this.#touched.has(id));
-      if (!view || concerned || view.grouped !== slot.grouped) {
+      if (!view || concerned || view.grouped !== slot.grouped || view.place !== slot.place) {
         const row = rowOf(slot, shown, this.#reader);
         if (!view) {
           this.#views.set(key, (view = new MessageView(row)));

@@ -91,6 +91,10 @@ const actions = {
   "keep-message": () => composer?.revise(),
   regenerate: (_, { messageId = "" }) => client.regenerate(messageId) ?? bar.say("The question is too far back. Please ask it again."),
   continue: (_, { runId = "" }) => client.goOn(runId),
+  rename: async () => {
+    const heading = /** @type {HTMLElement} */ (document.querySelector(".bar-title"));
+    await (await import("./rename.js")).editTitle(heading, (title) => client.rename(title));
+  },
   version: (button) => turn(button),
   pin: (button) => turn(button, true),
   starter: ({ value }) => {

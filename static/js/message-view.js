@@ -20,6 +20,7 @@ export class MessageView {
   constructor(row, rendered) {
     this.element = rendered ?? shell(row);
     this.grouped = row.grouped;
+    this.place = row.place;
     if (rendered) this.#adopt(row);
   }
 
@@ -27,6 +28,7 @@ export class MessageView {
   update(row) {
     this.version++;
     this.grouped = row.grouped;
+    this.place = row.place;
     const body = this.#body;
     morph(this.element, shell(row), body);
     if (!body) return false;

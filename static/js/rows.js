@@ -6,7 +6,8 @@
  * @typedef {{messages: Message[], runs: Record<string, any>, activeRuns: string[], branches: import("./branches.js").Branches,
  *   pins: Record<string, string>}} Chat  `messages`: those on the reader's path
  * @typedef {{meId: string, canChat: boolean}} Reader
- * @typedef {{key: string, message?: Message, run?: any, grouped: boolean}} Slot  `key`: a message's id, or `run:…`
+ * @typedef {{key: string, message?: Message, run?: any, grouped: boolean, place?: string}} Slot
+ *   `key`: a message's id, or `run:…`; `place`: its place among the branches, in a word
  * @typedef {{kind: "text" | "thinking" | "data" | "tool", text: string, id?: string, state?: string}} Part
  * @typedef {{kind: string, text: string, retry: boolean, goOn?: boolean}} Notice
  * @typedef {{group: string, position: number, count: number, previous?: string, next?: string, version: string, pinned: boolean}} Versions
@@ -16,6 +17,7 @@
  * @property {boolean} [person]
  * @property {boolean} [mine]
  * @property {boolean} grouped
+ * @property {string} [place]
  * @property {string} name
  * @property {number} colour          of the speaker
  * @property {string} [runId]
@@ -37,18 +39,25 @@ const ENDINGS = ["stopped", "interrupted", "failed"];
  * Which rows there are, cheaply: not yet what is in them.
  * @param {Chat} chat
  */
-export function slots({ messages, runs, activeRuns }) {
+export function slots({ messages, runs, activeRuns, branches, pins }) {
   const mute = Object.values(runs).filter((run) => !run.messageIds?.length && !activeRuns.includes(run.runId));
   /** @type {Slot[]} */
   const found = [];
   for (const message of messages) {
     const before = found.at(-1)?.message;
-    found.push({ key: message.id, message, grouped: before !== undefined && sameSpeaker(before, message) });
+    const grouped = before !== undefined && sameSpeaker(before, message);
+    found.push({ key: message.id, message, grouped, place: placeOf(message.id, branches, pins) });
     for (const run of mute) {
       if (run.triggerId === message.id) found.push({ key: `run:${run.runId}`, run, grouped: false });
     }
   }
   return found;
+}
+
+/** What a row shows of the branches, to tell when that has changed. @param {string} id @param {Chat["branches"]} branches @param {Chat["pins"]} pins */
+function placeOf(id, branches, pins) {
+  const { group = "" } = branches.placement(id) ?? {};
+  return [branches.lastOf(id) === id, branches.versions(group), pins[group]].join();
 }
 
 /**
@@ -57,7 +66,7 @@ export function slots({ messages, runs, activeRuns }) {
  * @param {Reader} reader
  * @returns {Row}
  */
-export function rowOf({ message, run, grouped }, { runs, activeRuns, branches, pins }, { meId, canChat }) {
+export function rowOf({ message, run, grouped, place }, { runs, activeRuns, branches, pins }, { meId, canChat }) {
   if (!message) {
     const name = run.agentName || "Agent";
     return { grouped, name, colour: hue(run.agentId || name), runId: run.runId, state: run.status, notice: noticeOf(run, canChat), parts: [] };
@@ -73,7 +82,7 @@ export function rowOf({ message, run, grouped }, { runs, activeRuns, branches, p
   const mine = person && speaker === meId;
   const last = branches.lastOf(id) === id;
   return {
-    id, person, mine, grouped, name, colour: hue(speaker || name), runId, state, delivery, createdAt, notice,
+    id, person, mine, grouped, place, name, colour: hue(speaker || name), runId, state, delivery, createdAt, notice,
     parts: partsOf(parts, state),
     versions: last ? versionsOf(branches, id, pins) : undefined,
     canEdit: mine && canChat && !delivery,

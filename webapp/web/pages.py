@@ -42,13 +42,23 @@ async def start_chat(request: ChatRequest, services: AppServices, visitor: Calle
 
 
 @read("/chat/{chat_id:str}")
-async def chat_page(chat_id: FromPath[str], services: AppServices, visitor: Caller) -> Response[str]:
-    view = await _view(services, visitor, chat_id)
+async def chat_page(
+    chat_id: FromPath[str], services: AppServices, visitor: Caller, debug: FromQuery[str | None] = None
+) -> Response[str]:
+    """The chat; with ``?debug`` it has a drawer that shows what the agent is sent."""
+    view = await view_of(services, visitor, chat_id)
     chats = await chats_of(services, visitor)
     ping = services.settings.streams.ping_interval
     # Markdown of sixty long messages takes a while the first time; the loop has live readers to serve.
     return _html(
-        await asyncio.to_thread(services.pages.chat, view, chats=chats, now=services.clock(), ping=ping)
+        await asyncio.to_thread(
+            services.pages.chat,
+            view,
+            chats=chats,
+            now=services.clock(),
+            ping=ping,
+            debug=debug is not None,
+        )
     )
 
 
@@ -69,7 +79,7 @@ async def older_messages(
     chat_id: FromPath[str], before: FromQuery[str], services: AppServices, visitor: Caller
 ) -> Response[str]:
     """The fragment above the message ``before``."""
-    view = await _view(services, visitor, chat_id)
+    view = await view_of(services, visitor, chat_id)
     return await _fragment(lambda: services.pages.older(view, before=before))
 
 
@@ -78,11 +88,12 @@ async def one_message(
     chat_id: FromPath[str], message_id: FromPath[str], services: AppServices, visitor: Caller
 ) -> Response[str]:
     """One message as a fresh page would show it; a live page swaps it in when the message is finished."""
-    view = await _view(services, visitor, chat_id)
+    view = await view_of(services, visitor, chat_id)
     return await _fragment(lambda: services.pages.message(view, message_id))
 
 
-async def _view(services: Services, visitor: Visitor, chat_id: str) -> ChatView:
+async def view_of(services: Services, visitor: Visitor, chat_id: str) -> ChatView:
+    """What the visitor has before them in the chat. Raises ChatNotFound and Forbidden."""
     admission = await enter(services, visitor, chat_id, Role.VIEW)
     at = await services.sessions.snapshot(chat_id)
     return ChatView(

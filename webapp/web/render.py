@@ -134,7 +134,9 @@ class Pages:
             agent=self._agent_context(),
         )
 
-    def chat(self, view: ChatView, *, chats: Sequence[Chat], now: float, ping: float) -> str:
+    def chat(
+        self, view: ChatView, *, chats: Sequence[Chat], now: float, ping: float, debug: bool = False
+    ) -> str:
         """The page of a chat, with its latest messages. ``ping`` is the live reply's, in seconds."""
         shown = window(view.path())
         assert shown is not None
@@ -150,7 +152,13 @@ class Pages:
             island=self._island(view, shown, ping=ping),
             chats=[_chat_row(chat, now=now, current=chat.id == view.chat.id) for chat in chats],
             starters=self._starters(),
+            debug_url=f"{chat_url(view.chat.id)}/debug" if debug else None,
         )
+
+    def debug(self, view: ChatView, *, prompt: Sequence[object], events: Sequence[object]) -> str:
+        """The fragment with a prompt and events of the log."""
+        url = f"{chat_url(view.chat.id)}/debug"
+        return self._render("partials/debug.html", url=url, prompt=prompt, events=events)
 
     def lab(self) -> str:
         """The transport lab. Its prompt is one that takes long enough to press buttons."""

@@ -22,7 +22,8 @@ _GO_ON = "(Your last answer broke off. Go on exactly where it did, in the middle
 def history(messages: Sequence[UIMessage], *, agent_id: str, go_on: bool = False) -> list[ModelMessage]:
     """The conversation as pydantic-ai has it, the triggering message last.
 
-    With ``go_on`` the last answer broke off, and is asked to go on. Only what the agent ``agent_id`` said is a model's answer; everybody else is heard by name.
+    Only what the agent ``agent_id`` said is a model's answer; everybody else is heard by name. With ``go_on``
+    its last answer broke off, and it is asked to go on.
     """
     told = [
         each

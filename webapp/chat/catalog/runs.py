@@ -104,6 +104,12 @@ class RunInbox:
         wanted = (runs.c.chat_id == chat_id) & (runs.c.message_id == message_id)
         return await self._select(wanted if or_run_id is None else wanted | (runs.c.run_id == or_run_id))
 
+    async def latest(self, chat_id: str, *, limit: int) -> list[RunRow]:
+        """The newest attempts in the chat, the last one first."""
+        query = select(runs).where(runs.c.chat_id == chat_id).order_by(runs.c.seq.desc()).limit(limit)
+        async with self._database.read() as connection:
+            return [_run_row(row) for row in await connection.execute(query)]
+
     async def lineage(self, row: RunRow) -> list[str]:
         """The runs that ``row`` goes on with: the one it continues, then what that continued, and so on."""
         found: list[str] = []
