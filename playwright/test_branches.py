@@ -124,7 +124,8 @@ def test_an_answer_that_was_stopped_goes_on(people: People) -> None:
     assert rows is not None
     words = " ".join(rows).split()
     assert rows[0] == stopped
-    assert len(words) == 150 and words[139] == "140."
+    assert len(words) == 150
+    assert words[139] == "140."
     eventually(lambda: hers.rows == his.rows, what="one transcript on both screens")
     ana.equals_fresh(hers)
 
