@@ -96,7 +96,7 @@ def test_a_real_model(tmp_path: Path) -> None:
     port = free_port()
     environ = {"ARGS": f"--port {port} --data-dir {tmp_path / 'data'} --access open"}
     with ModelServer() as model:
-        environ |= {"OPENAI_BASE_URL": f"{model.url}/v1"}
+        environ |= {"OPENAI_BASE_URL": f"{model.url}/v1", "DURABLE_CHAT_TITLES": "off"}
         process = subprocess.Popen(
             ["bash", "-euc", block("bash", "OPENAI_API_KEY")],
             cwd=ROOT,
@@ -127,6 +127,7 @@ def test_tools_for_a_model(start_server: Callable[..., ServerProcess], tmp_path:
     with ModelServer() as model:
         # A whole agent says itself which interface it speaks: OpenAI's responses.
         environ = {**model.environ("key"), "DURABLE_CHAT_AGENT": "my_model:agent", "PYTHONPATH": path}
+        environ["DURABLE_CHAT_TITLES"] = "off"
         server = start_server(env=environ)
         model.will(Answer.of(Call("who_is_asking", ("{}",), "call-1")), Answer.of(Text("I see.")))
         assert ask(server.url, "Who am I?") == "I see."

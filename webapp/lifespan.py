@@ -17,6 +17,7 @@ from webapp.chat.catalog import Catalog
 from webapp.chat.marks import Marks
 from webapp.chat.runs import Supervisor
 from webapp.chat.runs.limits import RunLimits
+from webapp.chat.runs.titles import Titles
 from webapp.chat.sessions import Sessions
 from webapp.settings import Settings, secret_keys
 from webapp.sharing.capabilities import Capabilities
@@ -56,11 +57,14 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
             if isinstance(agent, AbstractAsyncContextManager):
                 await stack.enter_async_context(agent)
         sessions = Sessions(streams=streams, cache=catalog.snapshots)
+        marks = Marks(streams=streams, sessions=sessions, catalog=catalog)
+        titles = Titles(marks=marks, sessions=sessions, agents=parts.agents)
         supervisor = Supervisor(
             streams=streams,
             sessions=sessions,
             catalog=catalog,
             agents=parts.agents,
+            titles=titles if settings.agents.titles else None,
             # Nobody else can be using the embedded store.
             shared=engine is None,
             limits=RunLimits(lease=settings.agents.lease, time_limit=settings.agents.run_time_limit),
@@ -77,7 +81,7 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
             capabilities=Capabilities(catalog, access=settings.security.access),
             sessions=sessions,
             supervisor=supervisor,
-            marks=Marks(streams=streams, sessions=sessions, catalog=catalog),
+            marks=marks,
             cookies=CookieSigner(secret_keys(settings)),
             pages=parts.pages,
             slots=Slots(

@@ -110,6 +110,12 @@ def _delay(value: str) -> float:
     return 0.0 if value.strip() in {"0", "0.0"} else _seconds(value)
 
 
+def _switch(value: str) -> bool:
+    if value not in {"on", "off"}:
+        raise ValueError("must be on or off")
+    return value == "on"
+
+
 def _count(value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) == 0:
         raise ValueError("must be a whole number above 0")
@@ -218,6 +224,8 @@ class AgentSettings:
     """Seconds after which a run whose owner went silent may be taken over."""
     run_time_limit: float = field(default=600.0, metadata=_env("RUN_TIME_LIMIT", _seconds))
     """Seconds one answer may take."""
+    titles: bool = field(default=True, metadata=_env("TITLES", _switch))
+    """``on``: an agent that can names the chat after its first answer; a model is asked once more for it."""
     demo_word_delay: float = field(default=0.03, metadata=_env("DEMO_WORD_DELAY", _delay))
     """Seconds between two words of the demo agent."""
 

@@ -43,7 +43,10 @@ class LiveApp:
         streams: Callable[[], StreamClient] | None = None,
     ) -> None:
         """``streams`` makes a stream client to use instead of the embedded server."""
-        self.settings = Settings.from_environ({"DURABLE_CHAT_DATA_DIR": str(data_dir)} | dict(env or {}))
+        self.settings = Settings.from_environ(
+            # Whoever tests a model counts what it is asked.
+            {"DURABLE_CHAT_DATA_DIR": str(data_dir), "DURABLE_CHAT_TITLES": "off"} | dict(env or {})
+        )
         self._agent = agent or EchoAgent(word_delay=0)
         self._streams = streams
         self._started: Future[None] = Future()

@@ -56,7 +56,8 @@ class Agent(Protocol):
 
     ``id`` is stable and ends up in ``metadata.agentId``; ``name`` is shown. Both are optional on objects
     given by users: the registry falls back to the attribute's name. An agent that is an async context manager
-    is entered while the app runs.
+    is entered while the app runs. One with ``async def title(messages) -> str | None`` is asked to name the
+    chat after its first answer.
     """
 
     id: str

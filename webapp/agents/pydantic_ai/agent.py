@@ -6,7 +6,7 @@ AgentErrors. Must not know how a model is found.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self, cast
@@ -19,10 +19,11 @@ from pydantic_ai.exceptions import ModelConnectionError
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.ui.ag_ui import AGUIEventStream
 
-from webapp.agents.base import AgentError, AgentTurn, Event
+from webapp.agents.base import AgentError, AgentTurn, Event, UIMessage
 from webapp.agents.pydantic_ai.failures import in_words, report
 from webapp.agents.pydantic_ai.history import history
 from webapp.agents.pydantic_ai.retries import Retries
+from webapp.agents.pydantic_ai.titles import title_of
 
 _MANNERS = (
     "You take part in a chat. Several people may be in it, and other assistants. What each of them says "
@@ -78,6 +79,11 @@ class ModelAgent:
             report(error, turn)
             # Without its cause, whose text may be the provider's.
             raise in_words(error) from None
+
+    async def title(self, messages: Sequence[UIMessage]) -> str | None:
+        """A name for the conversation. Raises what pydantic-ai does."""
+        model = self._agent.model
+        return None if model is None else await title_of(model, messages)
 
 
 class _Speech(AGUIEventStream[Any, Any]):

@@ -32,6 +32,7 @@ from webapp.chat.runs.recovery import Recovery, Startable
 from webapp.chat.runs.run import MissingAgent, Run
 from webapp.chat.runs.stop_requests import StopRequests
 from webapp.chat.runs.stops import Stops
+from webapp.chat.runs.titles import Titles
 from webapp.chat.runs.trace import STREAM_IS_GONE, start_of
 from webapp.chat.runs.turns import Turns
 from webapp.chat.runs.watch import Watch
@@ -62,7 +63,8 @@ class Accepted:
 class Supervisor:
     """Runs agents on messages. ``agents`` maps ids to agents; the first answers unless another is addressed.
 
-    ``shared``: other processes may use the same streams and catalog. ``clock`` gives seconds since the epoch,
+    ``titles`` names chats once they have an answer. ``shared``: other processes may use the same streams and
+    catalog. ``clock`` gives seconds since the epoch,
     ``ids`` a new unique run id. Call ``start`` before anything else.
     """
 
@@ -74,6 +76,7 @@ class Supervisor:
         catalog: Catalog,
         agents: Mapping[str, Agent],
         shared: bool = False,
+        titles: Titles | None = None,
         limits: RunLimits | None = None,
         clock: Callable[[], float] = time.time,
         ids: Callable[[], str] = lambda: f"run-{uuid4().hex}",
@@ -85,6 +88,7 @@ class Supervisor:
         self._agents = agents
         self._default_agent = next(iter(agents))
         self._shared = shared
+        self._titles = titles
         self._limits = limits or RunLimits()
         self._clock = clock
         self._owner = uuid4().hex
@@ -336,6 +340,8 @@ class Supervisor:
             outcome = await run.perform(lambda: self._turns.of(run.row))
             await self._inbox.mark_done(run.row, outcome=outcome, now=self._clock())
             self._spawn(self._sessions.save(run.row.chat_id))
+            if self._titles is not None and outcome == "success":
+                self._spawn(self._titles.after(run.row))
 
     async def _keep_leases(self) -> None:
         """Renew what is ours and take what is nobody's. A run that cannot be renewed is let go."""
