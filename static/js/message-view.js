@@ -171,7 +171,7 @@ function tellVersions(place, versions) {
   set(before, { value: previous ?? "", disabled: previous ? undefined : "" });
   set(after, { value: next ?? "", disabled: next ? undefined : "" });
   set(pin, { value: version, "aria-pressed": String(pinned) });
-  pin.textContent = pinned ? "Shown to everyone" : "Show everyone";
+  pin.textContent = pinned ? "Shown to everyone" : "Show to everyone";
 }
 
 /** Puts a time on a row, by the reader's clock. @param {Element} row @param {string} iso */

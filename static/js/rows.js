@@ -86,7 +86,7 @@ export function rowOf({ message, run, grouped, place }, { runs, activeRuns, bran
     parts: partsOf(parts, state),
     versions: last ? versionsOf(branches, id, pins) : undefined,
     canEdit: mine && canChat && !delivery,
-    canRegenerate: last && !person && canChat && branches.placement(id)?.version !== id && !activeRuns.includes(runId) && state !== "awaiting-approval",
+    canRegenerate: last && !person && canChat && branches.placement(id)?.version !== id && state === "done",
   };
 }
 

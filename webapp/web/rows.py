@@ -187,7 +187,7 @@ class RowBuilder:
             notice=notice,
             versions=self._versions(message_id) if last else None,
             can_edit=mine and self.can_chat,
-            can_regenerate=last and self._can_regenerate(message_id, role, run_id, state),
+            can_regenerate=last and self._can_regenerate(message_id, role, state),
         )
 
     def _versions(self, message_id: str) -> Versions | None:
@@ -206,10 +206,9 @@ class RowBuilder:
             pinned=self.pins.get(placed.group) == placed.version,
         )
 
-    def _can_regenerate(self, message_id: str, role: str, run_id: str | None, state: State) -> bool:
+    def _can_regenerate(self, message_id: str, role: str, state: State) -> bool:
         answered = self.branches.placement(message_id).version != message_id
-        over = run_id not in self.active and state != "awaiting-approval"
-        return self.can_chat and role == "assistant" and answered and over
+        return self.can_chat and role == "assistant" and answered and state == "done"
 
     def _ending(self, run_id: str | None, message_id: str) -> tuple[State, Notice | None]:
         """A run's state shows on its last message only."""
