@@ -86,15 +86,15 @@ async def test_two_processes_make_one_run_of_it(world: World) -> None:
 
 
 async def test_what_was_accepted_goes_on_after_a_crash(world: World) -> None:
-    gate = Gate(id="kermit")
-    supervisor = await world.boot(gate)
+    gate = Gate()
+    supervisor = await world.boot(agent(gate.run))
     await say(supervisor, "Hi", run_id="r1", wait=False)
     await aeventually(lambda: gate.waiting)
     await supervisor.stop(chat_id=CHAT, run_id="r1", participant=ANA)
     gate.open.set()
     accepted = await supervisor.go_on(chat_id=CHAT, run_id="r1", participant=ANA)
     await world.crash()
-    again = await world.boot(gate)
+    again = await world.boot(agent(gate.run))
     await again.wait(accepted.run_id)
     events = await world.events()
     check_runs(events)
@@ -126,8 +126,7 @@ async def test_the_demo_goes_on_where_it_was_stopped(world: World) -> None:
     async def begun() -> bool:
         return len(text_of(await world.events(), "r1").split()) > 10
 
-    while not await begun():
-        await asyncio.sleep(0.01)
+    await aeventually(begun, what="some words")
     await supervisor.stop(chat_id=CHAT, run_id="r1", participant=ANA)
     second = await on(supervisor, "r1")
     events = await world.events()
