@@ -157,11 +157,6 @@ async def test_a_message_is_placed_where_its_sender_is(world: World) -> None:
     newest = (await messages(world))[-1]["id"]
     assert await send("m3") == {"parentId": newest}
     assert await send("m4", parentId=answer) == {"parentId": answer}
-    assert (
-        await send("m5", parentId="nowhere", agentId="kermit")
-        == {"parentId": (await messages(world))[-3]["id"]}
-        or True
-    )
 
     # Who looks at another version writes there, and the path to it stays with the message.
     await world.catalog.choices.choose(CHAT, BEN.id, "m1", Choice("m1"))
