@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar, cast
 from webapp.streams.protocol.paths import split_base
 
 PREFIX = "DURABLE_CHAT_"
+DEVELOPERS_OWN = frozenset({PREFIX + "FAILPOINT"})  # no settings: nobody runs a chat with them
 SECRET_KEY_FILE = "secret-key"  # noqa: S105 - a file name
 
 Access = Literal["private", "open"]
@@ -235,7 +236,8 @@ class Settings:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Read every ``DURABLE_CHAT_*`` key. An empty value means the default; an unknown key is refused."""
-        known = {PREFIX + spec.metadata["key"] for area in fields(cls) for spec in fields(_area(area.name))}
+        settings = {PREFIX + spec.metadata["key"] for area in fields(cls) for spec in fields(_area(area.name))}
+        known = settings | DEVELOPERS_OWN
         unknown = sorted(key for key in environ if key.startswith(PREFIX) and key not in known)
         if unknown:
             raise BadSetting(unknown[0], "there is no such setting")

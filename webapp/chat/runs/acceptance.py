@@ -26,6 +26,7 @@ from webapp.chat.echo import message_echo
 from webapp.chat.errors import ChatNotFound, Conflict, TooLarge
 from webapp.chat.messages import NewMessage, Participant
 from webapp.chat.runs.desk import Desk, unavailable
+from webapp.chat.runs.failpoints import Step, reached
 from webapp.streams.clients.base import (
     BEGINNING,
     PayloadTooLarge,
@@ -91,6 +92,7 @@ class Acceptance:
                 return await self._desk.inbox.mark_appended(row)
             async with aclosing(producer):
                 await producer.append(messages)
+                reached(Step.MESSAGE_APPENDED)
         except StreamsUnavailable as refusal:
             raise unavailable(refusal) from refusal
         except PayloadTooLarge as refusal:
@@ -99,7 +101,9 @@ class Acceptance:
         except (StreamNotFound, StreamGone, StreamClosed) as refusal:
             await self._desk.inbox.discard(row)
             raise ChatNotFound from refusal
-        return await self._desk.inbox.mark_appended(row)
+        appended = await self._desk.inbox.mark_appended(row)
+        reached(Step.MARKED_APPENDED)
+        return appended
 
     async def _accept(self, request: Request) -> tuple[RunRow, bool]:
         attempts = await self._attempts(request)
@@ -109,6 +113,7 @@ class Acceptance:
         await self._desk.check_load(request.participant, request.chat_id)
         row = await self._new_row(request, attempt=len(attempts) + 1)
         await self._desk.inbox.add(row)
+        reached(Step.ROW_COMMITTED)
         return await self._completed(row, again=False), False
 
     async def _attempts(self, request: Request) -> list[RunRow]:

@@ -18,6 +18,7 @@ from webapp.chat.catalog.runs import RunInbox, RunRow, RunStatus
 from webapp.chat.endings import INTERRUPTED
 from webapp.chat.messages import Participant
 from webapp.chat.runs.acceptance import Acceptance
+from webapp.chat.runs.failpoints import Step, reached
 from webapp.chat.runs.run import Ending
 from webapp.chat.runs.trace import STREAM_IS_GONE, Trace
 from webapp.chat.runs.writer import RunWriter
@@ -83,6 +84,7 @@ class Recovery:
             stack.push_async_callback(writer.aclose)
             if row.status is RunStatus.RUNNING:
                 await writer.append([events.claimed(row.run_id, epoch=row.epoch)])
+                reached(Step.FENCED)
             trace = await Trace.read(self._streams, self._sessions.path(row.chat_id), row)
             if not trace.started:
                 waiting = row if row.status is RunStatus.APPENDED else await self._inbox.mark_appended(row)
@@ -94,6 +96,7 @@ class Recovery:
             if outcome is None:
                 ending = self._ending(row, trace)
                 await writer.append([], ending=ending.told(trace.open))
+                reached(Step.SETTLED)
                 outcome = ending.outcome
         await self._inbox.mark_done(row, outcome=outcome, now=self._clock())
         return None

@@ -25,6 +25,7 @@ from webapp.chat.runs.acceptance import Acceptance, Request
 from webapp.chat.runs.continuation import Continuation, Resumption
 from webapp.chat.runs.desk import Desk
 from webapp.chat.runs.extension import Extension, Extensions
+from webapp.chat.runs.failpoints import Step, reached
 from webapp.chat.runs.lanes import Lanes
 from webapp.chat.runs.limits import RunLimits
 from webapp.chat.runs.pauses import Answer
@@ -245,6 +246,7 @@ class Supervisor:
             claimed = await self._inbox.claim(row, owner=self._owner, lease_until=self._lease_end())
             if claimed is None:
                 continue
+            reached(Step.CLAIMED)
             try:
                 startable = await self._recovery.settle(claimed)
             except (ChatError, StreamError) as error:
@@ -331,10 +333,12 @@ class Supervisor:
 
     async def _carry_out(self, run: Run, its_turn: Awaitable[bool]) -> None:
         if await its_turn:
+            reached(Step.MARKED_RUNNING)
             if lineage := await self._inbox.lineage(run.row):
                 run.continues(lineage[-1])
             outcome = await run.perform(lambda: self._turns.of(run.row))
             await self._inbox.mark_done(run.row, outcome=outcome, now=self._clock())
+            reached(Step.MARKED_DONE)
             self._spawn(self._sessions.save(run.row.chat_id))
 
     async def _keep_leases(self) -> None:
