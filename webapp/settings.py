@@ -236,8 +236,8 @@ class Settings:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Read every ``DURABLE_CHAT_*`` key. An empty value means the default; an unknown key is refused."""
-        settings = {PREFIX + spec.metadata["key"] for area in fields(cls) for spec in fields(_area(area.name))}
-        known = settings | DEVELOPERS_OWN
+        specs = (spec for area in fields(cls) for spec in fields(_area(area.name)))
+        known = DEVELOPERS_OWN | {PREFIX + spec.metadata["key"] for spec in specs}
         unknown = sorted(key for key in environ if key.startswith(PREFIX) and key not in known)
         if unknown:
             raise BadSetting(unknown[0], "there is no such setting")

@@ -35,6 +35,7 @@ ANSWERED = [
     Step.MARKED_DONE,
 ]
 INTERRUPTED = [Step.STARTED, f"{Step.BATCH_PUT}:3", Step.DECIDED]
+CHANGING = [Step.CHANGE_COMMITTED, Step.CHANGE_TOLD]
 RECOVERING = [Step.CLAIMED, Step.FENCED, Step.SETTLED]
 
 
@@ -82,7 +83,8 @@ def check_one_answer(who: Chatter, chat_id: str, *, interrupted: bool) -> None:
 
 
 def test_every_step_is_tried() -> None:
-    tried = {Step(str(step).partition(":")[0]) for step in (*ANSWERED, *INTERRUPTED, *RECOVERING)}
+    steps = (*ANSWERED, *INTERRUPTED, *RECOVERING, *CHANGING)
+    tried = {Step(str(step).partition(":")[0]) for step in steps}
     assert tried == set(Step) - {Step.STOP_REQUESTED}  # which takes two processes, below
 
 
@@ -134,7 +136,54 @@ def test_killed_when_a_person_has_stopped_the_run(start_server: Callable[..., Se
     check_runs(events)
 
 
-# Two processes on one catalog and one stream server: what the one leaves, the other takes when its lease ends.
+@pytest.mark.parametrize("step", CHANGING)
+def test_killed_while_the_queue_is_changed(start_server: Callable[..., ServerProcess], step: str) -> None:
+    """One of two messages that wait is edited, the other is dropped; each time the server dies over it."""
+    server = start_server(env={"DURABLE_CHAT_AGENT": "demo", VARIABLE: step})
+    ana = Chatter(server)
+    chat_id = ana.create_chat()
+    for number, text in enumerate(("/long 2000", "/long 7", "/long 8"), 1):
+        assert ana.send(chat_id, text, message_id=f"m-{number}", mode="").status_code == 202
+    changes = [
+        {"messageId": "m-2", "action": "edit", "text": "/long 9"},
+        {"messageId": "m-3", "action": "drop"},
+    ]
+    eventually(lambda: of(events_of(ana, chat_id), "RUN_STARTED"))
+    with pytest.raises(httpx.TransportError):
+        ana.http.post("/api/chat/queue", json={"id": chat_id, **changes[0]})
+    server.wait()
+    # The first answer is interrupted, the second begins as soon as the server is back, and is short: another
+    # long one keeps the third waiting.
+    server.env["DURABLE_CHAT_DEMO_WORD_DELAY"] = "1"
+    if step == Step.CHANGE_TOLD:
+        server.env[VARIABLE] = f"{step}:2"  # the recoverer comes there first
+    server.start()
+    with pytest.raises(httpx.TransportError):
+        ana.http.post("/api/chat/queue", json={"id": chat_id, **changes[1]})
+    server.wait()
+    del server.env[VARIABLE]
+    server.start()
+
+    eventually(lambda: not ana.snapshot(chat_id)["activeRuns"])
+    events = events_of(ana, chat_id)
+    check_runs(events)
+    assert questions(events) == ["m-1", "m-2", "m-3"]
+    said = [message for message in ana.messages(chat_id) if message["role"] == "user"]
+    assert [(each["id"], each["parts"][0]["content"]) for each in said] == [
+        ("m-1", "/long 2000"),
+        ("m-2", "/long 9"),
+    ]
+    for name in ("message.edited", "message.dropped"):
+        assert [event["name"] for event in of(events, "CUSTOM")].count(name) == 1
+    assert len(of(events, "RUN_STARTED")) == 2
+    # Whoever did not hear that it was dropped sends it again, and it stays dropped.
+    assert ana.send(chat_id, "/long 8", message_id="m-3", mode="").status_code == 202
+    assert len(ana.messages(chat_id)) == len(said) + sum(
+        m["role"] == "assistant" for m in ana.messages(chat_id)
+    )
+
+
+# Two processes on one catalog and one stream server: what one leaves, the other takes when the lease ends.
 
 
 @pytest.fixture(scope="module")
@@ -151,9 +200,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
 
 
 @pytest.fixture(scope="module")
-def heir(
-    shared: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ServerProcess]:
+def heir(shared: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     env = shared | {"DURABLE_CHAT_AGENT": "echo"}
     with ServerProcess(tmp_path_factory.mktemp("heir") / "data", env=env) as heir:
         yield heir

@@ -7,6 +7,7 @@ import json
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -36,10 +37,8 @@ class Follower:
 
     async def _follow(self) -> None:
         while True:
-            try:
+            with suppress(OSError, asyncio.IncompleteReadError, ValueError):
                 await self._once()
-            except (OSError, asyncio.IncompleteReadError, ValueError):
-                pass
             await asyncio.sleep(self._rng.random())  # what http.js does, its first time
 
     async def _once(self) -> None:

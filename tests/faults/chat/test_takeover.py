@@ -1,4 +1,4 @@
-"""A process that hangs past its lease, and a stream server that dies: nothing is told twice (AC-18, 19, 20)."""
+"""A process that hangs past its lease, and a stream server that dies: nothing is said twice (AC-18 to 20)."""
 
 from __future__ import annotations
 

@@ -30,6 +30,9 @@ class Step(StrEnum):
 
     STOP_REQUESTED = "stop-requested"  # another process has been asked to stop its run
 
+    CHANGE_COMMITTED = "change-committed"  # a waiting message was edited, dropped or put first
+    CHANGE_TOLD = "change-told"  # the stream knows; the row does not know that it does
+
     CLAIMED = "claimed"  # a row has a new owner, and its old one may still write
     FENCED = "fenced"  # it cannot any more
     SETTLED = "settled"  # the run that was taken over has its end in the stream

@@ -19,6 +19,7 @@ from webapp.chat.endings import INTERRUPTED
 from webapp.chat.messages import Participant
 from webapp.chat.runs.acceptance import Acceptance
 from webapp.chat.runs.failpoints import Step, reached
+from webapp.chat.runs.queue import Queue
 from webapp.chat.runs.run import Ending
 from webapp.chat.runs.trace import STREAM_IS_GONE, Trace
 from webapp.chat.runs.writer import RunWriter
@@ -48,12 +49,14 @@ class Recovery:
         sessions: Sessions,
         inbox: RunInbox,
         acceptance: Acceptance,
+        queue: Queue,
         clock: Callable[[], float],
     ) -> None:
         self._streams = streams
         self._sessions = sessions
         self._inbox = inbox
         self._acceptance = acceptance
+        self._queue = queue
         self._clock = clock
 
     async def settle(self, row: RunRow) -> Startable | None:
@@ -65,8 +68,11 @@ class Recovery:
         current: RunRow | None = row
         if row.status is RunStatus.ACCEPTED:
             current = await self._acceptance.publish(row)
+        elif await self._queue.catch_up(row):
+            current = await self._inbox.get(row.run_id)
         try:
-            return None if current is None else await self._settle(current)
+            over = current is None or current.status is RunStatus.DONE
+            return None if current is None or over else await self._settle(current)
         except StaleEpoch:
             return None
         except STREAM_IS_GONE:

@@ -29,6 +29,7 @@ from webapp.chat.runs.failpoints import Step, reached
 from webapp.chat.runs.lanes import Lanes
 from webapp.chat.runs.limits import RunLimits
 from webapp.chat.runs.pauses import Answer
+from webapp.chat.runs.queue import Change, Queue
 from webapp.chat.runs.recovery import Recovery, Startable
 from webapp.chat.runs.run import MissingAgent, Run
 from webapp.chat.runs.stop_requests import StopRequests
@@ -101,13 +102,6 @@ class Supervisor:
         self._acceptance = Acceptance(streams=streams, desk=desk)
         self._continuation = Continuation(desk)
         self._extensions = Extensions(desk)
-        self._recovery = Recovery(
-            streams=streams,
-            sessions=sessions,
-            inbox=self._inbox,
-            acceptance=self._acceptance,
-            clock=clock,
-        )
         self._turns = Turns(sessions=sessions, inbox=self._inbox)
         self._lanes = Lanes(self._perform, apart=shared)
         patience = 2 * self._limits.agent_farewell
@@ -116,6 +110,23 @@ class Supervisor:
             inbox=self._inbox,
             elsewhere=StopRequests(streams=streams, sessions=sessions, patience=patience) if shared else None,
             patience=patience,
+        )
+        self._queue = Queue(
+            streams=streams,
+            sessions=sessions,
+            inbox=self._inbox,
+            lanes=self._lanes,
+            stop=lambda row, by: self.stop(chat_id=row.chat_id, run_id=row.run_id, participant=by),
+            clock=clock,
+            ids=ids,
+        )
+        self._recovery = Recovery(
+            streams=streams,
+            sessions=sessions,
+            inbox=self._inbox,
+            acceptance=self._acceptance,
+            queue=self._queue,
+            clock=clock,
         )
         self._chat_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -238,6 +249,10 @@ class Supervisor:
         """
         return await self._stops.stop(chat_id=chat_id, run_id=run_id, participant=participant)
 
+    async def change_queued(self, change: Change) -> None:
+        """Edit, drop or put first a message that waits. Raises as ``Queue.change`` does."""
+        await asyncio.shield(self._spawn(self._queue.change(change)))
+
     async def _recover(self, *, take_all: bool) -> None:
         """Take over runs without an owner: those with an expired lease, or all that are not ours."""
         for row in await self._inbox.unfinished(leases_before=None if take_all else self._clock()):
@@ -317,10 +332,17 @@ class Supervisor:
         row = run.row
         try:
             if not self._shared:
-                await self._carry_out(run, self._inbox.mark_running(row, now=self._clock()))
+                await self._carry_out(run, self._queue.begin(row))
                 return
             path = self._sessions.path(row.chat_id)
-            watch = Watch(run, streams=self._streams, path=path, inbox=self._inbox, clock=self._clock)
+            watch = Watch(
+                run,
+                streams=self._streams,
+                path=path,
+                inbox=self._inbox,
+                queue=self._queue,
+                clock=self._clock,
+            )
             async with watch:
                 await self._carry_out(run, watch.turn())
         except StaleEpoch:
