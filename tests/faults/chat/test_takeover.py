@@ -92,9 +92,9 @@ def test_everything_dies_at_once(apps: Apps) -> None:
     ana = Chatter(apps[1])
     chat_id = ana.create_chat()
     sent = {
-        f"m-{number}": ana.at(app).send(chat_id, "/long 500", message_id=f"m-{number}", mode="").headers[
-            "x-run-id"
-        ]
+        f"m-{number}": ana.at(app)
+        .send(chat_id, "/long 500", message_id=f"m-{number}", mode="")
+        .headers["x-run-id"]
         for number, app in enumerate(apps[1:])
     }
     eventually(lambda: text_of(whole(ana, chat_id), sent["m-0"]))
