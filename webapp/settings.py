@@ -117,6 +117,11 @@ def _count(value: str) -> int:
     return int(value)
 
 
+def _number(value: str) -> int:
+    """A count, or 0 for no bound."""
+    return 0 if value == "0" else _count(value)
+
+
 def _port(value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", value) or int(value) > 65535:
         raise ValueError("must be a port from 0 to 65535")
@@ -219,6 +224,12 @@ class AgentSettings:
     """Seconds after which a run whose owner went silent may be taken over."""
     run_time_limit: float = field(default=600.0, metadata=_env("RUN_TIME_LIMIT", _seconds))
     """Seconds one answer may take."""
+    run_token_limit: int = field(default=0, metadata=_env("RUN_TOKEN_LIMIT", _number))
+    """Tokens one answer may have, which a model is told; 0 = as many as it gives."""
+    runs_per_person: int = field(default=240, metadata=_env("RUNS_PER_PERSON", _number))
+    """Answers one person may ask for within an hour, in all chats; 0 = any number."""
+    runs_per_chat: int = field(default=600, metadata=_env("RUNS_PER_CHAT", _number))
+    """Answers that may be asked for within an hour in one chat; 0 = any number."""
     demo_word_delay: float = field(default=0.03, metadata=_env("DEMO_WORD_DELAY", _delay))
     """Seconds between two words of the demo agent."""
 

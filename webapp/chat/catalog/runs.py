@@ -152,6 +152,13 @@ class RunInbox:
             of_participant, in_chat = (await connection.execute(query)).one()
         return of_participant, in_chat
 
+    async def newest(self, rank: int, *, participant_id: str = "", chat_id: str = "") -> float | None:
+        """When the ``rank``th newest run of a participant or a chat was accepted; None if there are fewer."""
+        theirs = runs.c.participant_id == participant_id if participant_id else runs.c.chat_id == chat_id
+        newest_first = select(runs.c.accepted_at).where(theirs).order_by(runs.c.accepted_at.desc())
+        async with self._database.read() as connection:
+            return (await connection.execute(newest_first.offset(rank - 1).limit(1))).scalar()
+
     async def mark_appended(self, row: RunRow) -> RunRow | None:
         """The message is in the stream, which has it from now on, and its run has not begun; the row as it is
         now. None if the row is no longer the caller's or has moved on.

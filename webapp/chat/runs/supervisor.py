@@ -102,7 +102,9 @@ class Supervisor:
         self._acceptance = Acceptance(streams=streams, desk=desk)
         self._continuation = Continuation(desk)
         self._extensions = Extensions(desk)
-        self._turns = Turns(sessions=sessions, inbox=self._inbox)
+        self._turns = Turns(
+            sessions=sessions, inbox=self._inbox, max_output_tokens=self._limits.max_output_tokens
+        )
         self._lanes = Lanes(self._perform, apart=shared)
         patience = 2 * self._limits.agent_farewell
         self._stops = Stops(
