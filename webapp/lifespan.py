@@ -67,7 +67,13 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
             titles=titles if settings.agents.titles else None,
             # Nobody else can be using the embedded store.
             shared=engine is None,
-            limits=RunLimits(lease=settings.agents.lease, time_limit=settings.agents.run_time_limit),
+            limits=RunLimits(
+                lease=settings.agents.lease,
+                time_limit=settings.agents.run_time_limit,
+                max_output_tokens=settings.agents.run_token_limit,
+                max_hourly_per_participant=settings.agents.runs_per_person,
+                max_hourly_per_chat=settings.agents.runs_per_chat,
+            ),
             clock=parts.clock,
             ids=parts.ids,
         )

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar, cast
 from webapp.streams.protocol.paths import split_base
 
 PREFIX = "DURABLE_CHAT_"
+DEVELOPERS_OWN = frozenset({PREFIX + "FAILPOINT"})  # no settings: nobody runs a chat with them
 SECRET_KEY_FILE = "secret-key"  # noqa: S105 - a file name
 
 Access = Literal["private", "open"]
@@ -120,6 +121,11 @@ def _count(value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) == 0:
         raise ValueError("must be a whole number above 0")
     return int(value)
+
+
+def _number(value: str) -> int:
+    """A count, or 0 for no bound."""
+    return 0 if value == "0" else _count(value)
 
 
 def _port(value: str) -> int:
@@ -226,6 +232,12 @@ class AgentSettings:
     """Seconds one answer may take."""
     titles: bool = field(default=True, metadata=_env("TITLES", _switch))
     """``on``: an agent that can names the chat after its first answer; a model is asked once more for it."""
+    run_token_limit: int = field(default=0, metadata=_env("RUN_TOKEN_LIMIT", _number))
+    """Tokens one answer may have, which a model is told; 0 = as many as it gives."""
+    runs_per_person: int = field(default=240, metadata=_env("RUNS_PER_PERSON", _number))
+    """Answers one person may ask for within an hour, in all chats; 0 = any number."""
+    runs_per_chat: int = field(default=600, metadata=_env("RUNS_PER_CHAT", _number))
+    """Answers that may be asked for within an hour in one chat; 0 = any number."""
     demo_word_delay: float = field(default=0.03, metadata=_env("DEMO_WORD_DELAY", _delay))
     """Seconds between two words of the demo agent."""
 
@@ -243,7 +255,8 @@ class Settings:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Read every ``DURABLE_CHAT_*`` key. An empty value means the default; an unknown key is refused."""
-        known = {PREFIX + spec.metadata["key"] for area in fields(cls) for spec in fields(_area(area.name))}
+        specs = (spec for area in fields(cls) for spec in fields(_area(area.name)))
+        known = DEVELOPERS_OWN | {PREFIX + spec.metadata["key"] for spec in specs}
         unknown = sorted(key for key in environ if key.startswith(PREFIX) and key not in known)
         if unknown:
             raise BadSetting(unknown[0], "there is no such setting")

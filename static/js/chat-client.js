@@ -216,6 +216,7 @@ export class ChatClient extends ChatSession {
     const runId = this.#ownerOf(chunk);
     this.emit("chunk", { chunk, runId });
     if (chunk.type === "RUN_STARTED") this.#begin(runId ?? "");
+    if (chunk.name === "message.dropped") for (const id of chunk.value?.runIds ?? []) this.#settle(id);
     const dropped = this.#dropped.has(runId) || this.#dropped.has(chunk.messageId);
     if (!dropped) super.hear(chunk, touched);
     if (!isTerminal(chunk) || isHandoff(chunk)) return;

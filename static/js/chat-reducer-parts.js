@@ -54,6 +54,22 @@ function put({ parts }, old, part) {
   parts.splice(old ? parts.indexOf(old) : parts.length, 1, part);
 }
 
+/**
+ * Whether a person has said this and nobody has begun to answer.
+ * @param {Message | undefined} message @param {Message[]} all @param {Map<string, RunInfo>} runs
+ */
+export const waits = (message, all, runs) =>
+  message?.role === "user" &&
+  ![...runs.values()].some(({ triggerId }) => triggerId === message.id) &&
+  !all.some(({ role, metadata }) => role === "assistant" && record(metadata).parentId === message.id);
+
+/** All its text is now this, where the first of it was. @param {Message} message @param {string} text */
+export function replaceText(message, text) {
+  const first = message.parts.find(({ type }) => type === "text") ?? push(message, { type: "text" });
+  first.content = text;
+  message.parts = message.parts.filter((part) => part === first || part.type !== "text");
+}
+
 /** @param {Message} message @param {string} delta */
 export function appendText(message, delta) {
   const last = message.parts.at(-1);

@@ -347,6 +347,14 @@ export function createReducer(given) {
       if (message(id) && MEDIA.includes(record(part).type)) write(id).parts.push(part);
     },
 
+    "message.edited"({ messageId: id, text }) {
+      if (str(text) && parts.waits(message(id), messages, runs)) parts.replaceText(write(id), text);
+    },
+
+    "message.dropped"({ messageId: id }) {
+      if (parts.waits(message(id), messages, runs)) rename(id);
+    },
+
     "structured-output.start": ({ messageId }, event) => structured.add(target(owner(event), messageId)),
 
     "structured-output.complete"(value, event) {

@@ -10,8 +10,11 @@ export class Composer {
   #revised;
   #unsent = "";
 
-  /** @param {string} chatId @param {(text: string, editOf?: string) => void} send */
-  constructor(chatId, send) {
+  /**
+   * @param {string} chatId @param {(text: string, editOf?: string) => void} send
+   * @param {() => boolean} recall   edits what was sent last, if it can be; asked for by the up-arrow in an empty box
+   */
+  constructor(chatId, send, recall) {
     this.#draft = `draft:${chatId}`;
     const { matches: touch } = matchMedia("(pointer: coarse)");
     this.#form.addEventListener("submit", (event) => {
@@ -24,6 +27,7 @@ export class Composer {
     });
     this.#input.addEventListener("keydown", (event) => {
       const { key, shiftKey, isComposing, keyCode } = event;
+      if (key === "ArrowUp" && !this.#input.value && recall()) event.preventDefault();
       if (key !== "Enter" || shiftKey || isComposing || keyCode === 229 || touch) return;
       event.preventDefault();
       this.#form.requestSubmit();
@@ -57,6 +61,7 @@ export class Composer {
     stop.hidden = !running;
     const label = /** @type {Element} */ (this.#form.querySelector(".send-label"));
     label.textContent = running ? "Queue" : "Send";
+    byId("send").title = running ? "Your message waits until the answer is finished" : "";
   }
 
   /** @param {string} text @param {boolean} [focus] */

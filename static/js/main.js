@@ -7,6 +7,7 @@ import { durableConnection } from "./durable-connection.js";
 import { byId } from "./dom.js";
 import { finish } from "./message-view.js";
 import { PageSession } from "./page-session.js";
+import { queued } from "./queued.js";
 import { Activity, announce, ConnectionBar } from "./status.js";
 
 const { urls, me, can, chat, snapshot, outline, choices, offset, live } = JSON.parse(byId("chat-data").textContent ?? "");
@@ -32,7 +33,9 @@ const client = new PageSession({ connection, snapshot, outline, choices, urls, m
 const scrolling = new Autoscroll(byId("scroller"), transcript, showJump);
 const bar = new ConnectionBar(byId("connection"));
 const activity = new Activity();
-const composer = can.chat ? new Composer(chat.id, send) : undefined;
+const composer = can.chat ? new Composer(chat.id, send, editLast) : undefined;
+/** @type {Promise<import("./queue.js").QueueStrip> | undefined} */
+let strip;
 let unseen = 0;
 
 new ChatView({ root: transcript, client, reader: { meId: me.id, canChat: can.chat }, messageUrl: urls.message, onUpdate });
@@ -43,8 +46,25 @@ function onUpdate(added) {
   page.dataset.offset = client.offset ?? "";
   activity.update(client);
   if (composer) composer.running = client.sessionGenerating;
+  showQueue();
   showJump();
   showTitle();
+}
+
+function showQueue() {
+  if (!strip && !queued(client).length) return;
+  const restore = (/** @type {string} */ text) => composer?.restore(text);
+  const say = (/** @type {string} */ text) => bar.say(text);
+  const options = { place: byId("activity"), url: urls.queue, chatId: chat.id, canChat: can.chat, restore, say };
+  strip ??= import("./queue.js").then(({ QueueStrip }) => new QueueStrip(options));
+  void strip.then((shown) => shown.update(queued(client)));
+}
+
+/** My last message that waits; whether there is one. */
+function editLast() {
+  const mine = queued(client).findLast(({ metadata }) => metadata?.participantId === me.id);
+  if (mine) void strip?.then((shown) => shown.edit(mine.id));
+  return mine !== undefined;
 }
 
 function showJump() {

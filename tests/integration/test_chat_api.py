@@ -252,6 +252,16 @@ def test_too_many_answers_at_once_are_refused_with_a_time_to_come_back(talkative
     assert len([message for message in chatter.messages(chat_id) if message["role"] == "user"]) == most
 
 
+def test_too_many_answers_within_an_hour_are_refused_with_a_time_to_come_back(tmp_path: Path) -> None:
+    with LiveApp(tmp_path, env={"DURABLE_CHAT_RUNS_PER_PERSON": "2"}) as app:
+        chatter = Chatter(app)
+        chat_id = chatter.create_chat()
+        sent = [chatter.send(chat_id, "x", message_id=f"m{number}") for number in range(3)]
+        assert [reply.status_code for reply in sent] == [200, 200, 429]
+        assert sent[-1].json()["code"] == "limit-reached"
+        assert 3500 < int(sent[-1].headers["retry-after"]) <= 3600
+
+
 class AbsentStreams(LocalStreamClient):
     """A stream server that can be away."""
 

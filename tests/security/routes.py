@@ -114,6 +114,13 @@ CHAT_ROUTES = [
         ok=409,  # no answer has broken off
         json={"id": "{chat_id}", "runId": "none"},
     ),
+    ChatRoute(
+        method="POST",
+        path="/api/chat/queue",
+        role=Role.CHAT,
+        ok=409,
+        json={"id": "{chat_id}", "messageId": "m-first", "action": "drop"},
+    ),
     ChatRoute(method="POST", path="/api/lab/cut", role=Role.CHAT, ok=200, json={"id": "{chat_id}"}),
     ChatRoute(
         method="GET",

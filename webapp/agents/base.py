@@ -38,6 +38,9 @@ class AgentTurn:
     answered it is asked again: ``resume`` are the answers (AG-UI: ``interruptId, status, payload``), and what
     it had said before, with the results of tools, follows the triggering message. So it does when an answer
     broke off and is to go on where it did: ``begun`` is its text so far.
+
+    ``max_output_tokens`` is what one answer may cost, 0 for any number. An agent with a model hands it on;
+    the bytes of an answer are counted whatever it does.
     """
 
     chat_id: str
@@ -49,6 +52,7 @@ class AgentTurn:
     tools: Sequence[Mapping[str, Any]] = ()
     resume: Sequence[Mapping[str, Any]] = ()
     begun: str = ""
+    max_output_tokens: int = 0
 
 
 class Agent(Protocol):

@@ -43,6 +43,8 @@ CLAIMED: Final = "run.claimed"
 MESSAGE_PART: Final = "message.part"
 BRANCH_PINNED: Final = "branch.pinned"
 CHAT_RENAMED: Final = "chat.renamed"
+MESSAGE_EDITED: Final = "message.edited"
+MESSAGE_DROPPED: Final = "message.dropped"
 
 TERMINAL: Final = frozenset({RUN_FINISHED, RUN_ERROR})
 """Exactly one of these ends every run."""
@@ -263,6 +265,27 @@ def stop_requested(run_id: str, *, participant_id: str, name: str) -> Event:
 def claimed(run_id: str, *, epoch: int) -> Event:
     """A recoverer took the run over: appended at (epoch, 0), it fences the writer before."""
     return custom(CLAIMED, {"runId": run_id, "epoch": epoch})
+
+
+def edited(message_id: str, *, text: str, edit_id: str, participant_id: str, name: str) -> Event:
+    """A message that waits says something else now. ``edit_id`` tells edits apart."""
+    by = {"participantId": participant_id, "name": name}
+    return custom(MESSAGE_EDITED, {"messageId": message_id, "text": text, "editId": edit_id, **by})
+
+
+def dropped(message_id: str, *, run_ids: Sequence[str], participant_id: str, name: str) -> Event:
+    """A message that waited was taken back: it was never said, and its runs never begin."""
+    by = {"participantId": participant_id, "name": name}
+    return custom(MESSAGE_DROPPED, {"messageId": message_id, "runIds": list(run_ids), **by})
+
+
+def drops(event: Event, run_id: str) -> bool:
+    """Whether the event says that the run will never begin."""
+    if event.get("name") != MESSAGE_DROPPED:
+        return False
+    value = event.get("value")
+    run_ids = value.get("runIds") if isinstance(value, dict) else None
+    return isinstance(run_ids, list) and run_id in run_ids
 
 
 class OpenParts:

@@ -57,16 +57,16 @@ class RunFilter:
     """
 
     def __init__(self, run_id: str) -> None:
-        self._run_id = run_id
+        self.run_id = run_id
         self._own: set[tuple[str, str]] = set()
 
     def admits(self, event: Event) -> bool:
         if not isinstance(event.get("type"), str):
             return False
         run_id = _run_named_by(event)
-        keys = ("messageId", "toolCallId") if run_id in (None, self._run_id) else ("messageId",)
+        keys = ("messageId", "toolCallId") if run_id in (None, self.run_id) else ("messageId",)
         things = [(key, event[key]) for key in keys if isinstance(event.get(key), str)]
-        if run_id != self._run_id:
+        if run_id != self.run_id:
             return any(thing in self._own for thing in things)
         self._own.update(things)
         return True
@@ -80,7 +80,7 @@ class RunReader:
         self._after = after
         self._count = 0
         self.ended = False
-        """Whether the run's terminal event has passed."""
+        """Whether the run's terminal event has passed, or it never begins: its message was taken back."""
 
     def read(self, messages: Iterable[bytes]) -> list[RunEvent]:
         """The run's events in the stream's next messages."""
@@ -89,6 +89,8 @@ class RunReader:
             if self.ended:
                 break
             event = events.decode(message)
+            if events.drops(event, self._filter.run_id):
+                self.ended = True
             if not self._filter.admits(event):
                 continue
             self._count += 1

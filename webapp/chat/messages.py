@@ -111,6 +111,14 @@ def newest_user_message(body: Mapping[str, Any], *, new_id: Callable[[], str] = 
     )
 
 
+def check_text(text: str) -> str:
+    """``text``, as the whole text of a message. Raises InvalidMessage or TooLarge."""
+    _check_size({"text": text})
+    if not text.strip():
+        raise InvalidMessage("The message has no text.")
+    return text
+
+
 def _check_size(message: dict[str, Any]) -> None:
     try:
         size = len(msgspec.json.encode(message))

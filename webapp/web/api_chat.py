@@ -1,4 +1,4 @@
-"""Sending, stopping and going on: the writes of a conversation."""
+"""Sending, stopping, going on, and changing what waits: the writes of a conversation."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 from litestar import MediaType, Response, post
 from litestar.params import FromQuery
 
-from webapp.chat.messages import Role
+from webapp.chat.messages import Role, check_text
+from webapp.chat.runs.queue import Action, Change
 from webapp.web.bodies import ChatRequest, read_json, read_struct
 from webapp.web.guards import enter
 from webapp.web.identity import Caller, remember
 from webapp.web.run_input import accept, parse_run_input
 from webapp.web.run_replies import RUN_ID
-from webapp.web.schemas import ContinueRun, StopRun
+from webapp.web.schemas import ChangeQueued, ContinueRun, StopRun
 from webapp.web.services import AppServices
 
 
@@ -62,4 +63,21 @@ async def go_on(request: ChatRequest, services: AppServices, visitor: Caller) ->
     return Response(b"", status_code=202, headers=headers, media_type=MediaType.TEXT)
 
 
-ROUTES = [send, stop, go_on]
+@post("/api/chat/queue")
+async def change_queued(request: ChatRequest, services: AppServices, visitor: Caller) -> Response[Any]:
+    """Edit, drop or put first a message that no agent has begun to answer. 409 once one has."""
+    wanted = await read_struct(request, ChangeQueued)
+    await enter(services, visitor, wanted.id, Role.CHAT)
+    edited = wanted.action is Action.EDIT
+    change = Change(
+        chat_id=wanted.id,
+        message_id=wanted.message_id,
+        participant=visitor.participant,
+        action=wanted.action,
+        text=check_text(wanted.text) if edited else "",
+    )
+    await services.supervisor.change_queued(change)
+    return Response({}, status_code=200)
+
+
+ROUTES = [send, stop, go_on, change_queued]

@@ -220,6 +220,7 @@ class Pages:
                 "send": f"/api/chat?id={chat_id}",
                 "read": f"/api/chat-stream?id={chat_id}",
                 "stop": "/api/chat/stop",
+                "queue": "/api/chat/queue",
                 "message": f"/chat/{chat_id}/messages/{{mid}}",
                 "share": f"/api/chats/{chat_id}/shares",
                 "chat": f"/api/chats/{chat_id}",

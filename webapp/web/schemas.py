@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from webapp.chat.runs.queue import Action
+
 RunId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 
@@ -47,6 +49,15 @@ class ChooseVersion(msgspec.Struct, frozen=True, kw_only=True):
     group: Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
     version: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
     pin: bool = False
+
+
+class ChangeQueued(msgspec.Struct, frozen=True, kw_only=True):
+    """``POST /api/chat/queue``: what becomes of a message that waits. ``text`` is for an edit."""
+
+    id: str
+    message_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] = msgspec.field(name="messageId")
+    action: Action
+    text: str = ""
 
 
 class CutNetwork(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,7 +42,11 @@ def app(
     request: pytest.FixtureRequest, model: ModelServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LiveApp]:
     agent = load_model(request.param, retries=HASTY)
-    env = {"DURABLE_CHAT_RUN_TIME_LIMIT": "20", "DURABLE_CHAT_SSE_LIFETIME": "1"}
+    env = {
+        "DURABLE_CHAT_RUN_TIME_LIMIT": "20",
+        "DURABLE_CHAT_RUN_TOKEN_LIMIT": "1234",
+        "DURABLE_CHAT_SSE_LIFETIME": "1",
+    }
     with LiveApp(tmp_path_factory.mktemp("data"), env=env, agent=agent) as app:
         yield app
 
@@ -62,6 +66,7 @@ def test_a_normal_answer(chat: ModelChat) -> None:
     assert finished["metadata"] == {"tanstack": {"finishReason": "stop"}}
     (asked,) = chat.model.asked
     assert asked.body["stream"] is True
+    assert 1234 in (asked.body.get("max_tokens"), asked.body.get("max_completion_tokens"))
     assert KEY in str(asked.headers)
 
 

@@ -30,6 +30,8 @@ def test_values_are_read_by_area() -> None:
             "DURABLE_CHAT_SECRET_KEY": "a-new-key-of-length-24, an-old-key-of-length-24",
             "DURABLE_CHAT_PING_INTERVAL": "0.5",
             "DURABLE_CHAT_DEMO_WORD_DELAY": "0",
+            "DURABLE_CHAT_RUNS_PER_CHAT": "0",
+            "DURABLE_CHAT_RUN_TOKEN_LIMIT": "4096",
         }
     )
     assert settings.server.port == 0
@@ -39,6 +41,8 @@ def test_values_are_read_by_area() -> None:
     assert [key.reveal()[:5] for key in settings.security.secret_key] == ["a-new", "an-ol"]
     assert settings.streams.ping_interval == 0.5
     assert settings.agents.demo_word_delay == 0
+    assert (settings.agents.runs_per_chat, settings.agents.runs_per_person) == (0, 240)
+    assert settings.agents.run_token_limit == 4096
 
 
 @pytest.mark.parametrize(
@@ -51,6 +55,8 @@ def test_values_are_read_by_area() -> None:
         ("PING_INTERVAL", "0"),
         ("PING_INTERVAL", "nan"),
         ("LEASE", "-1"),
+        ("RUNS_PER_PERSON", "-1"),
+        ("RUN_TOKEN_LIMIT", "many"),
         ("SLOTS_TOTAL", "1.5"),
         ("SECRET_KEY", "short"),
         ("DATABASE_URL", "mysql://localhost/chat"),

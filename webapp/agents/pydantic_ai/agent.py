@@ -59,12 +59,15 @@ class ModelAgent:
     async def run(self, turn: AgentTurn) -> AsyncIterator[Event]:
         """Answer the turn. Raises AgentError, whatever goes wrong."""
         speech = _Speech(thread_id=turn.chat_id, run_id=turn.run_id, include_usage=True)
+        # Tries are counted in one place.
+        settings = ModelSettings(max_retries=0)
+        if turn.max_output_tokens:
+            settings["max_tokens"] = turn.max_output_tokens
         running = self._agent.run_stream_events(
             message_history=history(turn.messages, agent_id=self.id, go_on=bool(turn.begun)),
             deps=turn,
             instructions=_MANNERS,
-            # Tries are counted in one place.
-            model_settings=ModelSettings(max_retries=0),
+            model_settings=settings,
             capabilities=[self._retries, ReinjectSystemPrompt(id=None)],
         )
         try:

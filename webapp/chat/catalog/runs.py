@@ -4,19 +4,20 @@ Owns the rows and their compare-and-set changes. A committed row is the acceptan
 write for it is settled by (owner, epoch) and a lease. Must not know streams, agents or what events mean.
 
     accepted ──▶ appended ──▶ running ──▶ done
+                     └──────▶ dropped ──────┘
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, case, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from webapp.chat.catalog.database import Database
+from webapp.chat.catalog.database import Database, Transaction
 from webapp.chat.catalog.schema import chats, runs
 
 
@@ -24,12 +25,14 @@ class RunStatus(StrEnum):
     ACCEPTED = "accepted"  # committed; the message may not be in the stream yet
     APPENDED = "appended"  # the message is in the stream; no agent has begun
     RUNNING = "running"  # RUN_STARTED may be in the stream
+    DROPPED = "dropped"  # the message was taken back before a run of it; that has still to be told
     DONE = "done"  # the terminal event is in the stream, or never will be needed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
-    """One attempt. ``events`` are the message's own, present only until they are in the stream.
+    """One attempt. ``events`` are what has still to be told: of an accepted message itself, of one that
+    waits that it was edited or dropped. They are gone once they are in the stream, and no run begins before.
 
     Times are seconds since the epoch. ``attempt`` counts from 1. ``content_hash`` identifies what was said.
     ``offset`` is a place in the stream before the message, and before anything of this run or about it; it
@@ -62,10 +65,17 @@ class RunRow:
     outcome: str | None = None
     offset: str | None = None
 
+    @property
+    def is_dropped(self) -> bool:
+        """Whether the message was taken back."""
+        return self.status is RunStatus.DROPPED or self.outcome == RunStatus.DROPPED
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """Whether a run may begin now. If not: ``behind`` which one, or None if it is no longer the caller's."""
+    """Whether a run may begin now. If not: ``behind`` which one; or None if it is no longer the caller's, or
+    something about its message has still to be told.
+    """
 
     taken: bool
     behind: str | None = None
@@ -122,13 +132,14 @@ class RunInbox:
     async def unfinished(
         self, *, chat_id: str | None = None, leases_before: float | None = None
     ) -> list[RunRow]:
-        """Rows that are not done, in order of acceptance: of the chat, with a lease that ended earlier."""
+        """Rows that are not done, in the order of their turns: of the chat, with a lease that has ended."""
         wanted = runs.c.status != RunStatus.DONE
         if chat_id is not None:
             wanted &= runs.c.chat_id == chat_id
         if leases_before is not None:
             wanted &= runs.c.lease_until < leases_before
-        return await self._select(wanted)
+        running_first = case((runs.c.status == RunStatus.RUNNING, 0), else_=1)
+        return await self._select(wanted, running_first, runs.c.steered.desc())
 
     async def load(self, *, participant_id: str, chat_id: str) -> tuple[int, int]:
         """How many runs are not done: of the participant in all chats, of everybody in the chat."""
@@ -141,28 +152,44 @@ class RunInbox:
             of_participant, in_chat = (await connection.execute(query)).one()
         return of_participant, in_chat
 
+    async def newest(self, rank: int, *, participant_id: str = "", chat_id: str = "") -> float | None:
+        """When the ``rank``th newest run of a participant or a chat was accepted; None if there are fewer."""
+        theirs = runs.c.participant_id == participant_id if participant_id else runs.c.chat_id == chat_id
+        newest_first = select(runs.c.accepted_at).where(theirs).order_by(runs.c.accepted_at.desc())
+        async with self._database.read() as connection:
+            return (await connection.execute(newest_first.offset(rank - 1).limit(1))).scalar()
+
     async def mark_appended(self, row: RunRow) -> RunRow | None:
         """The message is in the stream, which has it from now on, and its run has not begun; the row as it is
         now. None if the row is no longer the caller's or has moved on.
         """
         changes = {"status": RunStatus.APPENDED, "events": None}
+        if await self._change(row, changes, runs.c.status == row.status):
+            return replace(row, status=RunStatus.APPENDED, events=None)
         # Whoever sends the message again may have been here before the owner.
-        if not await self._change(row, changes, runs.c.status.in_([row.status, RunStatus.APPENDED])):
+        current = await self.get(row.run_id)
+        if current is None or (current.owner, current.epoch) != (row.owner, row.epoch):
             return None
-        return replace(row, status=RunStatus.APPENDED, events=None)
+        return current if current.status is RunStatus.APPENDED else None
 
     async def mark_running(self, row: RunRow, *, now: float) -> bool:
-        """RUN_STARTED is about to be appended. False if the row is no longer the caller's or has moved on."""
-        unmoved = runs.c.status == row.status
+        """RUN_STARTED is about to be appended. False if the row is no longer the caller's or has moved on, or
+        something about its message has still to be told.
+        """
+        unmoved = (runs.c.status == row.status) & runs.c.events.is_(None)
         return await self._change(row, {"status": RunStatus.RUNNING, "started_at": now}, unmoved)
 
     async def take_turn(self, row: RunRow, *, now: float) -> Turn:
-        """``mark_running``, unless another run of the agent is running in the chat, or was accepted earlier
-        and waits to. Of any number of callers, in any number of processes, one has the turn.
+        """``mark_running``, unless another run of the agent is running in the chat, or waits to and is before
+        it: was steered, or accepted earlier. Of any number of callers, in any number of processes, one has
+        the turn.
         """
-        unmoved = _still(row) & (runs.c.status == row.status)
+        unmoved = _still(row) & (runs.c.status == row.status) & runs.c.events.is_(None)
         others = runs.alias()
-        earlier = (others.c.status == RunStatus.APPENDED) & (others.c.seq < runs.c.seq)
+        earlier = (others.c.status == RunStatus.APPENDED) & (
+            (others.c.steered > runs.c.steered)
+            | ((others.c.steered == runs.c.steered) & (others.c.seq < runs.c.seq))
+        )
         before = (
             select(others.c.run_id)
             .where(
@@ -171,7 +198,7 @@ class RunInbox:
                 others.c.run_id != row.run_id,
                 or_(others.c.status == RunStatus.RUNNING, earlier),
             )
-            .order_by(others.c.seq.desc())
+            .order_by(others.c.steered, others.c.seq.desc())
             .limit(1)
             .correlate(runs)
             .scalar_subquery()
@@ -202,6 +229,34 @@ class RunInbox:
             },
         )
 
+    async def change_waiting(
+        self, chat_id: str, message_id: str, changes: Callable[[Sequence[RunRow]], Mapping[str, object]]
+    ) -> tuple[list[RunRow], bool]:
+        """Make ``changes`` to all rows of a message, if all wait for their turn and nothing is to be told of
+        them: the rows as they were, and whether they were changed. No run of them begins at the same time.
+        """
+        async with self._database.write() as connection:
+            rows = await _rows_of(connection, chat_id, message_id)
+            waiting = all(row.status is RunStatus.APPENDED and row.events is None for row in rows)
+            if not rows or not waiting:
+                return rows, False
+            ids = [row.run_id for row in rows]
+            await connection.execute(update(runs).where(runs.c.run_id.in_(ids)).values(changes(rows)))
+        return rows, True
+
+    async def mark_told(self, row: RunRow, *, now: float) -> None:
+        """What was to be told of a waiting row's message is in the stream. A later change of it is kept."""
+        async with self._database.write() as connection:
+            rows = await _rows_of(connection, row.chat_id, row.message_id)
+            told = [each.run_id for each in rows if each.events == row.events]
+            those = update(runs).where(runs.c.run_id.in_(told))
+            await connection.execute(
+                those.where(runs.c.status == RunStatus.DROPPED).values(
+                    status=RunStatus.DONE, outcome=RunStatus.DROPPED, ended_at=now, data=None, tools=None
+                )
+            )
+            await connection.execute(those.values(events=None))
+
     async def discard(self, row: RunRow) -> None:
         """Take back an acceptance whose message can never be appended."""
         async with self._database.write() as connection:
@@ -216,7 +271,7 @@ class RunInbox:
 
     async def renew(self, run_ids: Collection[str], *, owner: str, lease_until: float) -> set[str]:
         """Prolong the leases the owner still holds and return their run ids."""
-        held = runs.c.run_id.in_(run_ids) & (runs.c.owner == owner)
+        held = runs.c.run_id.in_(run_ids) & (runs.c.owner == owner) & (runs.c.status != RunStatus.DONE)
         query = update(runs).where(held).values(lease_until=lease_until).returning(runs.c.run_id)
         async with self._database.write() as connection:
             return set((await connection.execute(query)).scalars())
@@ -234,10 +289,17 @@ class RunInbox:
         async with self._database.write() as connection:
             return (await connection.execute(query)).rowcount == 1
 
-    async def _select(self, condition: ColumnElement[bool]) -> list[RunRow]:
+    async def _select(self, condition: ColumnElement[bool], *order: ColumnElement[Any]) -> list[RunRow]:
         async with self._database.read() as connection:
-            found = await connection.execute(select(runs).where(condition).order_by(runs.c.seq))
+            found = await connection.execute(select(runs).where(condition).order_by(*order, runs.c.seq))
             return [_run_row(row) for row in found]
+
+
+async def _rows_of(connection: Transaction, chat_id: str, message_id: str) -> list[RunRow]:
+    """Every attempt at a message; none of them moves before the transaction ends."""
+    wanted = (runs.c.chat_id == chat_id) & (runs.c.message_id == message_id)
+    found = await connection.execute(select(runs).where(wanted).order_by(runs.c.seq).with_for_update())
+    return [_run_row(row) for row in found]
 
 
 def _still(row: RunRow) -> ColumnElement[bool]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from webapp.chat.reducer.parts import string
+from webapp.chat.reducer.parts import record, string
 from webapp.chat.reducer.snapshot import UIMessage
 
 
@@ -49,6 +49,13 @@ class Book:
             self._messages[index] = {**message, "parts": [dict(part) for part in message["parts"]]}
             self._owned.add(message_id)
         return self._messages[index]
+
+    def is_answered(self, message_id: str) -> bool:
+        """Whether an answer names this as its question."""
+        return any(
+            message["role"] == "assistant" and record(message.get("metadata")).get("parentId") == message_id
+            for message in self._messages
+        )
 
     def create(self, message_id: str, role: str) -> UIMessage:
         self._at[message_id] = len(self._messages)

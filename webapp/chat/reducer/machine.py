@@ -332,6 +332,20 @@ class Reducer:
         if string(value, "messageId") in self._book and string(part, "type") in _MEDIA:
             self._book.write(value["messageId"])["parts"].append(dict(part))
 
+    def _message_edited(self, _: Event, value: Record) -> None:
+        message_id, text = string(value, "messageId"), string(value, "text")
+        if text and self._waits(message_id):
+            parts.replace_text(self._book.write(message_id), text)
+
+    def _message_dropped(self, _: Event, value: Record) -> None:
+        if self._waits(string(value, "messageId")):
+            self._book.remove(value["messageId"])
+
+    def _waits(self, message_id: str) -> bool:
+        """Whether a person has said this and nobody has begun to answer."""
+        said = message_id in self._book and self._book.read(message_id)["role"] == "user"
+        return said and not self._runs.tried(message_id) and not self._book.is_answered(message_id)
+
     def _structured_start(self, event: Event, value: Record) -> None:
         self._structured[self._target(self._owner(event), string(value, "messageId"))] = None
 
@@ -374,6 +388,8 @@ class Reducer:
         names.MESSAGE_PART: _message_part,
         names.BRANCH_PINNED: _branch_pinned,
         names.CHAT_RENAMED: _chat_renamed,
+        names.MESSAGE_EDITED: _message_edited,
+        names.MESSAGE_DROPPED: _message_dropped,
         "structured-output.start": _structured_start,
         "structured-output.complete": _structured_complete,
         "approval-requested": _approval_requested,

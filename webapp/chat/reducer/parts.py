@@ -72,6 +72,14 @@ def append_text(message: Record, delta: str) -> None:
     _extend(last if last.get("type") == "text" else _push(message, {"type": "text"}), "content", delta)
 
 
+def replace_text(message: Record, text: str) -> None:
+    """All its text is now this, where the first of it was."""
+    texts = [part for part in message["parts"] if part.get("type") == "text"]
+    first = texts[0] if texts else _push(message, {"type": "text"})
+    first["content"] = text
+    message["parts"] = [part for part in message["parts"] if part is first or part.get("type") != "text"]
+
+
 def think(message: Record, step: str, delta: str, signature: str = "") -> None:
     """Add to the thinking of one step, beginning it if need be."""
     part = find(message, "thinking", "stepId", step) or _push(message, {"type": "thinking", "stepId": step})

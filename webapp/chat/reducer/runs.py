@@ -72,6 +72,10 @@ class Runs:
         if run in self.active:
             self._infos[run] |= fields
 
+    def tried(self, message_id: str) -> bool:
+        """Whether a run is known that was to answer this."""
+        return any(info.get("triggerId") == message_id for info in self._infos.values())
+
     def signature(self, run: str) -> dict[str, Any]:
         """``name`` and ``metadata`` of a message by this run, as far as RUN_STARTED gave them."""
         info = self._infos.get(run, {})

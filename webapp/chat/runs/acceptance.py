@@ -26,6 +26,7 @@ from webapp.chat.echo import message_echo
 from webapp.chat.errors import ChatNotFound, Conflict, TooLarge
 from webapp.chat.messages import NewMessage, Participant
 from webapp.chat.runs.desk import Desk, unavailable
+from webapp.chat.runs.failpoints import Step, reached
 from webapp.streams.clients.base import (
     BEGINNING,
     PayloadTooLarge,
@@ -91,6 +92,7 @@ class Acceptance:
                 return await self._desk.inbox.mark_appended(row)
             async with aclosing(producer):
                 await producer.append(messages)
+                reached(Step.MESSAGE_APPENDED)
         except StreamsUnavailable as refusal:
             raise unavailable(refusal) from refusal
         except PayloadTooLarge as refusal:
@@ -99,7 +101,9 @@ class Acceptance:
         except (StreamNotFound, StreamGone, StreamClosed) as refusal:
             await self._desk.inbox.discard(row)
             raise ChatNotFound from refusal
-        return await self._desk.inbox.mark_appended(row)
+        appended = await self._desk.inbox.mark_appended(row)
+        reached(Step.MARKED_APPENDED)
+        return appended
 
     async def _accept(self, request: Request) -> tuple[RunRow, bool]:
         attempts = await self._attempts(request)
@@ -107,8 +111,9 @@ class Acceptance:
         if earlier is not None:
             return await self._completed(earlier), True
         await self._desk.check_load(request.participant, request.chat_id)
-        row = await self._new_row(request, attempt=len(attempts) + 1)
+        row = await self._new_row(request, attempts)
         await self._desk.inbox.add(row)
+        reached(Step.ROW_COMMITTED)
         return await self._completed(row, again=False), False
 
     async def _attempts(self, request: Request) -> list[RunRow]:
@@ -117,8 +122,12 @@ class Acceptance:
         if any(row.run_id == request.run_id and not _same_errand(row, request) for row in rows):
             raise Conflict("That run id was used for another message.", code="run-id-used")
         said = content_hash(request.message.text, request.message.parts)
-        if any(row.content_hash != said for row in rows):
-            raise _other_content()
+        # An edit keeps the hash of what was sent: whoever has not heard of it sends that again.
+        if rows and all(row.content_hash != said for row in rows):
+            current = await self._desk.sessions.snapshot(request.chat_id)
+            known = _find(current.snapshot.messages, request.message.id)
+            if known is None or hash_of(known) != said:
+                raise _other_content()
         return [row for row in rows if row.agent_id == request.agent_id]
 
     def _same_request(self, attempts: Sequence[RunRow], run_id: str | None) -> RunRow | None:
@@ -126,6 +135,10 @@ class Acceptance:
         if not attempts:
             return None
         latest = attempts[-1]
+        if latest.is_dropped:
+            if run_id in (None, latest.run_id):
+                return latest
+            raise Conflict("The message has been taken back.", code="message-dropped")
         # Nobody has seen a message that is not appended yet: whoever sends it again means that one.
         if latest.status is RunStatus.ACCEPTED:
             return latest
@@ -137,13 +150,13 @@ class Acceptance:
         )
         return latest if recent else None
 
-    async def _new_row(self, request: Request, *, attempt: int) -> RunRow:
+    async def _new_row(self, request: Request, earlier: Sequence[RunRow]) -> RunRow:
         message, now = request.message, self._desk.clock()
         said = content_hash(message.text, message.parts)
         current = await self._desk.sessions.snapshot(request.chat_id)
         # The stream may know the message although the inbox does not: in a fork, for one.
-        known = next((each for each in current.snapshot.messages if each["id"] == message.id), None)
-        if known is not None and hash_of(known) != said:
+        known = _find(current.snapshot.messages, message.id)
+        if known is not None and not earlier and hash_of(known) != said:
             raise _other_content()
         looked_at = await self._desk.choices.of(request.chat_id, request.participant.id)
         branches = Branches(current.snapshot.messages)
@@ -160,9 +173,9 @@ class Acceptance:
             chat_id=request.chat_id,
             message_id=message.id,
             agent_id=request.agent_id,
-            attempt=attempt,
+            attempt=len(earlier) + 1,
             participant_id=request.participant.id,
-            content_hash=said,
+            content_hash=earlier[0].content_hash if earlier else said,
             events=None if known else tuple(echo),
             data=request.data,
             tools=request.tools,
@@ -212,6 +225,10 @@ def hash_of(message: UIMessage) -> bytes | None:
     parts = message.get("parts", [])
     text = "".join(part.get("content", "") for part in parts if part.get("type") == "text")
     return content_hash(text, [part for part in parts if part.get("type") != "text"])
+
+
+def _find(messages: Sequence[UIMessage], message_id: str) -> UIMessage | None:
+    return next((each for each in messages if each["id"] == message_id), None)
 
 
 def _same_errand(row: RunRow, request: Request) -> bool:

@@ -19,6 +19,7 @@ from webapp.chat.sessions import Sessions
 from webapp.streams.clients.base import StreamsUnavailable
 
 _RACES = 3
+_HOUR = 3600.0
 
 T = TypeVar("T")
 
@@ -53,6 +54,23 @@ class Desk:
             raise LimitReached("You have too many answers running. Wait for one of them.", retry_after=5.0)
         if here >= self.limits.max_queued_per_chat:
             raise LimitReached("Too many messages are waiting in this chat.", retry_after=5.0)
+        await self._check_quota(
+            self.limits.max_hourly_per_participant,
+            "You have asked for too many answers within an hour.",
+            participant_id=participant.id,
+        )
+        await self._check_quota(
+            self.limits.max_hourly_per_chat,
+            "Too many answers have been asked for in this chat within an hour.",
+            chat_id=chat_id,
+        )
+
+    async def _check_quota(self, quota: int, sentence: str, **whose: str) -> None:
+        """Raises LimitReached, until the first of the last ``quota`` runs was an hour ago."""
+        first = await self.inbox.newest(quota, **whose) if quota else None
+        wait = 0.0 if first is None else first + _HOUR - self.clock()
+        if wait > 0:
+            raise LimitReached(sentence, retry_after=wait)
 
 
 def unavailable(refusal: StreamsUnavailable) -> Unavailable:

@@ -20,6 +20,10 @@ class _Lane:
     current: Run | None = None
     queue: deque[Run] = field(default_factory=deque)
 
+    def add(self, run: Run) -> None:
+        ahead = sum(other.row.steered for other in self.queue) if run.row.steered else len(self.queue)
+        self.queue.insert(ahead, run)
+
 
 class Lanes:
     """A lane per (chat, agent). ``perform`` must not raise; it is cancelled to abandon a run.
@@ -36,10 +40,17 @@ class Lanes:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def add(self, run: Run) -> None:
-        """Put the run behind the others of its lane."""
+        """Put the run behind the others of its lane, a steered one behind other steered ones."""
         self._runs[run.row.run_id] = run
-        self._lanes.setdefault(self._key(run), _Lane()).queue.append(run)
+        self._lanes.setdefault(self._key(run), _Lane()).add(run)
         self._advance(run)
+
+    def promote(self, run: Run) -> None:
+        """A run that waits in its lane has just been steered."""
+        if run.row.run_id not in self._tasks:
+            lane = self._lanes[self._key(run)]
+            lane.queue.remove(run)
+            lane.add(run)
 
     def get(self, run_id: str) -> Run | None:
         """The queued or running run with that id."""

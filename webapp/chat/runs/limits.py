@@ -24,6 +24,15 @@ class RunLimits:
     max_queued_per_chat: int = 64
     """Runs of one chat that are queued or running."""
 
+    max_hourly_per_participant: int = 240
+    """Runs of one person that are accepted within an hour, in all chats; 0 for any number."""
+
+    max_hourly_per_chat: int = 600
+    """Runs of one chat that are accepted within an hour; 0 for any number."""
+
+    max_output_tokens: int = 0
+    """What an agent is asked to keep to in one answer; 0 for any number."""
+
     duplicate_window: float = 10.0
     """So long after a run's end, its message sent again without a run id is still the same request."""
 

@@ -18,6 +18,8 @@ from webapp.chat.catalog.runs import RunInbox, RunRow, RunStatus
 from webapp.chat.endings import INTERRUPTED
 from webapp.chat.messages import Participant
 from webapp.chat.runs.acceptance import Acceptance
+from webapp.chat.runs.failpoints import Step, reached
+from webapp.chat.runs.queue import Queue
 from webapp.chat.runs.run import Ending
 from webapp.chat.runs.trace import STREAM_IS_GONE, Trace
 from webapp.chat.runs.writer import RunWriter
@@ -47,12 +49,14 @@ class Recovery:
         sessions: Sessions,
         inbox: RunInbox,
         acceptance: Acceptance,
+        queue: Queue,
         clock: Callable[[], float],
     ) -> None:
         self._streams = streams
         self._sessions = sessions
         self._inbox = inbox
         self._acceptance = acceptance
+        self._queue = queue
         self._clock = clock
 
     async def settle(self, row: RunRow) -> Startable | None:
@@ -64,8 +68,11 @@ class Recovery:
         current: RunRow | None = row
         if row.status is RunStatus.ACCEPTED:
             current = await self._acceptance.publish(row)
+        elif await self._queue.catch_up(row):
+            current = await self._inbox.get(row.run_id)
         try:
-            return None if current is None else await self._settle(current)
+            over = current is None or current.status is RunStatus.DONE
+            return None if current is None or over else await self._settle(current)
         except StaleEpoch:
             return None
         except STREAM_IS_GONE:
@@ -83,6 +90,7 @@ class Recovery:
             stack.push_async_callback(writer.aclose)
             if row.status is RunStatus.RUNNING:
                 await writer.append([events.claimed(row.run_id, epoch=row.epoch)])
+                reached(Step.FENCED)
             trace = await Trace.read(self._streams, self._sessions.path(row.chat_id), row)
             if not trace.started:
                 waiting = row if row.status is RunStatus.APPENDED else await self._inbox.mark_appended(row)
@@ -94,6 +102,7 @@ class Recovery:
             if outcome is None:
                 ending = self._ending(row, trace)
                 await writer.append([], ending=ending.told(trace.open))
+                reached(Step.SETTLED)
                 outcome = ending.outcome
         await self._inbox.mark_done(row, outcome=outcome, now=self._clock())
         return None

@@ -20,6 +20,7 @@ from webapp.chat.catalog.runs import RunRow
 from webapp.chat.coalesce import MAX_BATCH, merge
 from webapp.chat.endings import FAILED, OUTPUT_LIMIT, TIME_LIMIT
 from webapp.chat.messages import Participant
+from webapp.chat.runs.failpoints import Step, reached
 from webapp.chat.runs.limits import RunLimits
 from webapp.chat.runs.pauses import results
 from webapp.chat.runs.stamp import Stamper
@@ -175,6 +176,7 @@ class Run:
             # Durable before the agent is asked: a run that is known to have begun is not begun again.
             self._flushed_at = asyncio.get_running_loop().time()
             await self._writer.append(self._take())
+            reached(Step.STARTED)
         if self._ending is None:
             self._listening = asyncio.create_task(self._listen(prepare))
             self._listening.add_done_callback(self._heard_out)
@@ -183,6 +185,7 @@ class Run:
             await self._writer.room()
             self._flushed_at = asyncio.get_running_loop().time()
             await self._writer.put(self._take())
+            reached(Step.BATCH_PUT)
         await self._dismiss()
         return await self._conclude(self._ending)
 
@@ -269,8 +272,10 @@ class Run:
             listening.cancel()
 
     async def _conclude(self, ending: Ending) -> str:
+        reached(Step.DECIDED)
         last = self._take()
         await self._writer.append(last, ending=ending.told(self._open))
+        reached(Step.ENDED)
         return ending.outcome
 
     def _started(self) -> Event:

@@ -12,6 +12,7 @@ from contextlib import aclosing, suppress
 from webapp.chat import events
 from webapp.chat.catalog.runs import RunRow
 from webapp.chat.messages import Participant
+from webapp.chat.runs.failpoints import Step, reached
 from webapp.chat.runs.trace import STREAM_IS_GONE, Trace
 from webapp.chat.sessions import Sessions
 from webapp.streams.clients.base import ProducerTuple, StreamClient
@@ -50,6 +51,7 @@ class StopRequests:
         # One producer per run: however many ask, wherever they do, the stream takes the first.
         producer = ProducerTuple(f"stop:{run_id}", 0, 0)
         await self._streams.append(path, [events.encode(request)], producer=producer)
+        reached(Step.STOP_REQUESTED)
 
     async def _see_out(self, trace: Trace, path: str) -> None:
         """Read on until the run has ended."""

@@ -25,9 +25,11 @@ from webapp.chat.runs.acceptance import Acceptance, Request
 from webapp.chat.runs.continuation import Continuation, Resumption
 from webapp.chat.runs.desk import Desk
 from webapp.chat.runs.extension import Extension, Extensions
+from webapp.chat.runs.failpoints import Step, reached
 from webapp.chat.runs.lanes import Lanes
 from webapp.chat.runs.limits import RunLimits
 from webapp.chat.runs.pauses import Answer
+from webapp.chat.runs.queue import Change, Queue
 from webapp.chat.runs.recovery import Recovery, Startable
 from webapp.chat.runs.run import MissingAgent, Run
 from webapp.chat.runs.stop_requests import StopRequests
@@ -104,14 +106,9 @@ class Supervisor:
         self._acceptance = Acceptance(streams=streams, desk=desk)
         self._continuation = Continuation(desk)
         self._extensions = Extensions(desk)
-        self._recovery = Recovery(
-            streams=streams,
-            sessions=sessions,
-            inbox=self._inbox,
-            acceptance=self._acceptance,
-            clock=clock,
+        self._turns = Turns(
+            sessions=sessions, inbox=self._inbox, max_output_tokens=self._limits.max_output_tokens
         )
-        self._turns = Turns(sessions=sessions, inbox=self._inbox)
         self._lanes = Lanes(self._perform, apart=shared)
         patience = 2 * self._limits.agent_farewell
         self._stops = Stops(
@@ -119,6 +116,23 @@ class Supervisor:
             inbox=self._inbox,
             elsewhere=StopRequests(streams=streams, sessions=sessions, patience=patience) if shared else None,
             patience=patience,
+        )
+        self._queue = Queue(
+            streams=streams,
+            sessions=sessions,
+            inbox=self._inbox,
+            lanes=self._lanes,
+            stop=lambda row, by: self.stop(chat_id=row.chat_id, run_id=row.run_id, participant=by),
+            clock=clock,
+            ids=ids,
+        )
+        self._recovery = Recovery(
+            streams=streams,
+            sessions=sessions,
+            inbox=self._inbox,
+            acceptance=self._acceptance,
+            queue=self._queue,
+            clock=clock,
         )
         self._chat_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -241,6 +255,10 @@ class Supervisor:
         """
         return await self._stops.stop(chat_id=chat_id, run_id=run_id, participant=participant)
 
+    async def change_queued(self, change: Change) -> None:
+        """Edit, drop or put first a message that waits. Raises as ``Queue.change`` does."""
+        await asyncio.shield(self._spawn(self._queue.change(change)))
+
     async def _recover(self, *, take_all: bool) -> None:
         """Take over runs without an owner: those with an expired lease, or all that are not ours."""
         for row in await self._inbox.unfinished(leases_before=None if take_all else self._clock()):
@@ -249,6 +267,7 @@ class Supervisor:
             claimed = await self._inbox.claim(row, owner=self._owner, lease_until=self._lease_end())
             if claimed is None:
                 continue
+            reached(Step.CLAIMED)
             try:
                 startable = await self._recovery.settle(claimed)
             except (ChatError, StreamError) as error:
@@ -319,10 +338,17 @@ class Supervisor:
         row = run.row
         try:
             if not self._shared:
-                await self._carry_out(run, self._inbox.mark_running(row, now=self._clock()))
+                await self._carry_out(run, self._queue.begin(row))
                 return
             path = self._sessions.path(row.chat_id)
-            watch = Watch(run, streams=self._streams, path=path, inbox=self._inbox, clock=self._clock)
+            watch = Watch(
+                run,
+                streams=self._streams,
+                path=path,
+                inbox=self._inbox,
+                queue=self._queue,
+                clock=self._clock,
+            )
             async with watch:
                 await self._carry_out(run, watch.turn())
         except StaleEpoch:
@@ -335,10 +361,12 @@ class Supervisor:
 
     async def _carry_out(self, run: Run, its_turn: Awaitable[bool]) -> None:
         if await its_turn:
+            reached(Step.MARKED_RUNNING)
             if lineage := await self._inbox.lineage(run.row):
                 run.continues(lineage[-1])
             outcome = await run.perform(lambda: self._turns.of(run.row))
             await self._inbox.mark_done(run.row, outcome=outcome, now=self._clock())
+            reached(Step.MARKED_DONE)
             self._spawn(self._sessions.save(run.row.chat_id))
             if self._titles is not None and outcome == "success":
                 self._spawn(self._titles.after(run.row))

@@ -14,9 +14,10 @@ from webapp.chat.sessions import Sessions
 class Turns:
     """Turns of every chat."""
 
-    def __init__(self, *, sessions: Sessions, inbox: RunInbox) -> None:
+    def __init__(self, *, sessions: Sessions, inbox: RunInbox, max_output_tokens: int = 0) -> None:
         self._sessions = sessions
         self._inbox = inbox
+        self._max_output_tokens = max_output_tokens
 
     async def of(self, row: RunRow) -> AgentTurn:
         """What the agent of ``row`` is asked, as the chat stands now. Raises StreamErrors."""
@@ -36,6 +37,7 @@ class Turns:
             tools=row.tools,
             resume=row.resume,
             begun="".join(map(_text, begun)),
+            max_output_tokens=self._max_output_tokens,
         )
 
 

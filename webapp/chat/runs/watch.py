@@ -14,6 +14,7 @@ from typing import Self
 
 from webapp.chat import events
 from webapp.chat.catalog.runs import RunInbox
+from webapp.chat.runs.queue import Queue
 from webapp.chat.runs.run import Run
 from webapp.chat.runs.trace import person, start_of
 from webapp.streams.clients.base import ReadPage, StreamClient, StreamError
@@ -28,20 +29,38 @@ _GLANCE = 0.25
 
 # Deltas are what a stream is made of; they are not decoded.
 _WORTH_READING = tuple(
-    word.encode() for word in (events.STOP_REQUESTED, events.RUN_FINISHED, events.RUN_ERROR)
+    word.encode()
+    for word in (
+        events.STOP_REQUESTED,
+        events.STOPPED_BY,
+        events.MESSAGE_DROPPED,
+        events.RUN_FINISHED,
+        events.RUN_ERROR,
+    )
 )
+
+# Whoever was before the run may not be any more.
+_CHANGES_THE_ORDER = (events.STOPPED_BY, events.MESSAGE_DROPPED)
 
 
 class Watch:
     """Follows the chat of ``run`` inside ``async with``, from before the first thing said about it."""
 
     def __init__(
-        self, run: Run, *, streams: StreamClient, path: str, inbox: RunInbox, clock: Callable[[], float]
+        self,
+        run: Run,
+        *,
+        streams: StreamClient,
+        path: str,
+        inbox: RunInbox,
+        queue: Queue,
+        clock: Callable[[], float],
     ) -> None:
         self._run = run
         self._streams = streams
         self._path = path
         self._inbox = inbox
+        self._queue = queue
         self._clock = clock
         self._behind: str | None = None
 
@@ -63,8 +82,12 @@ class Watch:
             run.woken.clear()
             turn = await self._inbox.take_turn(run.row, now=self._clock())
             run.waiting = turn.behind is not None
+            if turn.taken:
+                return True
             if not run.waiting:
-                return turn.taken
+                if not await self._queue.catch_up(run.row):
+                    return False
+                continue
             self._behind = turn.behind
             try:
                 async with asyncio.timeout(_PAUSES[min(looks, len(_PAUSES) - 1)]):
@@ -73,7 +96,7 @@ class Watch:
             except TimeoutError:
                 looks += 1
         run.waiting = False
-        return await self._inbox.mark_running(run.row, now=self._clock())
+        return await self._queue.begin(run.row)
 
     async def _follow(self) -> None:
         offset = start_of(self._run.row)
@@ -100,5 +123,7 @@ class Watch:
                 by = person(event, events.STOP_REQUESTED, run_id=self._run.row.run_id)
                 if by is not None:
                     self._run.stop(by)
-                elif event.get("type") in events.TERMINAL and event.get("runId") == self._behind:
+                elif event.get("name") in _CHANGES_THE_ORDER or (
+                    event.get("type") in events.TERMINAL and event.get("runId") == self._behind
+                ):
                     self._run.woken.set()

@@ -247,7 +247,7 @@ async def test_only_the_owner_changes_a_row(catalog: Catalog) -> None:
     assert await catalog.runs.mark_appended(mine) is None
     running = replace(appended, status=RunStatus.RUNNING)
     assert await catalog.runs.mark_appended(running) == appended
-    assert await catalog.runs.mark_appended(mine) == appended
+    assert await catalog.runs.mark_appended(mine) == replace(appended, started_at=95.0)
     assert await catalog.runs.mark_running(appended, now=96.0)
 
     claims = await asyncio.gather(
@@ -274,6 +274,7 @@ async def test_a_turn_is_taken_by_one_after_the_other(catalog: Catalog) -> None:
     await catalog.create_chat("another-chat", owner=ANA)
 
     async def add(name: str, status: RunStatus = RunStatus.APPENDED, **changes: object) -> RunRow:
+        changes |= {} if status is RunStatus.ACCEPTED else {"events": None}
         added = row(run_id=name, message_id=name, status=status, owner=f"owner of {name}", **changes)
         await catalog.runs.add(added)
         return added
@@ -311,6 +312,47 @@ async def test_a_turn_is_taken_by_one_after_the_other(catalog: Catalog) -> None:
     assert claimed is not None
     assert await take(two, now=8.0) == Turn(taken=False)
     assert await take(claimed, now=8.0) == Turn(taken=True)
+
+
+async def test_a_message_is_changed_while_all_its_rows_wait(catalog: Catalog) -> None:
+    await catalog.create_chat("c1234567", owner=ANA)
+    waiting = {"status": RunStatus.APPENDED, "events": None}
+    for number in range(4):
+        await catalog.runs.add(row(run_id=f"r{number}", message_id=f"m{number}", **waiting))
+    both = row(run_id="other", message_id="m1", agent_id="other", **waiting)
+    await catalog.runs.add(both)
+    change = catalog.runs.change_waiting
+
+    rows, changed = await change("c1234567", "m1", lambda rows: {"events": [{"told": len(rows)}]})
+    assert ([each.run_id for each in rows], changed) == (["r1", "other"], True)
+    # Neither begins before it is told, nor is it changed again.
+    assert not await catalog.runs.mark_running(both, now=1.0)
+    assert await catalog.runs.take_turn(both, now=1.0) == Turn(taken=False)
+    rows, changed = await change("c1234567", "m1", lambda rows: {"steered": 1})
+    assert ([each.events for each in rows], changed) == ([({"told": 2},)] * 2, False)
+    await catalog.runs.mark_told(replace(rows[0], events=({"told": "another"},)), now=2.0)
+    assert not await catalog.runs.mark_running(both, now=2.0)
+    await catalog.runs.mark_told(rows[0], now=3.0)
+    assert await catalog.runs.take_turn(both, now=4.0) == Turn(taken=True)
+    assert not (await change("c1234567", "m1", lambda rows: {"steered": 1}))[1], "one of two has begun"
+
+    # Steered ones go first, each kind in its order.
+    for number in (3, 2):
+        assert (await change("c1234567", f"m{number}", lambda rows: {"steered": 1}))[1]
+    assert [each.run_id for each in await catalog.runs.unfinished()] == ["other", "r2", "r3", "r0", "r1"]
+    turns = [await catalog.runs.take_turn(row(run_id=f"r{n}", **waiting), now=5.0) for n in (0, 3, 2)]
+    assert [turn.behind for turn in turns] == ["r3", "r2", None]
+    assert turns[-1].taken
+
+    assert (await change("c1234567", "m0", lambda rows: {"status": RunStatus.DROPPED, "events": [{}]}))[1]
+    dropped = await catalog.runs.get("r0")
+    assert dropped is not None
+    assert "r0" in [each.run_id for each in await catalog.runs.unfinished()]
+    await catalog.runs.mark_told(dropped, now=6.0)
+    dropped = await catalog.runs.get("r0")
+    assert dropped is not None
+    assert (dropped.status, dropped.outcome, dropped.ended_at) == (RunStatus.DONE, "dropped", 6.0)
+    assert await change("c1234567", "unknown", lambda rows: {"steered": 1}) == ([], False)
 
 
 async def test_what_is_unfinished(catalog: Catalog) -> None:
