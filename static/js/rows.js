@@ -3,8 +3,9 @@
  * Whatever is finished the server renders, so tools and data are only named here.
  *
  * @typedef {import("./types.js").Message} Message
- * @typedef {{messages: Message[], runs: Record<string, any>, activeRuns: string[], branches: import("./branches.js").Branches,
- *   pins: Record<string, string>}} Chat  `messages`: those on the reader's path
+ * @typedef {{messages: Message[], runs: Record<string, any>, activeRuns: string[]}} Talk
+ * @typedef {Talk & {branches: import("./branches.js").Branches, pins: Record<string, string>}} Chat
+ *   `messages`: those on the reader's path
  * @typedef {{meId: string, canChat: boolean}} Reader
  * @typedef {{key: string, message?: Message, run?: any, grouped: boolean, place?: string}} Slot
  *   `key`: a message's id, or `run:…`; `place`: its place among the branches, in a word

@@ -21,7 +21,7 @@ export class Activity {
   /** The runs that were under way, with the agent's name. @type {Map<string, string>} */
   #running = new Map();
 
-  /** @param {Pick<Chat, "messages" | "runs" | "activeRuns">} chat */
+  /** @param {import("./rows.js").Talk} chat */
   update({ messages, runs, activeRuns }) {
     const active = activeRuns.map((id) => runs[id]).filter(Boolean);
     for (const { runId, agentName = AGENT } of active) {
