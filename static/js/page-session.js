@@ -21,8 +21,7 @@ export class PageSession extends ChatSession {
   #chatId;
   /** Ids of messages that were seen before, or written here. @type {Set<string>} */
   #seen;
-  /** @type {Set<string>} */
-  #said = new Set();
+  #meId;
   /** @type {import("./rows.js").Chat | undefined} */
   #view;
 
@@ -33,6 +32,7 @@ export class PageSession extends ChatSession {
     this.#chosen = choices;
     this.#urls = urls;
     this.#chatId = options.chatId;
+    this.#meId = options.me.id;
     this.#seen = new Set(this.messages.map(({ id }) => id));
     this.addEventListener("change", (event) => this.#changed(/** @type {CustomEvent} */ (event).detail.messages));
   }
@@ -54,9 +54,7 @@ export class PageSession extends ChatSession {
     if (editOf) delete this.#chosen[branches.placement(editOf)?.group ?? ""];
     const parentId = editOf ? branches.placement(editOf)?.parent : branches.tip(this.#choices);
     this.#view = undefined;
-    const errand = this.say(text, undefined, { parentId, editOf });
-    this.#said.add(errand.message.id);
-    return errand;
+    return this.say(text, undefined, { parentId, editOf });
   }
 
   /** Asks for another answer in place of the one `messageId` belongs to. @param {string} messageId */
@@ -105,16 +103,21 @@ export class PageSession extends ChatSession {
       if (!message) continue;
       this.#seen.add(id);
       const { parentId, editOf } = message.metadata ?? {};
-      const { branches, messages } = this.view;
+      const { branches } = this.view;
       if ([parentId, editOf].some((other) => other && !branches.placement(other))) this.emit("outdated", {});
-      // Somebody has edited what it answers: who wrote it stays with it.
-      else if (this.#said.has(id) && !messages.includes(message)) this.#stay(id);
+      else if (message.metadata?.participantId !== this.#meId) this.#stay();
     }
   }
 
-  /** @param {string} id */
-  #stay(id) {
-    const { branches } = this.view;
+  /** Whoever waits for an answer stays with it, whatever others do to what it follows. */
+  #stay() {
+    const { branches, messages } = this.view;
+    const asked = this.activeRuns.map((run) => this.runs[run]?.triggerId);
+    const waits = this.messages.findLast(
+      ({ id, metadata }) => metadata?.participantId === this.#meId && (metadata.delivery || asked.includes(id)),
+    );
+    if (!waits || messages.includes(waits)) return;
+    const { id } = waits;
     for (const [group, version] of Object.entries(branches.choicesOf(id))) {
       if (branches.chosen(group, this.#choices) !== version) void this.choose(group, version).catch(() => {});
     }
