@@ -163,7 +163,8 @@ class Run:
         """
         timer = asyncio.get_running_loop().call_later(self._limits.time_limit, self.fail, *TIME_LIMIT)
         self._writer.on_failure = self._look_up
-        self._pending += [self._started(), *results(self.row.resume, run_id=self.row.run_id)]
+        told = results(self.row.resume, run_id=self.row.run_id, timestamp=self._now())
+        self._pending += [self._started(), *told]
         try:
             async with aclosing(self._writer):
                 return await self._write(prepare)
@@ -289,6 +290,7 @@ class Run:
             attempt=row.attempt,
             timestamp=self._now(),
             parent_run_id=row.parent_run_id,
+            continues=row.continues,
         )
 
     def _now(self) -> int:
