@@ -122,6 +122,20 @@ def request_approval(part: Record, approval: str) -> None:
     part["approval"] = {"id": approval, "needsApproval": True}
 
 
+def decide(part: Record, approved: bool) -> None:
+    """Somebody has answered the question that the call waits for."""
+    part["approval"] = {**record(part.get("approval")), "approved": approved}
+    if part.get("state") == "approval-requested":
+        part["state"] = "approval-responded"
+
+
+def time(part: Record, key: str, event: Record) -> None:
+    """Note when a call of ours was complete, or its result. An event that names no run is nobody's."""
+    at = event.get("timestamp")
+    if string(event, "runId") and isinstance(at, int | float) and not isinstance(at, bool):
+        part[key] = at
+
+
 def give_result(message: Record, call: str, content: Any, *, failed: bool, **extra: Any) -> None:
     """A tool has answered: its call gets the output, and a ``tool-result`` part says it for the model.
 
