@@ -216,11 +216,15 @@ export function createReducer(given) {
     join(run, id);
   }
 
+  /** @param {Message | undefined} each @param {string} call */
+  const hasCall = (each, call) => !!each && !!find(each, "tool-call", "id", call);
+
   /** The message with a tool call, the run's own if possible. @param {any} call @param {any} [run] */
   function caller(call, run) {
     if (!str(call)) return;
-    const has = (/** @type {Message | undefined} */ each) => !!each && !!find(each, "tool-call", "id", call);
-    return lanes.get(run)?.open.findLast((id) => has(message(id))) ?? messages.findLast(has)?.id;
+    return (
+      lanes.get(run)?.open.findLast((id) => hasCall(message(id), call)) ?? messages.findLast((each) => hasCall(each, call))?.id
+    );
   }
 
   /** @param {Obj} event @param {(part: Part, argument?: any) => void} change @param {any} [argument] */
@@ -383,7 +387,7 @@ export function createReducer(given) {
       run.decisions = [...(run.decisions ?? []), decision];
       touched.runs.add(run.runId);
       const call = str(value.toolCallId);
-      const id = run.messageIds.findLast((each) => find(message(each) ?? { parts: [] }, "tool-call", "id", call));
+      const id = run.messageIds.findLast((each) => hasCall(message(each), call));
       const part = id && find(write(id), "tool-call", "id", call);
       if (part && record(part.approval).id === decision.interruptId) parts.decide(part, decision.approved);
     },

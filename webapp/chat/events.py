@@ -221,9 +221,7 @@ def run_error(chat_id: str, run_id: str, *, code: str, sentence: str, timestamp:
     }
 
 
-def tool_result(
-    message_id: str, *, run_id: str, tool_call_id: str, result: object, timestamp: int
-) -> Event:
+def tool_result(message_id: str, *, run_id: str, tool_call_id: str, result: object, timestamp: int) -> Event:
     """What a client's tool gave. A result that is ``{error: <sentence>}`` says that it failed."""
     event: Event = {
         "type": TOOL_CALL_RESULT,

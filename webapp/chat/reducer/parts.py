@@ -200,16 +200,17 @@ def _begin_structured(message: Record) -> Record:
 
 def stringify(value: Any) -> str:
     """``value`` as JavaScript's JSON.stringify writes it: ``1.0`` is ``1``."""
-    return msgspec.json.encode(_whole_numbers(value)).decode()
+    return msgspec.json.encode(whole_numbers(value)).decode()
 
 
-def _whole_numbers(value: Any) -> Any:
+def whole_numbers(value: Any) -> Any:
+    """``value`` with integers for floats that are whole, as JavaScript has no others."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
         return int(value)
     if isinstance(value, dict):
-        return {key: _whole_numbers(item) for key, item in value.items()}
+        return {key: whole_numbers(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_whole_numbers(item) for item in value]
+        return [whole_numbers(item) for item in value]
     return value
 
 

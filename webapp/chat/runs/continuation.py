@@ -146,17 +146,17 @@ def _fresh(
 
 
 def _says_the_same(question: Question, answer: Answer, earlier: AnswerRow, request: Resumption) -> bool:
+    # Who names another run wants another run.
+    if request.run_id not in (None, earlier.answer["runId"]):
+        return False
+    # A tab that is loaded again runs its tool again, with another result, for the same run.
+    if question.is_client_tool and request.run_id is not None:
+        return True
     before = earlier.answer["resume"]
-    if not question.is_client_tool:
-        one, other = Decision.of(answer), Decision.of(before)
-        if one is None or other is None:
-            return bool(answer.get("payload") == before["payload"])
-        return (one.approved, one.edited, one.reason) == (other.approved, other.edited, other.reason)
-    # A tab that is loaded again runs its tool again, with another result, for the same run. Another tab that
-    # has the tool too is told that its result does not count.
-    if request.run_id is not None:
-        return bool(request.run_id == earlier.answer["runId"])
-    return (answer["status"], answer.get("payload")) == (before["status"], before["payload"])
+    one, other = Decision.of(answer), Decision.of(before)
+    if question.is_client_tool or one is None or other is None:
+        return (answer["status"], answer.get("payload")) == (before["status"], before["payload"])
+    return (one.approved, one.edited, one.reason) == (other.approved, other.edited, other.reason)
 
 
 def _who_answered(question: Question, earlier: AnswerRow) -> str:
@@ -167,9 +167,7 @@ def _who_answered(question: Question, earlier: AnswerRow) -> str:
     return f"{name} has {'approved' if decision.approved else 'denied'} that already."
 
 
-def _check_right(
-    fresh: Sequence[tuple[Question, Answer]], request: Resumption, paused: RunRow
-) -> None:
+def _check_right(fresh: Sequence[tuple[Question, Answer]], request: Resumption, paused: RunRow) -> None:
     for question, _ in fresh:
         if not question.is_client_tool and not request.may_approve:
             raise Forbidden("You are not allowed to decide approvals in this chat.")

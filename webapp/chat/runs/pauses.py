@@ -8,20 +8,19 @@ inbox, agents or how an answer came.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from webapp.agents.base import Event, UIMessage
 from webapp.chat import events
 from webapp.chat.errors import Conflict, InvalidMessage
-from webapp.chat.reducer.parts import stringify
+from webapp.chat.reducer.parts import whole_numbers
 from webapp.chat.reducer.snapshot import RunInfo, Snapshot
 
 _NOT_RUN = {"error": "The tool was not run."}
-_CLIENT_TOOL_REASONS = frozenset({"client_tool_input", "tanstack:client_tool_execution"})
+_CLIENT_TOOL_REASONS = ("client_tool_input", "tanstack:client_tool_execution")  # any JSON may be looked up
 
 Answer = dict[str, Any]
 """AG-UI's resume item, ``{interruptId, status, payload?}``; with ``toolCallId`` instead of the id for what
@@ -45,9 +44,7 @@ class Question:
 
     @property
     def is_client_tool(self) -> bool:
-        metadata = self.interrupt.get("metadata")
-        kind = metadata.get("kind") if isinstance(metadata, dict) else None
-        return self.interrupt.get("reason") in _CLIENT_TOOL_REASONS or kind == "client_tool"
+        return is_client_tool(self.interrupt)
 
     def is_meant_by(self, answer: Answer) -> bool:
         if "interruptId" in answer:
@@ -64,7 +61,8 @@ class Question:
         decision = Decision.of(read)
         if decision is None and self.interrupt.get("reason") == "tool_call":
             raise InvalidMessage(
-                "An approval is answered with {approved: true} or {approved: false}.", code="invalid-resume"
+                "An approval is answered with {approved: true} or {approved: false}.",
+                code="invalid-resume",
             )
         if self.arguments is None:
             return read
@@ -81,7 +79,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What the answer to a question about a tool call says. ``seen`` are the arguments that were looked at."""
+    """What the answer to a question about a tool call says. ``seen`` are the arguments looked at."""
 
     approved: bool
     seen: object = None
@@ -90,7 +88,7 @@ class Decision:
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> Decision | None:
-        """None if the answer decides nothing. Raises InvalidMessage for one that is neither here nor there."""
+        """None if the answer decides nothing. Raises InvalidMessage if it cannot be read."""
         payload = answer.get("payload")
         if answer["status"] == "cancelled":
             return cls(approved=False)
@@ -98,7 +96,9 @@ class Decision:
             return None
         edited, reason = payload.get("editedArgs"), payload.get("reason")
         if not isinstance(edited, dict | None) or not isinstance(reason, str | None):
-            raise InvalidMessage("Edited arguments are a JSON object, a reason is text.", code="invalid-resume")
+            raise InvalidMessage(
+                "Edited arguments are a JSON object, a reason is text.", code="invalid-resume"
+            )
         approved = payload["approved"]
         return cls(
             approved=approved,
@@ -122,17 +122,21 @@ class Pause:
         """The questions that are answered, in their order. Raises InvalidMessage if an answer is to none of
         them, or one of several to the same.
         """
-        found = [
-            (each, answer)
-            for each in self.questions
-            for answer in answers
-            if each.is_meant_by(answer)
-        ]
+        found = [(each, answer) for each in self.questions for answer in answers if each.is_meant_by(answer)]
         # Messages of tools may also be of calls that were answered long ago.
         named = [each for each in answers if "interruptId" in each]
         if len({question.key for question, _ in found}) != len(found) or (named and len(named) != len(found)):
-            raise InvalidMessage("Every answer has a question of the run, and only one.", code="invalid-resume")
+            raise InvalidMessage(
+                "Every answer has a question of the run, and only one.", code="invalid-resume"
+            )
         return found
+
+
+def is_client_tool(interrupt: Mapping[str, Any]) -> bool:
+    """Whether it asks for a tool of the client, so that nobody has to decide anything."""
+    metadata = interrupt.get("metadata")
+    kind = metadata.get("kind") if isinstance(metadata, dict) else None
+    return interrupt.get("reason") in _CLIENT_TOOL_REASONS or kind == "client_tool"
 
 
 def find_pause(snapshot: Snapshot, answers: Sequence[Answer], *, run_id: str | None) -> Pause:
@@ -189,11 +193,10 @@ def arguments_hash(arguments: object) -> str:
     """Identifies arguments, given as JSON or as the text of it: the same ones, however they are written."""
     if isinstance(arguments, str):
         try:
-            arguments = msgspec.json.decode(arguments)
-        except (msgspec.DecodeError, RecursionError):
-            return hashlib.sha256(arguments.encode(errors="surrogatepass")).hexdigest()
-    same = msgspec.json.decode(stringify(arguments))
-    return hashlib.sha256(msgspec.json.encode(same, order="sorted")).hexdigest()
+            arguments = json.loads(arguments or "{}")
+        except (ValueError, RecursionError):
+            return _digest(str(arguments))
+    return _digest(json.dumps(whole_numbers(arguments), sort_keys=True))
 
 
 def _questions(snapshot: Snapshot, run: RunInfo) -> list[Question]:
@@ -210,7 +213,11 @@ def _questions(snapshot: Snapshot, run: RunInfo) -> list[Question]:
 
 def _key(run_id: str, interrupt_id: str) -> str:
     """Short and plain, whatever an agent calls its questions: it goes into a header and a column."""
-    return f"{run_id}~{hashlib.sha256(interrupt_id.encode(errors='surrogatepass')).hexdigest()[:16]}"
+    return f"{run_id}~{_digest(interrupt_id)[:16]}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def _arguments(snapshot: Snapshot, run: RunInfo, call_id: object) -> str | None:

@@ -203,8 +203,8 @@ class Supervisor:
         tools: Sequence[dict[str, Any]] = (),
         parent_run_id: str | None = None,
     ) -> Accepted:
-        """Answer what a paused run asks, or some of it: with the last answer a run begins that knows them all,
-        until then the one that asked is given back.
+        """Answer what a paused run asks, or some of it. With the last answer a run begins that knows them
+        all; until then the one that asked is given back.
 
         The first answer to each question counts; the same one again is the same request. Raises Forbidden and
         what ``accept`` does.
