@@ -13,7 +13,7 @@ from webapp.chat import events
 from webapp.chat.catalog.answers import AnswerRow, Answers
 from webapp.chat.messages import Participant
 from webapp.chat.runs.desk import unavailable
-from webapp.chat.runs.pauses import Answer, Decision, Question
+from webapp.chat.runs.pauses import Answer, Decision, Question, arguments_hash
 from webapp.chat.runs.trace import STREAM_IS_GONE
 from webapp.chat.sessions import Sessions
 from webapp.streams.clients.base import StreamClient, StreamsUnavailable
@@ -29,6 +29,9 @@ def decided(question: Question, answer: Answer, *, run_id: str, by: Participant,
     if question.is_client_tool:
         return []
     decision = Decision.of(answer) or Decision(approved=True)
+    edited = decision.edited
+    if edited is not None and arguments_hash(edited) == question.arguments_hash:
+        edited = None  # looked at in the editor, and left
     return [
         events.approval_decided(
             question.interrupt,
@@ -37,7 +40,7 @@ def decided(question: Question, answer: Answer, *, run_id: str, by: Participant,
             participant_id=by.id,
             name=by.name,
             decided_at=int(at * 1000),
-            edited=decision.edited,
+            edited=edited,
             reason=decision.reason,
         )
     ]
