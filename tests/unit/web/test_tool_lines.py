@@ -1,4 +1,4 @@
-"""What the transcript says of tool calls: their states, their folds, and the cards that ask for a decision."""
+"""What the transcript says of tool calls: states, folds, and the cards that ask for a decision."""
 
 from __future__ import annotations
 
