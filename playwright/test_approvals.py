@@ -108,7 +108,7 @@ def test_two_people_press_at_once(people: People, posted: Path, attempt: int) ->
 
 
 def test_each_tool_is_decided_on_its_own_and_may_be_edited(people: People, posted: Path) -> None:
-    ana = people.join(**PHONE)
+    ana = people.join(viewport=PHONE["viewport"])
     chat = ana.new_chat()
     chat.send("send letter parcel")
     pending = chat.page.locator("#pending")
