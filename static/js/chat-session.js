@@ -181,7 +181,7 @@ export class ChatSession extends EventTarget {
 
   /**
    * An idempotent request, made until it is answered; throws as persist() does.
-   * @protected @param {string} method @param {string} url @param {object} body
+   * @param {string} method @param {string} url @param {object} body
    */
   request(method, url, body) {
     const { headers, fetchClient } = this.#options;

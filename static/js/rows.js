@@ -186,7 +186,7 @@ const questionsOf = ({ interrupts = [] }) =>
 /** @param {any} run @param {any} question */
 const decisionOn = ({ decisions = [] }, { id }) => decisions.find((/** @type {any} */ { interruptId }) => interruptId === id);
 
-/** The ids of the cards that wait for a decision. @param {Chat} chat @returns {string[]} */
+/** The ids of the cards that wait for a decision. @param {Pick<Talk, "runs">} talk @returns {string[]} */
 export const pendingIn = ({ runs }) =>
   Object.values(runs)
     .filter(({ status, supersededBy }) => status === "awaiting-approval" && !supersededBy)

@@ -68,9 +68,7 @@ class ModelAgent:
         may_pause = can_pause(self._agent)
         running = self._agent.run_stream_events(
             output_type=[self._agent.output_type, DeferredToolRequests] if may_pause else None,
-            message_history=history(
-                turn.messages, agent_id=self.id, go_on=bool(turn.begun), decided=decided
-            ),
+            message_history=history(turn.messages, agent_id=self.id, go_on=bool(turn.begun), decided=decided),
             deferred_tool_results=DeferredToolResults(approvals=decided) if decided else None,
             toolsets=[client_tools(turn)] if may_pause and turn.tools else None,
             deps=turn,
