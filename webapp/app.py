@@ -23,6 +23,7 @@ from webapp.web import (
     api_chat_ws,
     api_chats,
     debugging,
+    decisions,
     health,
     lab,
     pages,
@@ -76,7 +77,7 @@ def create_app(
         ),
     )
     chat = [api_chat, api_chat_runs, api_chat_stream, api_chat_ws, api_chats]
-    routes = [*chat, debugging, health, lab, pages, shares, static_files]
+    routes = [*chat, debugging, decisions, health, lab, pages, shares, static_files]
     return Litestar(
         [*(handler for module in routes for handler in module.ROUTES), *stream_mount(settings.streams)],
         lifespan=[lambda app: open_services(app, parts)],

@@ -22,7 +22,7 @@ import click
 from litestar import Litestar
 
 from webapp import __version__
-from webapp.agents.base import Agent
+from webapp.agents.base import Agent, AgentUnusable
 from webapp.agents.registry import AgentNotFound, load_agent
 from webapp.agents.scripted import DemoAgent
 from webapp.app import create_app
@@ -37,7 +37,7 @@ from webapp.web.services import provide_services
 from webapp.web.standalone import standalone_streams
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, never a default
-START_ERRORS = (BadSetting, AgentNotFound, CannotListen, StoreError, CatalogUnusable)
+START_ERRORS = (BadSetting, AgentNotFound, AgentUnusable, CannotListen, StoreError, CatalogUnusable)
 
 _data_dir = click.option("--data-dir", type=click.Path(path_type=Path), help="Where everything is kept.")
 

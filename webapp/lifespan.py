@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from litestar import Litestar
 
-from webapp.agents.base import Agent
+from webapp.agents.base import Agent, AgentUnusable
 from webapp.chat.catalog import Catalog
 from webapp.chat.marks import Marks
 from webapp.chat.runs import Supervisor
@@ -54,8 +54,7 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
         catalog = await Catalog.open(_database_url(settings), clock=parts.clock)
         stack.push_async_callback(catalog.aclose)
         for agent in parts.agents.values():
-            if isinstance(agent, AbstractAsyncContextManager):
-                await stack.enter_async_context(agent)
+            await _open_agent(stack, agent)
         sessions = Sessions(streams=streams, cache=catalog.snapshots)
         marks = Marks(streams=streams, sessions=sessions, catalog=catalog)
         titles = Titles(marks=marks, sessions=sessions, agents=parts.agents)
@@ -70,6 +69,7 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
             limits=RunLimits(
                 lease=settings.agents.lease,
                 time_limit=settings.agents.run_time_limit,
+                idle_limit=settings.agents.run_idle_limit,
                 max_output_tokens=settings.agents.run_token_limit,
                 max_hourly_per_participant=settings.agents.runs_per_person,
                 max_hourly_per_chat=settings.agents.runs_per_chat,
@@ -102,6 +102,16 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
         install(app.state, services)
         stack.callback(install, app.state, None)
         yield
+
+
+async def _open_agent(stack: AsyncExitStack, agent: Agent) -> None:
+    """Raises AgentUnusable."""
+    if isinstance(agent, AbstractAsyncContextManager):
+        try:
+            await stack.enter_async_context(agent)
+        except Exception as error:
+            why = " ".join(str(error).split()) or type(error).__name__
+            raise AgentUnusable(f"The agent {agent.id} cannot be opened: {why}") from error
 
 
 async def _open_streams(stack: AsyncExitStack, parts: Parts) -> tuple[StreamClient, Engine | None]:

@@ -230,6 +230,8 @@ class AgentSettings:
     """Seconds after which a run whose owner went silent may be taken over."""
     run_time_limit: float = field(default=600.0, metadata=_env("RUN_TIME_LIMIT", _seconds))
     """Seconds one answer may take."""
+    run_idle_limit: float = field(default=120.0, metadata=_env("RUN_IDLE_LIMIT", _seconds))
+    """Seconds a model may be silent in the middle of an answer; a tool that is at work is no silence."""
     titles: bool = field(default=True, metadata=_env("TITLES", _switch))
     """``on``: an agent that can names the chat after its first answer; a model is asked once more for it."""
     run_token_limit: int = field(default=0, metadata=_env("RUN_TOKEN_LIMIT", _number))

@@ -180,7 +180,7 @@ class ChatPage:
     def origin(self) -> str:
         return self.url.split("/chat/")[0]
 
-    def share(self, role: Literal["view", "chat"] = "chat") -> str:
+    def share(self, role: Literal["view", "chat", "approve"] = "chat") -> str:
         """A link for somebody else."""
         reply = self.page.context.request.post(
             f"{self.origin}/api/chats/{self.id}/shares", data={"role": role}

@@ -113,6 +113,17 @@ export function requestApproval(part, id) {
   part.approval = { id, needsApproval: true };
 }
 
+/** Somebody has answered the question that the call waits for. @param {Part} part @param {boolean} approved */
+export function decide(part, approved) {
+  part.approval = { ...record(part.approval), approved };
+  if (part.state === "approval-requested") part.state = "approval-responded";
+}
+
+/** When a call of ours was complete, or its result. @param {Part} part @param {string} key @param {Obj} event */
+export function time(part, key, { runId, timestamp }) {
+  if (str(runId) && typeof timestamp === "number") part[key] = timestamp;
+}
+
 /** @param {Message} message @param {string} toolCallId @param {any} content @param {boolean} failed @param {Obj} [extra] */
 export function giveResult(message, toolCallId, content, failed, extra) {
   const value = typeof content === "string" ? parseWhole(content) : undefined;
@@ -164,10 +175,10 @@ export function failStructured(message, errorMessage) {
 
 /** @param {Obj} event a RUN_STARTED @returns {RunInfo} */
 export function begun({ runId, metadata, timestamp: startedAt }) {
-  const { agentId, agentName, triggerId, attempt } = record(metadata);
+  const { agentId, agentName, triggerId, attempt, continues } = record(metadata);
   /** @type {RunInfo} */
   const info = { runId, status: "running", messageIds: [] };
-  for (const [key, value] of Object.entries({ agentId, agentName, triggerId })) if (str(value)) info[key] = value;
+  for (const [key, value] of Object.entries({ agentId, agentName, triggerId, continues })) if (str(value)) info[key] = value;
   for (const [key, value] of Object.entries({ attempt, startedAt })) if (typeof value === "number") info[key] = value;
   return info;
 }
@@ -175,6 +186,26 @@ export function begun({ runId, metadata, timestamp: startedAt }) {
 /** Whether `old` has ended and is now history. @param {RunInfo} newer @param {RunInfo} old */
 export const supersedes = ({ triggerId, agentId }, old) =>
   triggerId && old.triggerId === triggerId && old.agentId === agentId && old.status !== "running";
+
+/**
+ * What somebody has answered to what the run asked; undefined if it did not ask that or has its answer.
+ * @param {RunInfo} run @param {Obj} value
+ */
+export function decisionOf({ interrupts = [], decisions = [] }, value) {
+  const interruptId = str(value.interruptId);
+  const asked = interruptId && interrupts.some((/** @type {Obj} */ { id }) => id === interruptId);
+  if (!asked || decisions.some((/** @type {Obj} */ each) => each.interruptId === interruptId)) return undefined;
+  const { decidedAt, arguments: edited, reason } = value;
+  return {
+    interruptId,
+    approved: value.approved === true,
+    participantId: str(value.participantId),
+    name: str(value.name),
+    ...(typeof decidedAt === "number" && { decidedAt }),
+    ...(isRecord(edited) && { arguments: edited }),
+    ...(str(reason) && { reason }),
+  };
+}
 
 /** How a run ended if not by answering. @param {RunInfo | undefined} info @param {any} outcome the type of its outcome */
 export function endOf(info, outcome) {

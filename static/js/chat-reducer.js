@@ -216,11 +216,15 @@ export function createReducer(given) {
     join(run, id);
   }
 
+  /** @param {Message | undefined} each @param {string} call */
+  const hasCall = (each, call) => !!each && !!find(each, "tool-call", "id", call);
+
   /** The message with a tool call, the run's own if possible. @param {any} call @param {any} [run] */
   function caller(call, run) {
     if (!str(call)) return;
-    const has = (/** @type {Message | undefined} */ each) => !!each && !!find(each, "tool-call", "id", call);
-    return lanes.get(run)?.open.findLast((id) => has(message(id))) ?? messages.findLast(has)?.id;
+    return (
+      lanes.get(run)?.open.findLast((id) => hasCall(message(id), call)) ?? messages.findLast((each) => hasCall(each, call))?.id
+    );
   }
 
   /** @param {Obj} event @param {(part: Part, argument?: any) => void} change @param {any} [argument] */
@@ -244,6 +248,11 @@ export function createReducer(given) {
       for (const old of [...runs.values()].filter((each) => parts.supersedes(info, each))) {
         old.supersededBy = runId;
         touched.runs.add(old.runId);
+      }
+      const paused = runs.get(info.continues);
+      if (paused) {
+        paused.continuedBy = runId;
+        touched.runs.add(paused.runId);
       }
       runs.delete(runId);
       runs.set(runId, info);
@@ -308,13 +317,18 @@ export function createReducer(given) {
 
     TOOL_CALL_ARGS: (event) => withCall(event, parts.addArguments, str(event.delta)),
 
-    TOOL_CALL_END: (event) => withCall(event, parts.endArguments, event.input ?? tanstack(event).input),
+    TOOL_CALL_END(event) {
+      withCall(event, parts.endArguments, event.input ?? tanstack(event).input);
+      withCall(event, (part) => parts.time(part, "calledAt", event));
+    },
 
     TOOL_CALL_RESULT(event) {
       const { toolCallId, runId, content, state } = event;
       const id = caller(toolCallId, runId);
       const failed = [state, tanstack(event).state].includes("output-error");
-      if (id) parts.giveResult(write(id), toolCallId, content ?? "", failed);
+      if (!id) return;
+      parts.giveResult(write(id), toolCallId, content ?? "", failed);
+      withCall(event, (part) => parts.time(part, "endedAt", event));
     },
 
     MESSAGES_SNAPSHOT(event) {
@@ -365,6 +379,18 @@ export function createReducer(given) {
 
     "approval-requested": ({ toolCallId, approval }, { runId }) =>
       withCall({ toolCallId, runId }, parts.requestApproval, str(record(approval).id)),
+
+    "approval.decided"(value) {
+      const run = runs.get(str(value.runId));
+      const decision = run && parts.decisionOf(run, value);
+      if (!decision) return;
+      run.decisions = [...(run.decisions ?? []), decision];
+      touched.runs.add(run.runId);
+      const call = str(value.toolCallId);
+      const id = run.messageIds.findLast((each) => hasCall(message(each), call));
+      const part = id && find(write(id), "tool-call", "id", call);
+      if (part && record(part.approval).id === decision.interruptId) parts.decide(part, decision.approved);
+    },
 
     "ui-resource"({ resource, toolCallId, toolName, serverId, meta }, event) {
       const id = caller(toolCallId) ?? lanes.get(owner(event))?.current;

@@ -181,7 +181,7 @@ export class ChatSession extends EventTarget {
 
   /**
    * An idempotent request, made until it is answered; throws as persist() does.
-   * @protected @param {string} method @param {string} url @param {object} body
+   * @param {string} method @param {string} url @param {object} body
    */
   request(method, url, body) {
     const { headers, fetchClient } = this.#options;
@@ -209,6 +209,9 @@ export class ChatSession extends EventTarget {
   /** What the stream says, event by event. @protected @param {Chunk} event @param {Touched} touched */
   hear(event, touched) {
     this.#reducer.apply(event, touched);
+    // Somebody else may have decided the rest of what it asked: it is this tab's run all the same.
+    const paused = event.type === "RUN_STARTED" && this.own.get(event.metadata?.continues);
+    if (paused && !this.own.has(event.runId)) this.#own(event.runId, paused);
     if (event.outcome?.interrupts) this.#goOn(event.runId);
   }
 
@@ -222,6 +225,12 @@ export class ChatSession extends EventTarget {
     if (answers && !this.#closing.signal.aborted) this.post({ ...errand, ...answers });
   }
 
+  /** @param {string} runId @param {Pick<Errand, "message" | "data">} errand */
+  #own(runId, errand) {
+    this.own.set(runId, errand);
+    this.#options.tab[`runs:${this.#options.chatId}`] = JSON.stringify([...this.own].slice(-9));
+  }
+
   /** Posts until it is answered. @protected @param {Errand} errand */
   post(errand) {
     const { runId, message, again, data, ...more } = errand;
@@ -231,8 +240,7 @@ export class ChatSession extends EventTarget {
     /** @type {Delivery} */
     const delivery = { ...errand, controller, state: "sending" };
     this.#deliveries.set(runId, delivery);
-    this.own.set(runId, { data, message: { id, role, parts: [] } }); // to go on it is enough to name the message
-    this.#options.tab[`runs:${this.#options.chatId}`] = JSON.stringify([...this.own].slice(-9));
+    this.#own(runId, { data, message: { id, role, parts: [] } }); // to go on it is enough to name the message
     const run = { ...more, runId, clientTools: this.#options.tools };
     this.#outgoing = this.#outgoing.then(async () => {
       try {

@@ -68,7 +68,9 @@ export class ChatView {
       let view = this.#views.get(key);
       // What is above the first row of the window only the server knows.
       if (view && !before) slot.grouped = view.grouped;
-      const concerned = [key, message?.metadata?.runId, run?.runId].some((id) => this.#touched.has(id));
+      const its = message?.metadata?.runId;
+      // What became of an approved tool shows where it was asked for.
+      const concerned = [key, its, run?.runId, shown.runs[its]?.continuedBy].some((id) => this.#touched.has(id));
       if (!view || concerned || view.grouped !== slot.grouped || view.place !== slot.place) {
         const row = rowOf(slot, shown, this.#reader);
         if (!view) {

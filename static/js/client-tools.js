@@ -80,15 +80,16 @@ export const executeTools = (requests, tools) =>
 export const needsOnlyTools = (interrupts = []) => interrupts.length > 0 && interrupts.every(isToolRequest);
 
 /**
- * What a run that has paused is answered with; undefined if it waits for more than tools, or for nothing any more. The
- * run that goes on has an id that follows from its parent's: a tab that is loaded again asks for the same one.
+ * What this client answers a run that has paused; undefined if it waits for no tools, or for nothing any more. Whatever
+ * else it asks is for others to decide, and until then it waits. The run that goes on has an id that follows from its parent's: a tab that is loaded again asks for the same one.
  *
  * @param {RunInfo} run @param {ClientTool[]} tools
  */
 export async function answersTo({ runId, interrupts = [], supersededBy }, tools) {
-  if (supersededBy || !needsOnlyTools(interrupts)) return undefined;
+  const wanted = interrupts.filter(isToolRequest);
+  if (supersededBy || !wanted.length) return undefined;
   const [, base, count = 1] = /** @type {RegExpMatchArray} */ (runId.match(/^(.*?)(?:\.(\d+))?$/s));
-  const resume = await executeTools(interrupts.map(requestOf), tools);
+  const resume = await executeTools(wanted.map(requestOf), tools);
   return { runId: `${base}.${Number(count) + 1}`, parentRunId: runId, resume, again: true };
 }
 

@@ -8,6 +8,7 @@ import { byId } from "./dom.js";
 import { finish } from "./message-view.js";
 import { PageSession } from "./page-session.js";
 import { queued } from "./queued.js";
+import { pendingIn } from "./rows.js";
 import { Activity, announce, ConnectionBar } from "./status.js";
 
 const { urls, me, can, chat, snapshot, outline, choices, offset, live } = JSON.parse(byId("chat-data").textContent ?? "");
@@ -47,6 +48,7 @@ function onUpdate(added) {
   activity.update(client);
   if (composer) composer.running = client.sessionGenerating;
   showQueue();
+  showPending(pendingIn(client));
   showJump();
   showTitle();
 }
@@ -65,6 +67,14 @@ function editLast() {
   const mine = queued(client).findLast(({ metadata }) => metadata?.participantId === me.id);
   if (mine) void strip?.then((shown) => shown.edit(mine.id));
   return mine !== undefined;
+}
+
+/** @param {string[]} cards */
+function showPending(cards) {
+  const link = /** @type {HTMLAnchorElement} */ (byId("pending"));
+  link.hidden = !cards.length;
+  link.hash = cards[0] ?? "";
+  link.textContent = `${cards.length} approval${cards.length === 1 ? "" : "s"} waiting`;
 }
 
 function showJump() {
@@ -125,6 +135,7 @@ const actions = {
   stop: () => client.stop(client.activeRuns.at(-1)),
   latest: () => scrolling.toEnd(),
   reconnect: () => client.retryNow(),
+  decide: async (button) => (await import("./approvals.js")).decide(button, (body) => client.request("POST", urls.send, body)),
   copy: async (button) => (await clipboard()).copyText(button, client.messages),
   "copy-code": async (button) => (await clipboard()).copyText(button),
   "copy-link": async () => (await clipboard()).copyLink(urls.share),

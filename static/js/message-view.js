@@ -84,7 +84,7 @@ export class MessageView {
     if (known?.shown === shown) return false;
     let node = body.children[index];
     let { markdown } = known ?? {};
-    const same = node && (part.kind === "text" ? markdown : part.id === node.getAttribute("data-tool-call-id"));
+    const same = node && (part.kind === "text" ? markdown : part.kind === "tools" ? node.matches(".part-tools") : part.id === node.getAttribute("data-tool-call-id"));
     if (!same) {
       const fresh = copyOf(`.part-${part.kind}`);
       if (node) node.replaceWith(fresh);
@@ -94,9 +94,10 @@ export class MessageView {
     }
     if (markdown) markdown.update(part.text, growing);
     else if (part.kind === "tool") fillTool(node, part);
+    else if (part.tools) fillTools(node, part.text, part.tools);
     else fill(node, "div, code", part.text);
     this.#parts[index] = { shown, markdown };
-    return part.kind === "tool";
+    return part.kind.startsWith("tool");
   }
 }
 
@@ -104,7 +105,8 @@ export class MessageView {
 export function finish(root) {
   for (const time of root.querySelectorAll("time")) {
     const row = /** @type {Element} */ (time.closest("article"));
-    tell(row, time.dateTime);
+    if (time.closest("footer")) tell(row, time.dateTime);
+    else time.textContent = clock(time.dateTime);
   }
   for (const caption of root.querySelectorAll(".code > figcaption:not(:has(button))")) caption.append(copyOf("[data-action=copy-code]"));
 }
@@ -113,7 +115,7 @@ export function finish(root) {
 const isGrowing = (row, index) => row.state === "streaming" && index === row.parts.length - 1;
 
 /** @param {Part} part @param {boolean} growing */
-const signature = (part, growing) => [part.kind, part.id, part.state, part.kind === "text" && growing, part.text].join();
+const signature = (part, growing) => JSON.stringify([part, part.kind === "text" && growing]);
 
 /** @param {Element} root @param {string} selector @param {string} text */
 function fill(root, selector, text) {
@@ -126,6 +128,23 @@ function fillTool(node, { id, state, text }) {
   set(node, { "data-tool-call-id": id, "data-state": state });
   fill(node, ".tool-name", text);
   fill(node, ".tool-state", state ?? "");
+}
+
+/** @param {Element} node @param {string} label @param {Part[]} tools */
+function fillTools(node, label, tools) {
+  fill(node, ".tools-label", label);
+  const list = /** @type {Element} */ (node.querySelector(".tools-list"));
+  while (list.children.length > tools.length) list.lastElementChild?.remove();
+  tools.forEach((tool, index) => {
+    let line = list.children[index];
+    if (line?.getAttribute("data-tool-call-id") !== tool.id) {
+      const fresh = copyOf(".part-tool");
+      if (line) line.replaceWith(fresh);
+      else list.append(fresh);
+      line = fresh;
+    }
+    fillTool(line, tool);
+  });
 }
 
 /** @param {Element} element @param {Record<string, string | undefined>} attributes undefined: none */
@@ -143,7 +162,7 @@ function shell({ id, person, mine, grouped, colour, name, runId, state, delivery
   set(article, { "data-message-id": id, "data-run-id": runId, "data-state": state, "aria-label": name, "data-delivery": delivery });
   fill(article, ".name", name);
   if (typeof createdAt === "number") tell(article, new Date(createdAt).toISOString().slice(0, 19) + "+00:00");
-  else article.querySelector("time")?.remove();
+  else article.querySelector("footer time")?.remove();
   if (!canEdit) article.querySelector(".revise")?.remove();
   if (!canRegenerate) article.querySelector(".regenerate")?.remove();
   tellVersions(article.querySelector(".versions"), versions);
@@ -176,11 +195,16 @@ function tellVersions(place, versions) {
 
 /** Puts a time on a row, by the reader's clock. @param {Element} row @param {string} iso */
 function tell(row, iso) {
+  const text = clock(iso);
+  row.setAttribute("aria-label", `${row.querySelector(".name")?.textContent}, ${text}`);
+  const time = row.querySelector("footer time");
+  time?.setAttribute("datetime", iso);
+  fill(row, "footer time", text);
+}
+
+/** A time by the reader's clock. @param {string} iso */
+function clock(iso) {
   const date = new Date(iso);
   const today = date.toDateString() === new Date().toDateString();
-  const text = date.toLocaleString([], { ...(!today && { day: "numeric", month: "short" }), hour: "2-digit", minute: "2-digit" });
-  row.setAttribute("aria-label", `${row.querySelector(".name")?.textContent}, ${text}`);
-  const time = row.querySelector("time");
-  time?.setAttribute("datetime", iso);
-  fill(row, "time", text);
+  return date.toLocaleString([], { ...(!today && { day: "numeric", month: "short" }), hour: "2-digit", minute: "2-digit" });
 }

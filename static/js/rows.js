@@ -9,7 +9,7 @@
  * @typedef {{meId: string, canChat: boolean}} Reader
  * @typedef {{key: string, message?: Message, run?: any, grouped: boolean, place?: string}} Slot
  *   `key`: a message's id, or `run:…`; `place`: its place among the branches, in a word
- * @typedef {{kind: "text" | "thinking" | "data" | "tool", text: string, id?: string, state?: string}} Part
+ * @typedef {{kind: "text" | "thinking" | "data" | "tool" | "tools", text: string, id?: string, state?: string, card?: boolean, tools?: Part[]}} Part
  * @typedef {{kind: string, text: string, retry: boolean, goOn?: boolean}} Notice
  * @typedef {{group: string, position: number, count: number, previous?: string, next?: string, version: string, pinned: boolean}} Versions
  *
@@ -67,7 +67,8 @@ function placeOf(id, branches, pins) {
  * @param {Reader} reader
  * @returns {Row}
  */
-export function rowOf({ message, run, grouped, place }, { runs, activeRuns, branches, pins }, { meId, canChat }) {
+export function rowOf({ message, run, grouped, place }, chat, { meId, canChat }) {
+  const { runs, activeRuns, branches, pins } = chat;
   if (!message) {
     const name = run.agentName || "Agent";
     return { grouped, name, colour: hue(run.agentId || name), runId: run.runId, state: run.status, notice: noticeOf(run, canChat), parts: [] };
@@ -84,7 +85,7 @@ export function rowOf({ message, run, grouped, place }, { runs, activeRuns, bran
   const last = branches.lastOf(id) === id;
   return {
     id, person, mine, grouped, place, name, colour: hue(speaker || name), runId, state, delivery, createdAt, notice,
-    parts: partsOf(parts, state),
+    parts: partsOf(parts, id, chat, runs[runId]),
     versions: last ? versionsOf(branches, id, pins) : undefined,
     canEdit: mine && canChat && !delivery,
     canRegenerate: last && !person && canChat && branches.placement(id)?.version !== id && state === "done",
@@ -119,25 +120,81 @@ function noticeOf({ status: kind, stoppedBy, error, agentName, supersededBy, mes
   return { kind, text: texts.get(kind) ?? "The agent ended without an answer.", retry, goOn: retry && messageIds.length > 0 };
 }
 
-/** @param {any[]} parts @param {string} rowState @returns {Part[]} */
-function partsOf(parts, rowState) {
+/** @param {any[]} parts @param {string} messageId @param {Chat} chat @param {any} run the message's @returns {Part[]} */
+function partsOf(parts, messageId, chat, run = {}) {
   const results = new Map(parts.filter(({ type }) => type === "tool-result").map((part) => [part.toolCallId, part]));
-  return parts.flatMap(({ type, content, id, name, state, raw }) => {
+  const asked = questionsOf(run);
+  const found = parts.flatMap((part) => {
+    const { type, content, id, name, raw } = part;
     if (type === "text") return content ? { kind: type, text: content } : [];
     if (type === "thinking") return { kind: type, text: content ?? "" };
     if (type === "tool-result") return [];
     if (type !== "tool-call") return { kind: "data", text: raw ?? type };
-    return { kind: "tool", id, text: name || "tool", state: toolState([state, results.get(id)?.state], rowState) };
+    const about = run.interrupts?.find((/** @type {any} */ { toolCallId }) => toolCallId === id);
+    const card = about ? asked.includes(about) : !!part.approval;
+    return { kind: "tool", id, text: name || "tool", card, state: toolState([part.state, results.get(id)?.state], chat, run, about) };
+  });
+  if (run.messageIds?.at(-1) === messageId) {
+    for (const { id, reason, toolCallId } of asked) {
+      if (!toolCallId) found.push({ kind: "tool", id, text: reason || "question", card: true, state: "waiting" });
+    }
+  }
+  return /** @type {Part[]} */ (fold(found));
+}
+
+/** Tools in a row become one part, except those that ask for a decision. @param {any[]} parts */
+function fold(parts) {
+  /** @type {Part[][]} */
+  const groups = [];
+  for (const part of parts) {
+    const last = groups.at(-1);
+    if (last && isLine(last[0]) && isLine(part)) last.push(part);
+    else groups.push([part]);
+  }
+  return groups.map((tools) => {
+    if (!tools[1]) return tools[0];
+    const states = tools.map(({ state }) => state);
+    const told = ["failed", "unknown"].flatMap((bad) => (states.includes(bad) ? `${states.filter((each) => each === bad).length} ${bad}` : []));
+    return { kind: "tools", tools, text: [`${states.includes("running") ? "Using" : "Used"} ${tools.length} tools`, ...told].join(" · ") };
   });
 }
 
-/** @param {string[]} states of the call and of its result @param {string} rowState */
-function toolState(states, rowState) {
+/** @param {Part} part */
+const isLine = ({ kind, card }) => kind === "tool" && !card;
+
+/** @param {string[]} states of the call and of its result @param {Chat} chat @param {any} run @param {any} about its interrupt */
+function toolState(states, { runs, activeRuns }, run, about) {
+  const fate = (/** @type {string} */ id) => {
+    if (activeRuns.includes(id)) return "running";
+    const { code, status } = runs[id] ?? {};
+    return code === "approval-void" ? "void" : ENDINGS.includes(status) ? "unknown" : "unanswered";
+  };
+  if (about && decisionOn(run, about)?.approved === false) return "denied";
   if (states.includes("error")) return "failed";
   if (states.includes("complete")) return "done";
-  if (states.includes("approval-requested")) return "waiting";
-  return rowState === "streaming" ? "running" : "unanswered";
+  if (about && run.continuedBy) return fate(run.continuedBy);
+  if (about || states.includes("approval-requested")) return run.supersededBy ? "unanswered" : "waiting";
+  return fate(run.runId);
 }
+
+const CLIENT_TOOLS = ["client_tool_input", "tanstack:client_tool_execution"];
+
+/** What a run asks people. @param {any} run @returns {any[]} */
+const questionsOf = ({ interrupts = [] }) =>
+  interrupts.filter((/** @type {any} */ { reason, metadata }) => !CLIENT_TOOLS.includes(reason) && metadata?.kind !== "client_tool");
+
+/** @param {any} run @param {any} question */
+const decisionOn = ({ decisions = [] }, { id }) => decisions.find((/** @type {any} */ { interruptId }) => interruptId === id);
+
+/** The ids of the cards that wait for a decision. @param {Pick<Talk, "runs">} talk @returns {string[]} */
+export const pendingIn = ({ runs }) =>
+  Object.values(runs)
+    .filter(({ status, supersededBy }) => status === "awaiting-approval" && !supersededBy)
+    .flatMap((run) =>
+      questionsOf(run)
+        .filter((each) => !decisionOn(run, each))
+        .map((each) => `ask-${run.runId}-${run.interrupts.indexOf(each)}`),
+    );
 
 /** @param {Message} before @param {Message} message */
 function sameSpeaker(before, message) {

@@ -87,6 +87,8 @@
  * @property {string} [error]
  * @property {{participantId: string, name: string}} [stoppedBy]
  * @property {any[]} [interrupts]         what it paused for
+ * @property {any[]} [decisions]          what people have answered to that
+ * @property {string} [continuedBy]       the run that goes on with the answers
  * @property {string} [supersededBy]      a newer run at the same message
  */
 

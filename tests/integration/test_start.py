@@ -63,6 +63,10 @@ def test_a_data_directory_in_use(
             {"DURABLE_CHAT_AGENT": "openai:gpt-5.1", "OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""},
             "'openai:gpt-5.1'",
         ),
+        (
+            {"DURABLE_CHAT_AGENT": "tests.support.agents:Broken"},
+            "The agent broken cannot be opened: the tool server is not there",
+        ),
         ({"DURABLE_CHAT_ACCESS": "public"}, "DURABLE_CHAT_ACCESS: must be private or open"),
         ({"DURABLE_CHAT_PORT": "http"}, "DURABLE_CHAT_PORT: "),
         ({"DURABLE_CHAT_DATABASE_URL": "mysql://nowhere/x"}, "DURABLE_CHAT_DATABASE_URL: "),

@@ -37,7 +37,7 @@ function anything(pick, depth = 0) {
   const kinds = `RUN_STARTED RUN_FINISHED RUN_ERROR TEXT_MESSAGE_START TEXT_MESSAGE_CONTENT TEXT_MESSAGE_END
     TOOL_CALL_START TOOL_CALL_ARGS TOOL_CALL_END TOOL_CALL_RESULT REASONING_MESSAGE_CONTENT STEP_STARTED
     REASONING_ENCRYPTED_VALUE MESSAGES_SNAPSHOT CUSTOM`.split(/\s+/);
-  const names = ["run.stopped-by", "run.stop-requested", "message.part", "structured-output.start", "structured-output.complete", "ui-resource"];
+  const names = ["run.stopped-by", "run.stop-requested", "message.part", "structured-output.start", "structured-output.complete", "ui-resource", "approval.decided"];
   const scalars = [null, true, 0, -1.5, "", ...ids, ...kinds, ...names, "tool-call", "structured-output"];
   if (depth > 3 || (depth > 0 && pick(3) > 0)) return scalars[pick(scalars.length)];
   if (pick(4) === 0) return Array.from({ length: pick(4) }, () => anything(pick, depth + 1));

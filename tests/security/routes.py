@@ -58,6 +58,9 @@ CHAT_ROUTES = [
         ok=200,
     ),
     ChatRoute(method="GET", path="/chat/{chat_id}/debug", role=Role.VIEW, ok=200),
+    ChatRoute(
+        method="POST", path="/chat/{chat_id}/decisions", role=Role.APPROVE, ok=409, form="interruptId=none"
+    ),
     ChatRoute(method="PUT", path="/api/chats/{chat_id}", role=Role.VIEW, ok=200, json={}),
     ChatRoute(method="GET", path="/api/chats/{chat_id}/snapshot", role=Role.VIEW, ok=200),
     ChatRoute(method="PATCH", path="/api/chats/{chat_id}", role=Role.CHAT, ok=200, json={"title": "Plans"}),

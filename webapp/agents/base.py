@@ -25,6 +25,10 @@ class AgentError(Exception):
         self.code = code
 
 
+class AgentUnusable(Exception):
+    """An agent that cannot be opened. The message is one line for whoever starts the app."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentTurn:
     """What an agent is asked to do once.

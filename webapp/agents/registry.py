@@ -11,7 +11,8 @@ import inspect
 import os
 import re
 from collections.abc import AsyncIterator, Callable
-from types import ModuleType
+from contextlib import AbstractAsyncContextManager, nullcontext
+from types import ModuleType, TracebackType
 from typing import Any
 
 from webapp.agents.base import Agent, AgentTurn, Event
@@ -36,13 +37,32 @@ class AgentNotFound(Exception):
     """An agent spec that leads to no agent. The message is one line for whoever wrote the spec."""
 
 
-class OwnAgent:
-    """An agent made of a name and ``run``, which yields strings, events or both."""
+class OwnAgent(AbstractAsyncContextManager[None]):
+    """An agent made of a name and ``run``, which yields strings, events or both.
 
-    def __init__(self, *, id: str, name: str, run: Callable[[AgentTurn], AsyncIterator[Piece]]) -> None:
+    Entered while the app runs: that opens ``resource``, and closes it in the end.
+    """
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        name: str,
+        run: Callable[[AgentTurn], AsyncIterator[Piece]],
+        resource: AbstractAsyncContextManager[Any] | None = None,
+    ) -> None:
         self.id = id
         self.name = name
         self._run = run
+        self._resource = resource or nullcontext()
+
+    async def __aenter__(self) -> None:
+        await self._resource.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._resource.__aexit__(kind, error, trace)
 
     def run(self, turn: AgentTurn) -> AsyncIterator[Event]:
         """Answer the turn."""
@@ -126,7 +146,8 @@ def _adopt(found: Any, attribute: str, spec: str) -> Agent:
         )
     if not _takes_a_turn(run):
         raise AgentNotFound(f"Agent {spec!r} must take one argument, the turn.")
-    return OwnAgent(**named, run=run)
+    resource = found if isinstance(found, AbstractAsyncContextManager) else None
+    return OwnAgent(**named, run=run, resource=resource)
 
 
 def _takes_a_turn(run: Callable[..., object]) -> bool:

@@ -147,13 +147,7 @@ class DemoAgent:
             "weekday": f"{now:%A}",
             "week": now.isocalendar().week,
         }
-        yield {
-            "type": "TOOL_CALL_RESULT",
-            "messageId": f"{call_id}-result",
-            "toolCallId": call_id,
-            "content": json.dumps(result),
-            "role": "tool",
-        }
+        yield _result(call_id, json.dumps(result))
         async for word in self._say(f"It is **{now:%H:%M} UTC** on {now:%A}, in week {result['week']}."):
             yield word
 
@@ -173,30 +167,50 @@ class DemoAgent:
             yield event
         yield ask_client([(call_id, _BROWSER_TOOL, {})])
 
-    async def _approve(self, turn: AgentTurn, _rest: str) -> AsyncIterator[Piece]:
-        if turn.resume:
-            async for word in self._say(texts.postcard_text(turn.speaker, turn.resume[0]["payload"])):
+    async def _approve(self, turn: AgentTurn, rest: str) -> AsyncIterator[Piece]:
+        for answer in turn.resume:
+            if texts.is_yes(answer["payload"]):
+                call_id = answer["interruptId"].removesuffix("-approval")
+                yield _result(call_id, "The postcard is on its way.")
+            async for word in self._say(texts.postcard_text(turn.speaker, answer["payload"])):
                 yield word
+        if turn.resume:
             return
-        async for word in self._say("I can send a postcard, but only if somebody allows it."):
+        recipients = (turn.speaker, "the neighbours", "the moon")[: int(rest) if rest in ("2", "3") else 1]
+        many = "postcards" if len(recipients) > 1 else "a postcard"
+        async for word in self._say(f"I can send {many}, but only if somebody allows it."):
             yield word
-        call_id = f"{turn.run_id}-postcard"
-        arguments = {"to": turn.speaker, "text": "Greetings from a durable chat."}
-        async for event in self._call(call_id, "send_postcard", arguments):
-            yield event
-        interrupt = {
-            "id": f"{call_id}-approval",
-            "reason": "tool_call",
-            "message": f"Send a postcard to {turn.speaker}?",
-            "toolCallId": call_id,
-        }
-        yield {"type": "RUN_FINISHED", "outcome": {"type": "interrupt", "interrupts": [interrupt]}}
+        interrupts = []
+        for number, recipient in enumerate(recipients, 1):
+            call_id = f"{turn.run_id}-postcard{number if number > 1 else ''}"
+            arguments = {"to": recipient, "text": "Greetings from a durable chat."}
+            async for event in self._call(call_id, "send_postcard", arguments):
+                yield event
+            interrupts.append(
+                {
+                    "id": f"{call_id}-approval",
+                    "reason": "tool_call",
+                    "message": f"Send a postcard to {recipient}?",
+                    "toolCallId": call_id,
+                }
+            )
+        yield {"type": "RUN_FINISHED", "outcome": {"type": "interrupt", "interrupts": interrupts}}
 
     async def _call(self, call_id: str, name: str, arguments: dict[str, str]) -> AsyncIterator[Event]:
         yield {"type": "TOOL_CALL_START", "toolCallId": call_id, "toolCallName": name}
         async for part in _spoken(json.dumps(arguments), self._word_delay, self._sleep):
             yield {"type": "TOOL_CALL_ARGS", "toolCallId": call_id, "delta": part}
         yield {"type": "TOOL_CALL_END", "toolCallId": call_id}
+
+
+def _result(call_id: str, content: str) -> Event:
+    return {
+        "type": "TOOL_CALL_RESULT",
+        "messageId": f"{call_id}-result",
+        "toolCallId": call_id,
+        "content": content,
+        "role": "tool",
+    }
 
 
 def words(text: str) -> Iterable[str]:

@@ -13,7 +13,7 @@ COMMANDS: Sequence[tuple[str, str]] = (
     ("/long 400", "an answer of 400 words, slow enough to refresh in the middle of it"),
     ("/tool", "a tool call with a real result"),
     ("/browser", "a tool that runs in your browser, and in no other"),
-    ("/approve", "a tool that has to be approved first"),
+    ("/approve", "a tool that has to be approved first; `/approve 2` asks twice"),
     ("/think", "some reasoning, then the answer"),
     ("/fail", "a provider error half-way through"),
     ("/silent", "no answer at all"),
@@ -83,10 +83,14 @@ def browser_text(speaker: str, clock: object) -> str:
 
 def postcard_text(speaker: str, decision: object) -> str:
     """What became of the postcard."""
-    match decision:
-        case {"approved": True}:
-            return f"Thank you, {speaker}. A scripted demo has no stamps, but now it may."
-    return f"Then I will not send it, {speaker}."
+    if is_yes(decision):
+        return f"Thank you, {speaker}. A scripted demo has no stamps, but now it may.\n\n"
+    return f"Then I will not send it, {speaker}.\n\n"
+
+
+def is_yes(decision: object) -> bool:
+    """Whether the payload of an answer approves."""
+    return isinstance(decision, dict) and decision.get("approved") is True
 
 
 def answer_text(speaker: str, text: str, turn: int) -> str:

@@ -12,3 +12,8 @@ INTERRUPTED: Final = ("interrupted", "The server was stopped while this answer w
 NOT_STORED: Final = ("not-stored", "A part of this answer could not be stored.")
 OUTPUT_LIMIT: Final = ("output-limit", "The agent said more than one answer may hold and was stopped.")
 TIME_LIMIT: Final = ("time-limit", "The agent took too long and was stopped.")
+MODEL_TIMEOUT: Final = ("model-timeout", "The model did not answer in time. Please try again.")
+APPROVAL_VOID: Final = (
+    "approval-void",
+    "What was approved has changed since, so it was not run. Please ask again.",
+)

@@ -45,6 +45,7 @@ BRANCH_PINNED: Final = "branch.pinned"
 CHAT_RENAMED: Final = "chat.renamed"
 MESSAGE_EDITED: Final = "message.edited"
 MESSAGE_DROPPED: Final = "message.dropped"
+APPROVAL_DECIDED: Final = "approval.decided"
 
 TERMINAL: Final = frozenset({RUN_FINISHED, RUN_ERROR})
 """Exactly one of these ends every run."""
@@ -169,7 +170,9 @@ def run_started(
     attempt: int,
     timestamp: int,
     parent_run_id: str | None = None,
+    continues: str | None = None,
 ) -> Event:
+    """``continues`` is the run that this one goes on with; the parent is whatever a client says it is."""
     event: Event = {
         "type": RUN_STARTED,
         "threadId": chat_id,
@@ -184,6 +187,8 @@ def run_started(
     }
     if parent_run_id is not None:
         event["parentRunId"] = parent_run_id
+    if continues is not None:
+        event["metadata"]["continues"] = continues
     return event
 
 
@@ -216,7 +221,7 @@ def run_error(chat_id: str, run_id: str, *, code: str, sentence: str, timestamp:
     }
 
 
-def tool_result(message_id: str, *, run_id: str, tool_call_id: str, result: object) -> Event:
+def tool_result(message_id: str, *, run_id: str, tool_call_id: str, result: object, timestamp: int) -> Event:
     """What a client's tool gave. A result that is ``{error: <sentence>}`` says that it failed."""
     event: Event = {
         "type": TOOL_CALL_RESULT,
@@ -225,6 +230,7 @@ def tool_result(message_id: str, *, run_id: str, tool_call_id: str, result: obje
         "content": result if isinstance(result, str) else _encoder.encode(result).decode(),
         "role": "tool",
         "runId": run_id,
+        "timestamp": timestamp,
     }
     if isinstance(result, dict) and result.keys() == {"error"}:
         event["metadata"] = {"tanstack": {"state": "output-error"}}
@@ -260,6 +266,32 @@ def chat_renamed(title: str, *, participant_id: str | None = None, name: str | N
 def stop_requested(run_id: str, *, participant_id: str, name: str) -> Event:
     """Whichever process has the run is to stop it. No part of the conversation: no reader shows it."""
     return custom(STOP_REQUESTED, {"runId": run_id, "participantId": participant_id, "name": name})
+
+
+def approval_decided(
+    question: Mapping[str, Any],
+    *,
+    run_id: str,
+    approved: bool,
+    participant_id: str,
+    name: str,
+    decided_at: int,
+    edited: Mapping[str, Any] | None = None,
+    reason: str = "",
+) -> Event:
+    """Somebody has answered ``question``, an interrupt of the run. ``edited``: the arguments they allow."""
+    value = {
+        "interruptId": question["id"],
+        "runId": run_id,
+        "toolCallId": question.get("toolCallId"),
+        "approved": approved,
+        "participantId": participant_id,
+        "name": name,
+        "decidedAt": decided_at,
+        "arguments": edited,
+        "reason": reason or None,
+    }
+    return custom(APPROVAL_DECIDED, {key: each for key, each in value.items() if each is not None})
 
 
 def claimed(run_id: str, *, epoch: int) -> Event:

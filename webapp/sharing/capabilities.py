@@ -20,7 +20,7 @@ __all__ = ["Access", "Bearer", "Capabilities"]
 
 Access = Literal["private", "open"]
 
-LINK_ROLES = (Role.VIEW, Role.CHAT)
+LINK_ROLES = (Role.VIEW, Role.CHAT, Role.APPROVE)
 
 _NEEDS = {
     Role.VIEW: "see this chat",
@@ -80,7 +80,7 @@ class Capabilities:
         Raises InvalidMessage for a role that links cannot give, Forbidden unless ``by`` manages the chat.
         """
         if role not in LINK_ROLES:
-            raise InvalidMessage("A link can give the role view or chat.", code="invalid-role")
+            raise InvalidMessage("A link can give the role view, chat or approve.", code="invalid-role")
         await self.may(by, chat_id, Role.MANAGE)
         token = self._new_token()
         await self._catalog.grants.add_link(token_hash(token), chat_id=chat_id, role=role, by=by.id)

@@ -96,6 +96,9 @@ async def view_of(services: Services, visitor: Visitor, chat_id: str) -> ChatVie
     """What the visitor has before them in the chat. Raises ChatNotFound and Forbidden."""
     admission = await enter(services, visitor, chat_id, Role.VIEW)
     at = await services.sessions.snapshot(chat_id)
+    deciders: tuple[str, ...] = ()
+    if admission.role < Role.APPROVE and any("interrupts" in run for run in at.snapshot.runs.values()):
+        deciders = await services.catalog.grants.holders(chat_id, Role.APPROVE)
     return ChatView(
         chat=admission.chat,
         me=visitor.participant,
@@ -103,6 +106,7 @@ async def view_of(services: Services, visitor: Visitor, chat_id: str) -> ChatVie
         at=at,
         chosen=await services.catalog.choices.of(chat_id, visitor.participant.id),
         branches=Branches(at.snapshot.messages),
+        deciders=deciders,
     )
 
 

@@ -25,6 +25,7 @@ from webapp.chat.sessions import ChatSnapshot
 from webapp.web.errors import Problem
 from webapp.web.markdown import MarkdownCache
 from webapp.web.rows import Message, Person, Row, RowBuilder, person
+from webapp.web.tool_lines import ToolReader
 
 PRODUCT = "Durable Chat"
 VISIBLE_MESSAGES = 60
@@ -87,6 +88,8 @@ class ChatView:
     at: ChatSnapshot
     chosen: Mapping[str, Choice]
     branches: Branches
+    deciders: tuple[str, ...] = ()
+    """Names of those who may decide approvals, if the reader may not."""
 
     @property
     def choices(self) -> Choices:
@@ -146,6 +149,7 @@ class Pages:
             me=person(view.me.id, view.me.name),
             role=view.role.name.lower(),
             can=_can(view.role),
+            pending=_tools(view).pending(),
             rows=self._rows(view, shown),
             older_url=_older_url(view.chat.id, shown),
             agent=self._agent_context(),
@@ -196,6 +200,7 @@ class Pages:
             html=self._markdown.render,
             branches=view.branches,
             pins=snapshot.pins,
+            tools=_tools(view),
         )
         return builder.rows(shown.messages, before=shown.above)
 
@@ -271,8 +276,19 @@ def _older_url(chat_id: str, shown: Window) -> str | None:
     return f"/chat/{chat_id}/messages?before={quote(str(shown.messages[0].get('id')), safe='')}"
 
 
+def _tools(view: ChatView) -> ToolReader:
+    snapshot = view.at.snapshot
+    return ToolReader(
+        runs=snapshot.runs,
+        active=frozenset(snapshot.active_runs),
+        can_approve=view.role >= Role.APPROVE,
+        deciders=view.deciders,
+        decide_url=f"{chat_url(view.chat.id)}/decisions",
+    )
+
+
 def _can(role: Role) -> dict[str, bool]:
-    return {"chat": role >= Role.CHAT, "share": role >= Role.MANAGE}
+    return {"chat": role >= Role.CHAT, "approve": role >= Role.APPROVE, "share": role >= Role.MANAGE}
 
 
 def _chat_row(chat: Chat, *, now: float, current: bool) -> dict[str, Any]:

@@ -6,22 +6,24 @@ to, so every field is optional and may have any type. Must not know templates, H
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 from markupsafe import Markup
 
 from webapp.chat.branches import Branches, Choices
 from webapp.chat.messages import hue
+from webapp.web.tool_lines import ToolPart, ToolReader, ToolsPart, fold
+from webapp.web.values import mapping as _mapping
+from webapp.web.values import moment as _moment
+from webapp.web.values import pretty as _pretty
+from webapp.web.values import sequence as _list
+from webapp.web.values import text as _text
 
 GROUP_WITHIN_MS = 5 * 60 * 1000
-SUMMARY_LENGTH = 80
 
 Message: TypeAlias = Mapping[str, Any]
-ToolState = Literal["running", "done", "failed", "waiting", "unanswered"]
 State = Literal["done", "streaming", "stopped", "interrupted", "failed", "awaiting-approval"]
 
 
@@ -59,18 +61,6 @@ class ThinkingPart:
     kind: Literal["thinking"] = "thinking"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolPart:
-    id: str
-    name: str
-    summary: str
-    arguments: str
-    state: ToolState
-    result: str | None
-    approval: Mapping[str, str | None] | None
-    kind: Literal["tool"] = "tool"
-
-
 @dataclass(frozen=True, slots=True)
 class StructuredPart:
     json: str
@@ -83,7 +73,7 @@ class UnsupportedPart:
     kind: Literal["unsupported"] = "unsupported"
 
 
-PartView: TypeAlias = TextPart | ThinkingPart | ToolPart | StructuredPart | UnsupportedPart
+PartView: TypeAlias = TextPart | ThinkingPart | ToolPart | ToolsPart | StructuredPart | UnsupportedPart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +126,8 @@ class RowBuilder:
     """Builds the rows of one chat for one reader.
 
     ``runs``, ``active`` and ``pins`` are the snapshot's, ``branches`` those of all its messages; ``html``
-    renders markdown; ``can_chat`` decides whether another try is offered, or another version.
+    renders markdown; ``can_chat`` decides whether another try is offered, or another version; ``tools`` reads
+    the tool calls.
     """
 
     runs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -144,6 +135,7 @@ class RowBuilder:
     me_id: str
     can_chat: bool
     html: Callable[[str], Markup]
+    tools: ToolReader
     branches: Branches = field(default_factory=lambda: Branches([]))
     pins: Choices = field(default_factory=dict)
 
@@ -183,7 +175,7 @@ class RowBuilder:
             grouped=grouped,
             run_id=run_id,
             state=state,
-            parts=tuple(self._parts(message, state=state, run=self.runs.get(run_id or "", {}))),
+            parts=tuple(fold(self._parts(message, run=self.runs.get(run_id or "", {})))),
             notice=notice,
             versions=self._versions(message_id) if last else None,
             can_edit=mine and self.can_chat,
@@ -259,7 +251,7 @@ class RowBuilder:
             notice=self._notice(run),
         )
 
-    def _parts(self, message: Message, *, state: State, run: Mapping[str, Any]) -> Iterable[PartView]:
+    def _parts(self, message: Message, *, run: Mapping[str, Any]) -> Iterable[PartView]:
         parts = [_mapping(part) for part in _list(message.get("parts"))]
         results = {_text(part.get("toolCallId")): part for part in parts if part.get("type") == "tool-result"}
         calls = {_text(part.get("id")) for part in parts if part.get("type") == "tool-call"}
@@ -271,12 +263,10 @@ class RowBuilder:
                 case "thinking":
                     yield ThinkingPart(_text(part.get("content")))
                 case "tool-call":
-                    yield _tool(part, results.get(_text(part.get("id"))), state=state, run=run)
+                    yield self.tools.tool(part, results.get(_text(part.get("id"))), run=run)
                 case "tool-result":
                     if _text(part.get("toolCallId")) not in calls:
-                        yield _tool(
-                            {"id": part.get("toolCallId"), "name": "tool"}, part, state=state, run=run
-                        )
+                        yield self.tools.tool({"id": part.get("toolCallId"), "name": "tool"}, part, run=run)
                 case "structured-output":
                     shown = next(
                         (part[key] for key in ("data", "partial", "raw") if part.get(key) is not None), None
@@ -286,38 +276,8 @@ class RowBuilder:
                     yield UnsupportedPart(
                         f"This message has a part that cannot be shown here ({_text(kind)})."
                     )
-
-
-def _tool(part: Message, result: Message | None, *, state: State, run: Mapping[str, Any]) -> ToolPart:
-    call_id = _text(part.get("id"))
-    arguments = part.get("arguments")
-    interrupt = next(
-        (one for one in map(_mapping, _list(run.get("interrupts"))) if one.get("toolCallId") == call_id), None
-    )
-    shown_result = result.get("content") if result else part.get("output")
-    failed = "error" in (part.get("state"), (result or {}).get("state"))
-    tool_state: ToolState
-    if failed:
-        tool_state = "failed"
-    elif result is not None or part.get("state") == "complete":
-        tool_state = "done"
-    elif interrupt is not None or part.get("state") == "approval-requested":
-        tool_state = "waiting"
-    else:
-        tool_state = "running" if state == "streaming" else "unanswered"
-    approval = None
-    if tool_state == "waiting":
-        asked = interrupt or {}
-        approval = {key: _text(asked.get(key)) or None for key in ("reason", "message")}
-    return ToolPart(
-        id=call_id,
-        name=_text(part.get("name")) or "tool",
-        summary=_summary(arguments),
-        arguments=_pretty(arguments),
-        state=tool_state,
-        result=None if shown_result is None else _pretty(shown_result),
-        approval=approval,
-    )
+        if _list(run.get("messageIds"))[-1:] == [message.get("id")]:
+            yield from self.tools.questions(run)
 
 
 def _same_speaker(before: Message | None, message: Message) -> bool:
@@ -336,59 +296,3 @@ def _same_speaker(before: Message | None, message: Message) -> bool:
 def _speaker(message: Message) -> str:
     metadata = _mapping(message.get("metadata"))
     return _text(metadata.get("participantId" if message.get("role") == "user" else "agentId"))
-
-
-def _moment(milliseconds: object) -> datetime | None:
-    if not isinstance(milliseconds, int | float) or isinstance(milliseconds, bool):
-        return None
-    try:
-        return datetime.fromtimestamp(milliseconds / 1000, UTC)
-    except (OverflowError, ValueError, OSError):
-        return None
-
-
-def _pretty(value: object) -> str:
-    """JSON with line breaks; text that is not JSON as it is."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return str(value)
-        if isinstance(value, str):
-            return value
-    return "" if value is None else json.dumps(value, indent=2, ensure_ascii=False, default=str)
-
-
-def _summary(arguments: object) -> str:
-    """The arguments on one short line: ``city: Berlin, days: 3``."""
-    value = arguments
-    if isinstance(arguments, str):
-        try:
-            value = json.loads(arguments)
-        except (ValueError, RecursionError):
-            value = arguments
-    if isinstance(value, dict):
-        line = ", ".join(
-            f"{key}: {one if isinstance(one, str) else _compact(one)}" for key, one in value.items()
-        )
-    else:
-        line = value if isinstance(value, str) else ("" if value is None else _compact(value))
-    line = " ".join(line.split())
-    return line if len(line) <= SUMMARY_LENGTH else line[: SUMMARY_LENGTH - 1] + "…"
-
-
-def _compact(value: object) -> str:
-    """JSON as JavaScript writes it: the page's scripts show the same line."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: object) -> Sequence[Any]:
-    return value if isinstance(value, list | tuple) else ()

@@ -20,7 +20,7 @@ class NewChat(msgspec.Struct, frozen=True, kw_only=True):
 class NewShare(msgspec.Struct, frozen=True, kw_only=True):
     """``POST /api/chats/{id}/shares``."""
 
-    role: Literal["view", "chat"] = "chat"
+    role: Literal["view", "chat", "approve"] = "chat"
 
 
 class StopRun(msgspec.Struct, frozen=True, kw_only=True):

@@ -235,14 +235,19 @@ def test_models_by_name(model: ModelServer, tmp_path: Path, spec: str) -> None:
         chat.events()
 
 
+@pytest.mark.parametrize(
+    ("limit", "code"), [("RUN_TIME_LIMIT", "time-limit"), ("RUN_IDLE_LIMIT", "model-timeout")]
+)
 @pytest.mark.parametrize("pieces", [(Hang(),), (Text("Let me thi"), Hang())], ids=["silent", "mid-token"])
-def test_a_model_that_hangs_is_given_up(model: ModelServer, tmp_path: Path, pieces: tuple[Any, ...]) -> None:
-    env = {"DURABLE_CHAT_RUN_TIME_LIMIT": "1"}
+def test_a_model_that_hangs_is_given_up(
+    model: ModelServer, tmp_path: Path, pieces: tuple[Any, ...], limit: str, code: str
+) -> None:
+    env = {f"DURABLE_CHAT_{limit}": "1"}
     agent = load_model("openai:fake")
     with LiveApp(tmp_path, env=env, agent=agent) as app:
         chat = ModelChat.create(model, app)
         model.will(Answer.of(*pieces))
         chat.send("Hi")
         (failed,) = of(chat.events(), "RUN_ERROR")
-        assert failed["code"] == "time-limit"
+        assert failed["code"] == code
         eventually(lambda: model.left == 1, what="the provider to be let go of")

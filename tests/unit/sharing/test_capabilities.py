@@ -97,9 +97,17 @@ async def test_only_managers_make_links_and_only_of_some_roles(catalog: Catalog)
     await capabilities.redeem(token, BEN)
     with pytest.raises(Forbidden):
         await capabilities.create_link(CHAT, role=Role.VIEW, by=BEN)
-    for role in (Role.APPROVE, Role.MANAGE):
-        with pytest.raises(InvalidMessage):
-            await capabilities.create_link(CHAT, role=role, by=ANA)
+    with pytest.raises(InvalidMessage):
+        await capabilities.create_link(CHAT, role=Role.MANAGE, by=ANA)
+
+
+async def test_a_link_may_let_somebody_decide(catalog: Catalog) -> None:
+    capabilities = Capabilities(catalog)
+    await catalog.upsert_participant(EVE)
+    assert await catalog.grants.holders(CHAT, Role.APPROVE) == (ANA.name,)
+    await capabilities.redeem(await capabilities.create_link(CHAT, role=Role.APPROVE, by=ANA), EVE)
+    assert await capabilities.role_of(EVE.id, CHAT) is Role.APPROVE
+    assert await catalog.grants.holders(CHAT, Role.APPROVE) == (ANA.name, EVE.name)
 
 
 @pytest.mark.parametrize("token", ["", "guess", "x" * 5000, "\ud800"])

@@ -15,10 +15,10 @@ from webapp.web.rows import (
     StructuredPart,
     TextPart,
     ThinkingPart,
-    ToolPart,
     UnsupportedPart,
     initials,
 )
+from webapp.web.tool_lines import ToolPart, ToolReader
 
 MINUTE = 60_000
 
@@ -26,8 +26,14 @@ MINUTE = 60_000
 def builder(
     runs: dict[str, Any] | None = None, active: tuple[str, ...] = (), can_chat: bool = True
 ) -> RowBuilder:
+    known, running = runs or {}, frozenset(active)
     return RowBuilder(
-        runs=runs or {}, active=frozenset(active), me_id="ana", can_chat=can_chat, html=Markup.escape
+        runs=known,
+        active=running,
+        me_id="ana",
+        can_chat=can_chat,
+        html=Markup.escape,
+        tools=ToolReader(runs=known, active=running, can_approve=True, decide_url="/decide"),
     )
 
 
@@ -133,7 +139,7 @@ def test_a_run_that_wrote_nothing_is_a_row_below_its_question() -> None:
 
 
 def parts_of(*parts: dict[str, Any], status: str = "", **run: Any) -> tuple[Any, ...]:
-    runs = {"run": {"status": status, "messageIds": ["a"], **run}} if status else {}
+    runs = {"run": {"runId": "run", "status": status, "messageIds": ["a"], **run}} if status else {}
     active = ("run",) if status == "running" else ()
     return builder(runs, active=active).rows([answered(*parts)])[0].parts
 
@@ -159,16 +165,10 @@ def test_a_tool_call_with_its_result() -> None:
 
 def test_tool_states() -> None:
     error = {"type": "tool-result", "toolCallId": "t", "content": "no", "state": "error"}
-    interrupt = {"id": "i", "reason": "tool_call", "toolCallId": "t", "message": "Send it?"}
     assert parts_of(call(), error)[0].state == "failed"
     assert parts_of(call(state="complete", output={"temp": 7}))[0].result == '{\n  "temp": 7\n}'
     assert parts_of(call(), status="running")[0].state == "running"
     assert parts_of(call())[0].state == "unanswered"
-    waiting = parts_of(call(), status="awaiting-approval", interrupts=[interrupt])[0]
-    assert (waiting.state, waiting.approval) == (
-        "waiting",
-        {"reason": "tool_call", "message": "Send it?"},
-    )
     assert parts_of(call(arguments='{"half'))[0].arguments == '{"half'
     assert len(parts_of(call(arguments="x" * 500))[0].summary) == 80
     assert parts_of({"type": "tool-result", "toolCallId": "lost", "content": "7"})[0].state == "done"

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from ag_ui.core import BaseEvent, ReasoningEncryptedValueEvent, RunFinishedEvent
-from pydantic_ai import AgentRunResult, ModelSettings
+from pydantic_ai import AgentRunResult, DeferredToolRequests, DeferredToolResults, ModelSettings
 from pydantic_ai.agent import AbstractAgent
 from pydantic_ai.capabilities import ReinjectSystemPrompt
 from pydantic_ai.exceptions import ModelConnectionError
@@ -22,6 +22,7 @@ from pydantic_ai.ui.ag_ui import AGUIEventStream
 from webapp.agents.base import AgentError, AgentTurn, Event, UIMessage
 from webapp.agents.pydantic_ai.failures import in_words, report
 from webapp.agents.pydantic_ai.history import history
+from webapp.agents.pydantic_ai.pauses import can_pause, client_tools, decisions, interrupts
 from webapp.agents.pydantic_ai.retries import Retries
 from webapp.agents.pydantic_ai.titles import title_of
 
@@ -63,8 +64,13 @@ class ModelAgent:
         settings = ModelSettings(max_retries=0)
         if turn.max_output_tokens:
             settings["max_tokens"] = turn.max_output_tokens
+        decided = decisions(turn)
+        may_pause = can_pause(self._agent)
         running = self._agent.run_stream_events(
-            message_history=history(turn.messages, agent_id=self.id, go_on=bool(turn.begun)),
+            output_type=[self._agent.output_type, DeferredToolRequests] if may_pause else None,
+            message_history=history(turn.messages, agent_id=self.id, go_on=bool(turn.begun), decided=decided),
+            deferred_tool_results=DeferredToolResults(approvals=decided) if decided else None,
+            toolsets=[client_tools(turn)] if may_pause and turn.tools else None,
             deps=turn,
             instructions=_MANNERS,
             model_settings=settings,
@@ -93,6 +99,7 @@ class _Speech(AGUIEventStream[Any, Any]):
     """pydantic-ai's events as AG-UI's. When it fails, it closes what is open and raises."""
 
     last: ModelResponse | None = None
+    asked: DeferredToolRequests | None = None
 
     def of(self, native: AsyncIterator[Any]) -> aclosing[AsyncGenerator[BaseEvent]]:
         events = self.transform_stream(native, on_complete=self._complete)
@@ -100,12 +107,15 @@ class _Speech(AGUIEventStream[Any, Any]):
 
     async def _complete(self, result: AgentRunResult[Any]) -> None:
         self.last = result.response
+        self.asked = result.output if isinstance(result.output, DeferredToolRequests) else None
 
     async def after_stream(self) -> AsyncIterator[BaseEvent]:
         if self.last and _broke_off(self.last):
             raise ModelConnectionError(self.last.model_name or "", "it ended without saying why")
         reason = self.last.finish_reason if self.last else None
         async for event in super().after_stream():
+            if isinstance(event, RunFinishedEvent) and self.asked is not None:
+                event.outcome = interrupts(self.asked)
             if isinstance(event, RunFinishedEvent) and reason:
                 # AG-UI has no word for it; this is where TanStack's clients look, and how they spell it.
                 spelt = "tool_calls" if reason == "tool_call" else reason

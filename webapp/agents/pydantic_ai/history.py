@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pydantic_ai.messages import (
     ModelMessage,
@@ -19,16 +19,23 @@ from webapp.agents.base import UIMessage
 _GO_ON = "(Your last answer broke off. Go on exactly where it did, in the middle of a word if need be.)"
 
 
-def history(messages: Sequence[UIMessage], *, agent_id: str, go_on: bool = False) -> list[ModelMessage]:
-    """The conversation as pydantic-ai has it, the triggering message last.
+def history(
+    messages: Sequence[UIMessage],
+    *,
+    agent_id: str,
+    go_on: bool = False,
+    decided: Collection[str] = (),
+) -> list[ModelMessage]:
+    """The conversation as pydantic-ai has it, the triggering message last, or what a paused run had said.
 
     Only what the agent ``agent_id`` said is a model's answer; everybody else is heard by name. With ``go_on``
-    its last answer broke off, and it is asked to go on.
+    its last answer broke off, and it is asked to go on. ``decided`` are the calls that the run goes on with:
+    they have no result yet.
     """
     told = [
         each
         for message in messages
-        for each in (_own(message) if _author(message) == agent_id else _heard(message))
+        for each in (_own(message, decided) if _author(message) == agent_id else _heard(message))
     ]
     if go_on:
         told.append(ModelRequest(parts=[UserPromptPart(content=_GO_ON)]))
@@ -46,7 +53,7 @@ def _heard(message: UIMessage) -> list[ModelMessage]:
     return [ModelRequest(parts=[UserPromptPart(content=f"{name}: {text}")])] if text else []
 
 
-def _own(message: UIMessage) -> list[ModelMessage]:
+def _own(message: UIMessage, decided: Collection[str]) -> list[ModelMessage]:
     """Text and tool calls with their results; not the reasoning, which providers do not want back."""
     told: list[ModelMessage] = []
     said: list[TextPart | ToolCallPart] = []
@@ -70,5 +77,7 @@ def _own(message: UIMessage) -> list[ModelMessage]:
             case {"type": "tool-call", "id": str(call), "name": str(name), "output": output}:
                 said.append(ToolCallPart(name, part.get("arguments") or "{}", tool_call_id=call))
                 returns.append(ToolReturnPart(name, output, tool_call_id=call))
+            case {"type": "tool-call", "id": str(call), "name": str(name)} if call in decided:
+                said.append(ToolCallPart(name, part.get("arguments") or "{}", tool_call_id=call))
     turn_over()
     return told

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from webapp.chat.catalog.answers import Answers
 from webapp.chat.catalog.choices import BranchChoices
 from webapp.chat.catalog.database import Database
 from webapp.chat.catalog.grants import Grants
@@ -57,6 +58,7 @@ class Catalog:
         self._clock = clock
         self._new_token = new_token
         self.runs = RunInbox(database)
+        self.answers = Answers(database)
         self.grants = Grants(database, clock=clock)
         self.choices = BranchChoices(database)
         self.snapshots = SnapshotCache(database)

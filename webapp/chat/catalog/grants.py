@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, or_, select, update
 
 from webapp.chat.catalog.database import Database
 from webapp.chat.catalog.schema import api_tokens, chats, grants, links, participants
@@ -43,6 +43,18 @@ class Grants:
         if row is None:
             return None
         return row.owner_id, None if row.role is None else Role(row.role)
+
+    async def holders(self, chat_id: str, role: Role) -> tuple[str, ...]:
+        """The names of those who have the role or more: the owner, then whom they let in."""
+        granted = select(grants.c.participant_id).where(grants.c.chat_id == chat_id, grants.c.role >= role)
+        owner = select(chats.c.owner_id).where(chats.c.id == chat_id).scalar_subquery()
+        query = (
+            select(participants.c.name)
+            .where(or_(participants.c.id == owner, participants.c.id.in_(granted)))
+            .order_by(participants.c.id != owner, participants.c.created_at)
+        )
+        async with self._database.read() as connection:
+            return tuple((await connection.execute(query)).scalars())
 
     async def add_link(self, token_hash: bytes, *, chat_id: str, role: Role, by: str) -> None:
         """Store a share link."""

@@ -20,6 +20,9 @@ from sqlalchemy.exc import IntegrityError
 from webapp.chat.catalog.database import Database, Transaction
 from webapp.chat.catalog.schema import chats, runs
 
+INTERRUPT = "interrupt"
+"""The outcome of a run that has paused."""
+
 
 class RunStatus(StrEnum):
     ACCEPTED = "accepted"  # committed; the message may not be in the stream yet
@@ -93,14 +96,9 @@ class RunInbox:
 
     async def add(self, row: RunRow) -> None:
         """Accept an attempt: durable on return. Raises RunExists."""
-        values = {name: getattr(row, name) for name in row.__slots__}
-        values["events"] = None if row.events is None else list(row.events)
-        values["data"] = dict(row.data)
-        values["tools"] = list(row.tools) or None
-        values["resume"] = list(row.resume) or None
         try:
             async with self._database.write() as connection:
-                await connection.execute(insert(runs).values(values))
+                await insert_run(connection, row)
         except IntegrityError as error:
             raise RunExists from error
 
@@ -216,18 +214,16 @@ class RunInbox:
 
     async def mark_done(self, row: RunRow, *, outcome: str, now: float) -> bool:
         """The run has ended. False if the row is no longer the caller's."""
-        return await self._change(
-            row,
-            {
-                "status": RunStatus.DONE,
-                "outcome": outcome,
-                "ended_at": now,
-                "events": None,
-                "data": None,
-                "tools": None,
-                "resume": [{"interruptId": each["interruptId"]} for each in row.resume] or None,
-            },
-        )
+        changes = {
+            "status": RunStatus.DONE,
+            "outcome": outcome,
+            "ended_at": now,
+            "events": None,
+            "resume": [{"interruptId": each["interruptId"]} for each in row.resume] or None,
+        }
+        if outcome != INTERRUPT:  # else the run that goes on needs them
+            changes |= {"data": None, "tools": None}
+        return await self._change(row, changes)
 
     async def change_waiting(
         self, chat_id: str, message_id: str, changes: Callable[[Sequence[RunRow]], Mapping[str, object]]
@@ -300,6 +296,16 @@ async def _rows_of(connection: Transaction, chat_id: str, message_id: str) -> li
     wanted = (runs.c.chat_id == chat_id) & (runs.c.message_id == message_id)
     found = await connection.execute(select(runs).where(wanted).order_by(runs.c.seq).with_for_update())
     return [_run_row(row) for row in found]
+
+
+async def insert_run(connection: Transaction, row: RunRow) -> None:
+    """Add the row as part of somebody's transaction. Raises IntegrityError."""
+    values = {name: getattr(row, name) for name in row.__slots__}
+    values["events"] = None if row.events is None else list(row.events)
+    values["data"] = dict(row.data)
+    values["tools"] = list(row.tools) or None
+    values["resume"] = list(row.resume) or None
+    await connection.execute(insert(runs).values(values))
 
 
 def _still(row: RunRow) -> ColumnElement[bool]:

@@ -289,6 +289,7 @@ class Reducer:
     def _tool_end(self, event: Event) -> None:
         given = event.get("input")
         self._with_call(event, parts.end_arguments, tanstack(event).get("input") if given is None else given)
+        self._with_call(event, parts.time, "calledAt", event)
 
     def _tool_result(self, event: Event) -> None:
         owner = self._caller(event)
@@ -301,6 +302,7 @@ class Reducer:
                 "" if content is None else content,
                 failed=failed,
             )
+            self._with_call(event, parts.time, "endedAt", event)
 
     # Everything else
 
@@ -358,6 +360,15 @@ class Reducer:
         about = {"runId": event.get("runId"), "toolCallId": value.get("toolCallId")}
         self._with_call(about, parts.request_approval, string(record(value.get("approval")), "id"))
 
+    def _approval_decided(self, _: Event, value: Record) -> None:
+        call = string(value, "toolCallId")
+        for message_id in self._runs.decide(string(value, "runId"), value):
+            if message_id in self._book and parts.find(self._book.read(message_id), "tool-call", "id", call):
+                part = parts.find(self._book.write(message_id), "tool-call", "id", call)
+                if part is not None and record(part.get("approval")).get("id") == value["interruptId"]:
+                    parts.decide(part, value.get("approved") is True)
+                return
+
     def _ui_resource(self, event: Event, value: Record) -> None:
         called_in = self._caller({"toolCallId": value.get("toolCallId")})
         target = called_in or self._lanes.peek(self._owner(event)).current
@@ -393,6 +404,7 @@ class Reducer:
         "structured-output.start": _structured_start,
         "structured-output.complete": _structured_complete,
         "approval-requested": _approval_requested,
+        names.APPROVAL_DECIDED: _approval_decided,
         "ui-resource": _ui_resource,
     }
 

@@ -122,6 +122,20 @@ def request_approval(part: Record, approval: str) -> None:
     part["approval"] = {"id": approval, "needsApproval": True}
 
 
+def decide(part: Record, approved: bool) -> None:
+    """Somebody has answered the question that the call waits for."""
+    part["approval"] = {**record(part.get("approval")), "approved": approved}
+    if part.get("state") == "approval-requested":
+        part["state"] = "approval-responded"
+
+
+def time(part: Record, key: str, event: Record) -> None:
+    """Note when a call of ours was complete, or its result. An event that names no run is nobody's."""
+    at = event.get("timestamp")
+    if string(event, "runId") and isinstance(at, int | float) and not isinstance(at, bool):
+        part[key] = at
+
+
 def give_result(message: Record, call: str, content: Any, *, failed: bool, **extra: Any) -> None:
     """A tool has answered: its call gets the output, and a ``tool-result`` part says it for the model.
 
@@ -186,16 +200,17 @@ def _begin_structured(message: Record) -> Record:
 
 def stringify(value: Any) -> str:
     """``value`` as JavaScript's JSON.stringify writes it: ``1.0`` is ``1``."""
-    return msgspec.json.encode(_whole_numbers(value)).decode()
+    return msgspec.json.encode(whole_numbers(value)).decode()
 
 
-def _whole_numbers(value: Any) -> Any:
+def whole_numbers(value: Any) -> Any:
+    """``value`` with integers for floats that are whole, as JavaScript has no others."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
         return int(value)
     if isinstance(value, dict):
-        return {key: _whole_numbers(item) for key, item in value.items()}
+        return {key: whole_numbers(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_whole_numbers(item) for item in value]
+        return [whole_numbers(item) for item in value]
     return value
 
 

@@ -32,11 +32,14 @@ class Runs:
     def start(self, run: str, event: Event) -> None:
         info: RunInfo = {"runId": run, "status": "running", "messageIds": []}
         metadata = record(event.get("metadata"))
-        info |= {key: metadata[key] for key in ("agentId", "agentName", "triggerId") if string(metadata, key)}
+        named = ("agentId", "agentName", "triggerId", "continues")
+        info |= {key: metadata[key] for key in named if string(metadata, key)}
         for key, number in (("attempt", metadata.get("attempt")), ("startedAt", event.get("timestamp"))):
             if isinstance(number, int | float) and not isinstance(number, bool):
                 info[key] = number
         self._supersede(info)
+        if (paused := self._infos.get(info.get("continues", ""))) is not None:
+            paused["continuedBy"] = run
         self._infos.pop(run, None)
         self._infos[run] = info
         self.active[run] = None
@@ -75,6 +78,29 @@ class Runs:
     def tried(self, message_id: str) -> bool:
         """Whether a run is known that was to answer this."""
         return any(info.get("triggerId") == message_id for info in self._infos.values())
+
+    def decide(self, run: str, value: dict[str, Any]) -> list[str]:
+        """Somebody has answered what the run asked, and nobody before them. Returns the messages in which its
+        tool call may be; none if that is not so.
+        """
+        info = self._infos.get(run, {})
+        asked = string(value, "interruptId")
+        known = info.get("decisions", [])
+        if not asked or not any(each.get("id") == asked for each in info.get("interrupts", ())):
+            return []
+        if any(each["interruptId"] == asked for each in known):
+            return []
+        decision: dict[str, Any] = {"interruptId": asked, "approved": value.get("approved") is True}
+        decision |= {key: string(value, key) for key in ("participantId", "name")}
+        at, arguments = value.get("decidedAt"), value.get("arguments")
+        if isinstance(at, int | float) and not isinstance(at, bool):
+            decision["decidedAt"] = at
+        if isinstance(arguments, dict):
+            decision["arguments"] = arguments
+        if string(value, "reason"):
+            decision["reason"] = value["reason"]
+        info["decisions"] = [*known, decision]
+        return list(reversed(info["messageIds"]))
 
     def signature(self, run: str) -> dict[str, Any]:
         """``name`` and ``metadata`` of a message by this run, as far as RUN_STARTED gave them."""

@@ -1,24 +1,26 @@
-"""Accepts the answers a paused run waits for, once.
+"""Accepts the answers a paused run waits for, each question's first.
 
-What answers a run is a run of its own: another attempt at the same message, whose parent is the one that
-paused. Owns what counts as the same answer and who may give it. Must not know agents or run them. The row
-alone is the acceptance: there is nothing to append, since the run that it starts tells the results.
+Answers may come one by one, from several people and tabs. With the last one comes, in the same transaction,
+the run that goes on: another attempt at the same message, which continues the one that paused. Owns what
+counts as the same answer and who may give it. Must not know agents or run them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from webapp.chat.catalog.answers import AnswerRow
 from webapp.chat.catalog.runs import RunRow, RunStatus
 from webapp.chat.errors import Conflict, Forbidden, TooLarge
 from webapp.chat.messages import MAX_MESSAGE_BYTES, Participant
 from webapp.chat.runs.acceptance import hash_of
+from webapp.chat.runs.decisions import Decisions, decided
 from webapp.chat.runs.desk import Desk
-from webapp.chat.runs.pauses import Answer, Pause, find_pause, nothing_waits
+from webapp.chat.runs.pauses import Answer, Decision, Pause, Question, find_pause, nothing_waits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +40,17 @@ class Resumption:
 
 
 class Continuation:
-    """Turns answers into rows of the inbox."""
+    """Turns answers into rows, and the last of a run's into a row of the inbox."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, decisions: Decisions) -> None:
         self._desk = desk
+        self._decisions = decisions
 
     async def accept(self, request: Resumption) -> tuple[RunRow, bool]:
-        """The run that goes on with the answers, and whether an earlier request had made it.
+        """The run that goes on with the answers, or as long as it waits for others the one that asked; and
+        whether an earlier request had said the same.
 
-        Durable on return. Raises Conflict if nothing waits for them or something else has answered,
+        Durable on return. Raises Conflict if nothing waits for them or somebody has answered otherwise,
         InvalidMessage, Forbidden, TooLarge, LimitReached and Unavailable.
         """
         return await self._desk.settle_races(lambda: self._accept(request))
@@ -55,61 +59,123 @@ class Continuation:
         current = await self._desk.sessions.snapshot(request.chat_id)
         pause = find_pause(current.snapshot, request.answers, run_id=request.parent_run_id)
         answers = pause.match(request.answers)
-        if len(msgspec.json.encode(answers)) > MAX_MESSAGE_BYTES:
+        if len(msgspec.json.encode([answer for _, answer in answers])) > MAX_MESSAGE_BYTES:
             raise TooLarge(f"The results are larger than {MAX_MESSAGE_BYTES // 1024} KiB.")
+        paused = await self._desk.inbox.get(pause.run_id)
         attempts = await self._desk.inbox.attempts(
             request.chat_id, pause.trigger["id"], or_run_id=request.run_id
         )
-        earlier = _same_request(attempts, request, pause)
-        if earlier is not None:
-            return earlier, True
-        if pause.over:
+        going_on = next((row for row in attempts if row.resume and row.continues == pause.run_id), None)
+        used = next((row for row in attempts if row.run_id == request.run_id), None)
+        if used is not None and used is not going_on:
+            raise Conflict("That run id was used for something else.", code="run-id-used")
+        given = await self._desk.answers.of_run(request.chat_id, pause.run_id)
+        fresh = _fresh(answers, given, request)
+        if not fresh:
+            for earlier in given:
+                await self._decisions.tell(earlier)
+            return going_on or _waiting(paused), True
+        if pause.over or paused is None:
             raise nothing_waits()
-        _check_right(attempts, request, pause)
+        _check_right(fresh, request, paused)
         await self._desk.check_load(request.participant, request.chat_id)
         now = self._desk.clock()
-        row = RunRow(
-            run_id=request.run_id or self._desk.ids(),
-            chat_id=request.chat_id,
-            message_id=pause.trigger["id"],
-            agent_id=pause.agent_id,
-            attempt=1 + sum(row.agent_id == pause.agent_id for row in attempts),
-            participant_id=request.participant.id,
-            content_hash=hash_of(pause.trigger) or b"",
-            events=None,
-            data=request.data,
-            tools=request.tools,
-            resume=answers,
-            parent_run_id=pause.run_id,
-            continues=pause.run_id,
-            status=RunStatus.APPENDED,
-            owner=self._desk.owner,
-            lease_until=now + self._desk.limits.lease,
-            accepted_at=now,
-            offset=current.offset,
-        )
-        await self._desk.inbox.add(row)
-        return row, False
+
+        def go_on(found: Sequence[AnswerRow]) -> RunRow | None:
+            by_question = {row.question: row.answer for row in found}
+            if any(question.key not in by_question for question in pause.questions):
+                return None
+            return RunRow(
+                run_id=request.run_id or self._desk.ids(),
+                chat_id=request.chat_id,
+                message_id=pause.trigger["id"],
+                agent_id=pause.agent_id,
+                attempt=1 + sum(row.agent_id == pause.agent_id for row in attempts),
+                # Whoever decides, it is the answer to the one who asked, whose client has the tools.
+                participant_id=paused.participant_id,
+                content_hash=hash_of(pause.trigger) or b"",
+                events=None,
+                data=request.data or paused.data,
+                tools=request.tools or paused.tools,
+                resume=tuple(by_question[question.key]["resume"] for question in pause.questions),
+                parent_run_id=pause.run_id,
+                continues=pause.run_id,
+                status=RunStatus.APPENDED,
+                owner=self._desk.owner,
+                lease_until=now + self._desk.limits.lease,
+                accepted_at=now,
+                offset=current.offset,
+            )
+
+        rows = [_row(question, answer, pause, request, now=now) for question, answer in fresh]
+        row = await self._desk.answers.add(rows, go_on=go_on)
+        for each in rows:
+            await self._decisions.tell(each)
+        return row or _waiting(paused), False
 
 
-def _same_request(attempts: list[RunRow], request: Resumption, pause: Pause) -> RunRow | None:
-    """The row of an earlier request that said the same. Raises Conflict if one has said something else."""
-    answered = next((row for row in attempts if row.resume and row.continues == pause.run_id), None)
-    if answered is not None and request.run_id in (None, answered.run_id):
-        return answered
-    if any(row.run_id == request.run_id for row in attempts):
-        raise Conflict("That run id was used for something else.", code="run-id-used")
-    if answered is not None:
-        raise Conflict("That has been answered already.", code="already-answered")
-    return None
+def _row(question: Question, answer: Answer, pause: Pause, request: Resumption, *, now: float) -> AnswerRow:
+    read = question.read(answer)
+    told = decided(question, read, run_id=pause.run_id, by=request.participant, at=now)
+    return AnswerRow(
+        chat_id=request.chat_id,
+        question=question.key,
+        run_id=pause.run_id,
+        participant_id=request.participant.id,
+        answer={"resume": read, "runId": request.run_id, "name": request.participant.name},
+        events=tuple(told) or None,
+        answered_at=now,
+    )
 
 
-def _check_right(attempts: list[RunRow], request: Resumption, pause: Pause) -> None:
-    if pause.wants_approval:
-        if not request.may_approve:
+def _fresh(
+    answers: Sequence[tuple[Question, Answer]], given: Sequence[AnswerRow], request: Resumption
+) -> list[tuple[Question, Answer]]:
+    """Those that answer what was open. Raises Conflict if one says something else than an earlier one."""
+    by_question = {row.question: row for row in given}
+    fresh = []
+    for question, answer in answers:
+        earlier = by_question.get(question.key)
+        if earlier is None:
+            fresh.append((question, answer))
+        elif earlier.participant_id != request.participant.id or not _says_the_same(
+            question, answer, earlier, request
+        ):
+            raise Conflict(_who_answered(question, earlier), code="already-answered")
+    return fresh
+
+
+def _says_the_same(question: Question, answer: Answer, earlier: AnswerRow, request: Resumption) -> bool:
+    # Who names another run wants another run.
+    if request.run_id not in (None, earlier.answer["runId"]):
+        return False
+    # A tab that is loaded again runs its tool again, with another result, for the same run.
+    if question.is_client_tool and request.run_id is not None:
+        return True
+    before = earlier.answer["resume"]
+    one, other = Decision.of(answer), Decision.of(before)
+    if question.is_client_tool or one is None or other is None:
+        return (answer["status"], answer.get("payload")) == (before["status"], before["payload"])
+    return (one.approved, one.edited, one.reason) == (other.approved, other.edited, other.reason)
+
+
+def _who_answered(question: Question, earlier: AnswerRow) -> str:
+    name = earlier.answer["name"]
+    decision = None if question.is_client_tool else Decision.of(earlier.answer["resume"])
+    if decision is None:
+        return f"{name} has answered that already."
+    return f"{name} has {'approved' if decision.approved else 'denied'} that already."
+
+
+def _check_right(fresh: Sequence[tuple[Question, Answer]], request: Resumption, paused: RunRow) -> None:
+    for question, _ in fresh:
+        if not question.is_client_tool and not request.may_approve:
             raise Forbidden("You are not allowed to decide approvals in this chat.")
-        return
-    paused = next((row for row in attempts if row.run_id == pause.run_id), None)
-    # In a fork the row is in the chat it comes from.
-    if paused is not None and paused.participant_id != request.participant.id:
-        raise Forbidden("Only who asked can answer with a tool of theirs.", code="not-yours")
+        if question.is_client_tool and paused.participant_id != request.participant.id:
+            raise Forbidden("Only who asked can answer with a tool of theirs.", code="not-yours")
+
+
+def _waiting(paused: RunRow | None) -> RunRow:
+    if paused is None:
+        raise nothing_waits()
+    return paused

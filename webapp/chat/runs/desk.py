@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from webapp.chat.catalog.answers import Answers
 from webapp.chat.catalog.choices import BranchChoices
 from webapp.chat.catalog.runs import RunExists, RunInbox
 from webapp.chat.errors import LimitReached, Unavailable
@@ -31,6 +32,7 @@ class Desk:
     sessions: Sessions
     inbox: RunInbox
     choices: BranchChoices
+    answers: Answers
     limits: RunLimits
     owner: str
     clock: Callable[[], float]

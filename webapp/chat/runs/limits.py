@@ -15,6 +15,9 @@ class RunLimits:
     time_limit: float = 300.0
     """From RUN_STARTED on; then the run ends with the code ``time-limit``."""
 
+    idle_limit: float = 120.0
+    """Of silence from the agent, while no tool of its is at work; then the code is ``model-timeout``."""
+
     max_output_bytes: int = 8 * 1024 * 1024
     """Of one run's events as JSON; then the run ends with the code ``output-limit``."""
 

@@ -18,11 +18,12 @@ from webapp.agents.base import Agent, AgentError, AgentTurn, Event
 from webapp.chat import events
 from webapp.chat.catalog.runs import RunRow
 from webapp.chat.coalesce import MAX_BATCH, merge
-from webapp.chat.endings import FAILED, OUTPUT_LIMIT, TIME_LIMIT
+from webapp.chat.endings import FAILED, MODEL_TIMEOUT, OUTPUT_LIMIT, TIME_LIMIT
 from webapp.chat.messages import Participant
 from webapp.chat.runs.failpoints import Step, reached
 from webapp.chat.runs.limits import RunLimits
 from webapp.chat.runs.pauses import results
+from webapp.chat.runs.silence import Silence
 from webapp.chat.runs.stamp import Stamper
 from webapp.chat.runs.writer import RunWriter
 
@@ -163,7 +164,8 @@ class Run:
         """
         timer = asyncio.get_running_loop().call_later(self._limits.time_limit, self.fail, *TIME_LIMIT)
         self._writer.on_failure = self._look_up
-        self._pending += [self._started(), *results(self.row.resume, run_id=self.row.run_id)]
+        told = results(self.row.resume, run_id=self.row.run_id, timestamp=self._now())
+        self._pending += [self._started(), *told]
         try:
             async with aclosing(self._writer):
                 return await self._write(prepare)
@@ -191,10 +193,17 @@ class Run:
 
     async def _listen(self, prepare: Callable[[], Awaitable[AgentTurn]]) -> None:
         try:
-            speech = self._agent.run(await prepare())
+            turn = await prepare()
+            speech = self._agent.run(turn)
+            silence = Silence(
+                limit=self._limits.idle_limit,
+                on_end=lambda: self.fail(*MODEL_TIMEOUT),
+                decided=sum("toolCallId" not in answer for answer in turn.resume),
+            )
             try:
-                await self._take_down(speech)
+                await self._take_down(speech, silence)
             finally:
+                silence.stop()
                 close = getattr(speech, "aclose", None)
                 if close is not None:
                     await close()
@@ -204,11 +213,13 @@ class Run:
             logger.exception("agent %s failed in run %s", self.row.agent_id, self.row.run_id)
             self.fail(*FAILED)
 
-    async def _take_down(self, speech: AsyncIterator[Event]) -> None:
+    async def _take_down(self, speech: AsyncIterator[Event], silence: Silence) -> None:
         async for event in speech:
             # An agent may ignore being cancelled; nobody listens to it any more.
             if self._ending is not None:
                 return
+            if isinstance(event, dict):
+                silence.heard(event)
             kind = event.get("type") if isinstance(event, dict) else None
             if kind == events.RUN_FINISHED:
                 known = {key: event[key] for key in ("type", "outcome", *_DETAILS) if key in event}
@@ -228,7 +239,8 @@ class Run:
             if len(self._pending) >= MAX_BATCH:
                 self._urgent.set()
                 self._room.clear()
-                await self._room.wait()
+                with silence.excused():
+                    await self._room.wait()
         self._finish({})
 
     def _heard_out(self, listening: asyncio.Task[None]) -> None:
@@ -289,6 +301,7 @@ class Run:
             attempt=row.attempt,
             timestamp=self._now(),
             parent_run_id=row.parent_run_id,
+            continues=row.continues,
         )
 
     def _now(self) -> int:

@@ -16,6 +16,8 @@ from webapp.chat.storing import Intake, size, split
 
 # The supervisor's own, and one that would replace the whole conversation.
 _REFUSED = frozenset({events.RUN_STARTED, events.MESSAGES_SNAPSHOT})
+# How long a tool takes is the difference of two.
+_TIMED = frozenset({events.TOOL_CALL_START, events.TOOL_CALL_END, events.TOOL_CALL_RESULT})
 _RESERVED_NAMES = ("agent.", "approval.", "branch.", "chat.", "message.", "run.")
 
 
@@ -58,6 +60,8 @@ class Stamper:
             agent_name=self._agent_name,
             now_ms=int(self._clock() * 1000),
         )
+        if event["type"] in _TIMED and not isinstance(event.get("timestamp"), int):
+            event["timestamp"] = int(self._clock() * 1000)
         if event["type"] == events.TEXT_MESSAGE_START:
             event["metadata"] = {**event["metadata"], "parentId": self._trigger_id}
             if self.continues is not None:

@@ -23,6 +23,7 @@ from webapp.chat.errors import ChatError, InvalidMessage, Unavailable
 from webapp.chat.messages import NewMessage, Participant, check_id
 from webapp.chat.runs.acceptance import Acceptance, Request
 from webapp.chat.runs.continuation import Continuation, Resumption
+from webapp.chat.runs.decisions import Decisions
 from webapp.chat.runs.desk import Desk
 from webapp.chat.runs.extension import Extension, Extensions
 from webapp.chat.runs.failpoints import Step, reached
@@ -98,13 +99,15 @@ class Supervisor:
             sessions=sessions,
             inbox=self._inbox,
             choices=catalog.choices,
+            answers=catalog.answers,
             limits=self._limits,
             owner=self._owner,
             clock=clock,
             ids=ids,
         )
         self._acceptance = Acceptance(streams=streams, desk=desk)
-        self._continuation = Continuation(desk)
+        self._decisions = Decisions(streams=streams, sessions=sessions, answers=catalog.answers)
+        self._continuation = Continuation(desk, self._decisions)
         self._extensions = Extensions(desk)
         self._turns = Turns(
             sessions=sessions, inbox=self._inbox, max_output_tokens=self._limits.max_output_tokens
@@ -200,9 +203,11 @@ class Supervisor:
         tools: Sequence[dict[str, Any]] = (),
         parent_run_id: str | None = None,
     ) -> Accepted:
-        """Answer what a paused run asks, once: a run begins that knows the answers.
+        """Answer what a paused run asks, or some of it. With the last answer a run begins that knows them
+        all; until then the one that asked is given back.
 
-        The same ``run_id`` again, or none, is the same request. Raises Forbidden and what ``accept`` does.
+        The first answer to each question counts; the same one again is the same request. Raises Forbidden and
+        what ``accept`` does.
         """
         self._check(run_id, parent_run_id)
         request = Resumption(
@@ -260,7 +265,13 @@ class Supervisor:
         await asyncio.shield(self._spawn(self._queue.change(change)))
 
     async def _recover(self, *, take_all: bool) -> None:
-        """Take over runs without an owner: those with an expired lease, or all that are not ours."""
+        """Tell what is untold, and take over runs without an owner: those with an expired lease, or all that
+        are not ours.
+        """
+        try:
+            await self._decisions.tell_all()
+        except (ChatError, StreamError) as error:
+            logger.warning("a decision is not told yet: %s", error)
         for row in await self._inbox.unfinished(leases_before=None if take_all else self._clock()):
             if self._lanes.get(row.run_id) is not None:
                 continue

@@ -5,9 +5,11 @@ Must not know agents, lanes or writers.
 
 from __future__ import annotations
 
-from webapp.agents.base import AgentTurn, UIMessage
+from webapp.agents.base import AgentError, AgentTurn, UIMessage
 from webapp.chat.catalog.runs import RunInbox, RunRow
+from webapp.chat.endings import APPROVAL_VOID
 from webapp.chat.prompt import prompt
+from webapp.chat.runs.pauses import is_void
 from webapp.chat.sessions import Sessions
 
 
@@ -20,8 +22,14 @@ class Turns:
         self._max_output_tokens = max_output_tokens
 
     async def of(self, row: RunRow) -> AgentTurn:
-        """What the agent of ``row`` is asked, as the chat stands now. Raises StreamErrors."""
+        """What the agent of ``row`` is asked, as the chat stands now.
+
+        Raises StreamErrors, and AgentError if what was approved is no longer what would be done.
+        """
         current = await self._sessions.snapshot(row.chat_id)
+        if row.continues is not None and is_void(current.snapshot, row.resume, run_id=row.continues):
+            code, sentence = APPROVAL_VOID
+            raise AgentError(sentence, code=code)
         continues = await self._inbox.lineage(row)
         messages = prompt(current.snapshot.messages, row.message_id, continues=continues)
         trigger = next(each for each in messages if each["id"] == row.message_id)
@@ -35,7 +43,7 @@ class Turns:
             speaker=trigger.get("name") or "you",
             data=row.data,
             tools=row.tools,
-            resume=row.resume,
+            resume=[{key: each[key] for key in each if key != "argumentsHash"} for each in row.resume],
             begun="".join(map(_text, begun)),
             max_output_tokens=self._max_output_tokens,
         )

@@ -112,6 +112,8 @@ class Composer:
         "structured-output.start",
         "structured-output.complete",
         "approval-requested",
+        names.APPROVAL_DECIDED,
+        names.APPROVAL_DECIDED,
         "ui-resource",
         "__proto__",
     )
@@ -135,6 +137,7 @@ class Composer:
             agentId=pick(self.IDS),
             agentName=pick(self.TEXTS),
             triggerId=pick(self.IDS),
+            continues=pick(self.IDS[:4]),
             attempt=1,
             tanstack=self.some(state="output-error", createdAt=1, model="m", input=self.junk()),
         )
@@ -163,6 +166,11 @@ class Composer:
             approval=self.some(id=pick(self.IDS)),
             part=self.some(type=pick(["image", "text"]), source={}),
             resource=self.junk(),
+            interruptId=pick(self.IDS),
+            approved=pick([True, False]),
+            decidedAt=1,
+            arguments={"a": 1},
+            reason=pick(self.TEXTS),
         )
 
     def message(self) -> Any:

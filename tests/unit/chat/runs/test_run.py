@@ -12,6 +12,7 @@ from tests.support.chats import (
     World,
     agent,
     check_runs,
+    of,
     say,
     text_of,
 )
@@ -44,6 +45,11 @@ async def breaks(turn: AgentTurn) -> AsyncIterator[Piece]:
 
 async def hangs(turn: AgentTurn) -> AsyncIterator[Piece]:
     yield {"type": "TOOL_CALL_START", "toolCallId": "t", "toolCallName": "clock"}
+    await asyncio.Event().wait()
+
+
+async def falls_silent(turn: AgentTurn) -> AsyncIterator[Piece]:
+    yield "half"
     await asyncio.Event().wait()
 
 
@@ -93,6 +99,8 @@ def not_a_generator(turn: AgentTurn) -> object:
         (fails_for_a_person, {}, "provider-busy", "half"),
         (breaks, {}, "agent-failed", "half"),
         (hangs, {"time_limit": 0.05}, "time-limit", ""),
+        (hangs, {"idle_limit": 0.05}, "model-timeout", ""),
+        (falls_silent, {"idle_limit": 0.2}, "model-timeout", "half"),
         (will_not_stop, {"time_limit": 0.05, "agent_farewell": 0.05}, "time-limit", "half"),
         (cancels_itself, {}, "agent-failed", "half"),
         (yields_junk, {}, "agent-failed", "half"),
@@ -109,6 +117,20 @@ async def test_a_failing_agent_ends_its_run(
     assert "secret" not in str(events)
     assert text_of(events, "r1") == said
     await world.crash()
+
+
+async def test_a_tool_at_work_is_no_silence(world: World) -> None:
+    async def works(turn: AgentTurn) -> AsyncIterator[Piece]:
+        call = {"toolCallId": "t"}
+        yield {"type": "TOOL_CALL_START", "toolCallName": "clock", **call}
+        yield {"type": "TOOL_CALL_END", **call}
+        await asyncio.sleep(0.5)
+        yield {"type": "TOOL_CALL_RESULT", "messageId": "r", "content": "noon", **call}
+        await asyncio.Event().wait()
+
+    events = await run_of(world, works, idle_limit=0.15)
+    assert len(of(events, "TOOL_CALL_RESULT")) == 1
+    assert events[-1]["code"] == "model-timeout", "but what follows is"
 
 
 async def test_an_answer_without_end_is_cut(world: World) -> None:
