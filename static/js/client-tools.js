@@ -81,7 +81,8 @@ export const needsOnlyTools = (interrupts = []) => interrupts.length > 0 && inte
 
 /**
  * What this client answers a run that has paused; undefined if it waits for no tools, or for nothing any more. Whatever
- * else it asks is for others to decide, and until then it waits. The run that goes on has an id that follows from its parent's: a tab that is loaded again asks for the same one.
+ * else it asks is for others to decide, and until then it waits. The run that goes on has an id that follows from its
+ * parent's: a tab that is loaded again asks for the same one.
  *
  * @param {RunInfo} run @param {ClientTool[]} tools
  */

@@ -73,7 +73,7 @@ def test_the_page_shows_the_conversation_and_where_to_go_on(ana: Chatter) -> Non
     assert message_ids(page) == [message["id"] for message in data["snapshot"]["messages"]]
     assert "<strong>hi</strong> &lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "A &lt;b&gt;title&lt;/b&gt;" in page
-    assert (data["role"], data["can"]) == ("manage", {"chat": True, "share": True})
+    assert (data["role"], data["can"]) == ("manage", {"chat": True, "approve": True, "share": True})
     assert data["me"]["id"] == data["snapshot"]["messages"][0]["metadata"]["participantId"]
     assert data["offset"] == ana.http.get(f"/api/chats/{chat_id}/snapshot").json()["offset"]
     assert data["urls"] == {
@@ -106,7 +106,7 @@ def test_a_viewer_reads_along(ana: Chatter) -> None:
     viewer = ana.invited(chat_id, "view")
     page = viewer.http.get(f"/chat/{chat_id}").text
     data = island(page)
-    assert (data["role"], data["can"]) == ("view", {"chat": False, "share": False})
+    assert (data["role"], data["can"]) == ("view", {"chat": False, "approve": False, "share": False})
     assert 'id="composer"' not in page
     assert 'id="copy-link"' not in page
 

@@ -70,7 +70,7 @@ test("every request is answered: by a result, by nothing, or by an error", async
   );
 });
 
-test("a pause is answered if it is for tools alone and nothing newer is there, by a run whose id follows", async () => {
+test("of a pause the tools are answered if nothing newer is there, by a run whose id follows", async () => {
   const tools = [{ name: "clock", execute: () => "noon" }];
   const wanted = { id: "i", reason: "client_tool_input", toolCallId: "t", metadata: { toolName: "clock" } };
   const approval = { id: "a", reason: "tool_call", toolCallId: "t" };
@@ -81,7 +81,8 @@ test("a pause is answered if it is for tools alone and nothing newer is there, b
   assert.deepEqual(await answer("r", [wanted]), { runId: "r.2", parentRunId: "r", resume, again: true });
   assert.equal((await answer("r.2", [wanted]))?.runId, "r.3");
   assert.equal((await answer("a.b.9", [wanted]))?.runId, "a.b.10");
-  assert.equal(await answer("r", [wanted, approval]), undefined);
+  assert.deepEqual((await answer("r", [wanted, approval]))?.resume, resume, "what else it asks is for others");
+  assert.equal(await answer("r", [approval]), undefined);
   assert.equal(await answer("r", []), undefined);
   assert.equal(await answer("r", [wanted], "r.2"), undefined);
 });

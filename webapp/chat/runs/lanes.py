@@ -42,6 +42,8 @@ class Lanes:
     def add(self, run: Run) -> None:
         """Put the run behind the others of its lane, a steered one behind other steered ones."""
         self._runs[run.row.run_id] = run
+        # Nobody has looked yet whether it is its turn: until then it waits.
+        run.waiting = self._apart
         self._lanes.setdefault(self._key(run), _Lane()).add(run)
         self._advance(run)
 
