@@ -225,8 +225,12 @@ export const sentence = (message) => str(message) || "An error occurred";
 
 /** `name` and `metadata` of a message by this run. @param {RunInfo | undefined} info */
 export function signature(info) {
-  const { runId, agentId, agentName, startedAt, triggerId } = record(info);
-  const told = { ...(startedAt !== undefined && { createdAt: startedAt }), ...(triggerId && { parentId: triggerId }) };
+  const { runId, agentId, agentName, startedAt, triggerId, first } = record(info);
+  const told = {
+    ...(startedAt !== undefined && { createdAt: startedAt }),
+    ...(triggerId && { parentId: triggerId }),
+    ...(first && { continues: first }),
+  };
   return { ...(agentName && { name: agentName }), ...(agentId && { metadata: { agentId, runId, ...told } }) };
 }
 

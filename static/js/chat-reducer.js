@@ -249,10 +249,11 @@ export function createReducer(given) {
         old.supersededBy = runId;
         touched.runs.add(old.runId);
       }
-      const paused = runs.get(info.continues);
-      if (paused) {
-        paused.continuedBy = runId;
-        touched.runs.add(paused.runId);
+      if (info.continues) {
+        const before = runs.get(info.continues);
+        info.first = before?.first ?? info.continues;
+        if (before) before.continuedBy = runId;
+        touched.runs.add(info.continues);
       }
       runs.delete(runId);
       runs.set(runId, info);

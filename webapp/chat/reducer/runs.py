@@ -38,8 +38,11 @@ class Runs:
             if isinstance(number, int | float) and not isinstance(number, bool):
                 info[key] = number
         self._supersede(info)
-        if (paused := self._infos.get(info.get("continues", ""))) is not None:
-            paused["continuedBy"] = run
+        if "continues" in info:
+            before = self._infos.get(info["continues"], {})
+            info["first"] = before.get("first", info["continues"])
+            if before:
+                before["continuedBy"] = run
         self._infos.pop(run, None)
         self._infos[run] = info
         self.active[run] = None
@@ -107,7 +110,11 @@ class Runs:
         info = self._infos.get(run, {})
         signed: dict[str, Any] = {"name": info["agentName"]} if "agentName" in info else {}
         if "agentId" in info:
-            known = {"createdAt": info.get("startedAt"), "parentId": info.get("triggerId")}
+            known = {
+                "createdAt": info.get("startedAt"),
+                "parentId": info.get("triggerId"),
+                "continues": info.get("first"),
+            }
             told = {key: value for key, value in known.items() if value is not None}
             signed["metadata"] = {"agentId": info["agentId"], "runId": run, **told}
         return signed

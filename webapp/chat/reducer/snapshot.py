@@ -6,12 +6,12 @@ Owns its JSON shape, which ``static/js/chat-reducer.js`` reads and writes too:
 UIMessage: ``{id, role: user|assistant|system, parts: […], name?, metadata?}``.
 A tool call of a run of ours has ``calledAt?`` and ``endedAt?``: when its arguments and its result were there.
 RunInfo: ``{runId, status, messageIds, agentId?, agentName?, triggerId?, attempt?, startedAt?, code?, error?,
-stoppedBy?: {participantId, name}, interrupts?, decisions?, continues?, continuedBy?, supersededBy?}``;
-``status`` is ``running``, or for a run that ended other than with an answer ``stopped``, ``interrupted``,
+stoppedBy?: {participantId, name}, interrupts?, decisions?, continues?, first?, continuedBy?,
+supersededBy?}``; ``status`` is ``running``, or for a run that ended other than with an answer ``stopped``, ``interrupted``,
 ``failed``, ``awaiting-approval`` or ``silent``. ``decisions`` are what people have answered:
 ``{interruptId, approved, participantId, name, decidedAt?, arguments?, reason?}``. ``continues`` is the run
-that this one goes on with, ``continuedBy`` the same the other way; ``supersededBy`` is the run of a newer
-attempt at the same message. Runs that simply ended are not kept.
+that this one goes on with, ``first`` the one that all began with, ``continuedBy`` the run that went on;
+``supersededBy`` is the run of a newer attempt at the same message. Runs that simply ended are not kept.
 """
 
 from __future__ import annotations
