@@ -23,7 +23,7 @@ from litestar import Litestar
 
 from webapp import __version__
 from webapp.agents.base import Agent, AgentUnusable
-from webapp.agents.cast import BadCast, Cast
+from webapp.agents.cast import COLORS, BadCast, Cast, Member
 from webapp.agents.cast_file import load_cast
 from webapp.agents.registry import AgentNotFound, Wishes, load_agent
 from webapp.agents.scripted import CriticAgent, DemoAgent
@@ -152,9 +152,9 @@ def load_agents(settings: Settings) -> Cast:
 
     if settings.agents.agents:
         return load_cast(settings.agents.agents, load=load)
-    agents = [load(settings.agents.agent, Wishes())]
+    agents: list[Agent | Member] = [load(settings.agents.agent, Wishes())]
     if settings.agents.agent == "demo":
-        agents.append(CriticAgent())
+        agents.append(Member(agent=CriticAgent(), hue=COLORS["violet"]))
     return Cast.of(agents)
 
 

@@ -53,7 +53,7 @@ export class Activity {
       const deed = part?.type === "tool-call" ? `using ${part.name}` : part?.content && part.type === "text" ? "writing" : "thinking";
       const stop = { type: "button", class: "text-button", "data-action": "stop-run", value: runId, "aria-label": `Stop ${agentName}` };
       const hue = agentHue(agentId || agentName, this.#reader.hues);
-      return h("span", { class: `deed hue-${hue}` }, `${agentName} is ${deed}…`, ...(several ? [h("button", stop, "Stop")] : []));
+      return h("span", { class: `doing hue-${hue}` }, `${agentName} is ${deed}…`, ...(several ? [h("button", stop, "Stop")] : []));
     });
     if (messages.at(-1)?.metadata?.delivery === "sending") deeds.push(h("span", {}, "Sending…"));
     const line = /** @type {HTMLElement} */ (this.#line.cloneNode());
