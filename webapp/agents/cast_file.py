@@ -69,7 +69,7 @@ def _read(path: Path, load: Callable[[str, Wishes], Agent]) -> Cast:
     entries = document.pop("agents", None)
     if document:
         raise BadCast(
-            f"{path}: there is no setting {next(iter(document))}; every agent begins with [[agents]]"
+            f"{path}, {next(iter(document))}: every agent begins with [[agents]], nothing else does"
         )
     if not isinstance(entries, list) or not entries or not all(isinstance(each, dict) for each in entries):
         raise BadCast(f"{path}: there is no [[agents]]")

@@ -255,7 +255,9 @@ def _turns(turn: AgentTurn) -> int:
 
 def _from_agent(turn: AgentTurn, own_id: str) -> bool:
     """Whether another agent asks. What this one has begun to say to it may follow."""
-    others = (each for each in reversed(turn.messages) if (each.get("metadata") or {}).get("agentId") != own_id)
+    others = (
+        each for each in reversed(turn.messages) if (each.get("metadata") or {}).get("agentId") != own_id
+    )
     return next(others, {}).get("role") == "assistant"
 
 
