@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 
 from webapp.agents.base import Agent
+from webapp.agents.cast import Cast, Member
 from webapp.assets import Assets, locate
 from webapp.lifespan import Parts, open_services
 from webapp.settings import Settings
@@ -36,7 +37,7 @@ from webapp.web.errors import handle_error
 from webapp.web.guards import same_origin, trusted_host
 from webapp.web.identity import provide_visitor
 from webapp.web.mount import stream_mount
-from webapp.web.render import Pages, is_scripted
+from webapp.web.render import Pages
 from webapp.web.security import LOOPBACK_NAMES, add_security_headers
 from webapp.web.services import provide_services
 
@@ -51,30 +52,25 @@ def create_app(
     *,
     clock: Callable[[], float] = time.time,
     ids: Callable[[], str] = new_id,
-    agents: Mapping[str, Agent],
+    agents: Cast | Mapping[str, Agent | Member] | Iterable[Agent | Member],
     streams: StreamClient | None = None,
 ) -> Litestar:
-    """The application. ``agents`` by id, the first of which answers; ``clock`` gives seconds since the epoch.
+    """The application. Of ``agents`` the first answers when nobody else is asked; ``clock`` gives seconds
+    since the epoch. Raises BadCast.
 
     ``streams`` replaces the embedded stream server. ``app.state.drain`` ends live replies when it is set,
     which a server should do before it stops.
     """
     assets = Assets(locate("static"))
-    agent = next(iter(agents.values()))
+    cast = Cast.of(agents)
     parts = Parts(
         settings=settings,
         clock=clock,
         ids=ids,
-        agents=agents,
+        cast=cast,
         streams=streams,
         drain=Drain(),
-        pages=Pages(
-            templates=locate("templates"),
-            assets=assets,
-            agent_id=agent.id,
-            agent_name=agent.name,
-            scripted=is_scripted(agent),
-        ),
+        pages=Pages(templates=locate("templates"), assets=assets, cast=cast),
     )
     chat = [api_chat, api_chat_runs, api_chat_stream, api_chat_ws, api_chats]
     routes = [*chat, debugging, decisions, health, lab, pages, shares, static_files]

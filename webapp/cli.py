@@ -23,8 +23,10 @@ from litestar import Litestar
 
 from webapp import __version__
 from webapp.agents.base import Agent, AgentUnusable
-from webapp.agents.registry import AgentNotFound, load_agent
-from webapp.agents.scripted import DemoAgent
+from webapp.agents.cast import COLORS, BadCast, Cast, Member
+from webapp.agents.cast_file import load_cast
+from webapp.agents.registry import AgentNotFound, Wishes, load_agent
+from webapp.agents.scripted import CriticAgent, DemoAgent
 from webapp.app import create_app
 from webapp.chat.catalog import CatalogUnusable
 from webapp.chat.runs import Supervisor
@@ -37,7 +39,7 @@ from webapp.web.services import provide_services
 from webapp.web.standalone import standalone_streams
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, never a default
-START_ERRORS = (BadSetting, AgentNotFound, AgentUnusable, CannotListen, StoreError, CatalogUnusable)
+START_ERRORS = (BadSetting, AgentNotFound, AgentUnusable, BadCast, CannotListen, StoreError, CatalogUnusable)
 
 _data_dir = click.option("--data-dir", type=click.Path(path_type=Path), help="Where everything is kept.")
 
@@ -57,9 +59,12 @@ def main() -> None:
     type=click.Choice(["private", "open"]),
     help="private: by invitation. open: whoever knows a chat's id may take part.",
 )
-def serve_command(host: str | None, port: int | None, data_dir: Path | None, access: str | None) -> None:
+@click.option("--agents", help="Who answers: a TOML file, or module:attr, a list or dict of agents.")
+def serve_command(
+    host: str | None, port: int | None, data_dir: Path | None, access: str | None, agents: str | None
+) -> None:
     """Run the chat with everything it needs."""
-    options = {"HOST": host, "PORT": port, "DATA_DIR": data_dir, "ACCESS": access}
+    options = {"HOST": host, "PORT": port, "DATA_DIR": data_dir, "ACCESS": access, "AGENTS": agents}
     _run(lambda: _serve(_settings(options)))
 
 
@@ -133,16 +138,24 @@ def _as_host_name(address: str) -> str:
     return f"[{address}]" if ":" in address else address.lower()
 
 
-def load_agents(settings: Settings) -> dict[str, Agent]:
-    """The agents of the chat by id. Raises AgentNotFound."""
+def load_agents(settings: Settings) -> Cast:
+    """The agents of the chat. Raises AgentNotFound, BadCast and OSError."""
+    # As with ``python -m``: agents of one's own lie in the folder where the command is typed.
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.insert(0, here)
+
+    def load(spec: str, wishes: Wishes) -> Agent:
+        agent = load_agent(spec, wishes)
+        if isinstance(agent, DemoAgent):
+            agent.long_word_delay = settings.agents.demo_word_delay
+        return agent
+
+    if settings.agents.agents:
+        return load_cast(settings.agents.agents, load=load)
+    agents: list[Agent | Member] = [load(settings.agents.agent, Wishes())]
     if settings.agents.agent == "demo":
-        agent: Agent = DemoAgent(long_word_delay=settings.agents.demo_word_delay)
-    else:
-        # As with ``python -m``: an agent of one's own lies in the folder where the command is typed.
-        if (here := os.getcwd()) not in sys.path:
-            sys.path.insert(0, here)
-        agent = load_agent(settings.agents.agent)
-    return {agent.id: agent}
+        agents.append(Member(agent=CriticAgent(), hue=COLORS["violet"]))
+    return Cast.of(agents)
 
 
 def lan_addresses() -> tuple[str, ...]:

@@ -6,15 +6,17 @@ supervisor, which recovers what an earlier process left behind before the first 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from litestar import Litestar
 
 from webapp.agents.base import Agent, AgentUnusable
+from webapp.agents.cast import Cast
 from webapp.chat.catalog import Catalog
 from webapp.chat.marks import Marks
+from webapp.chat.roster import Roster
 from webapp.chat.runs import Supervisor
 from webapp.chat.runs.limits import RunLimits
 from webapp.chat.runs.titles import Titles
@@ -39,7 +41,7 @@ class Parts:
     settings: Settings
     clock: Callable[[], float]
     ids: Callable[[], str]
-    agents: Mapping[str, Agent]
+    cast: Cast
     streams: StreamClient | None
     drain: Drain
     pages: Pages
@@ -53,16 +55,16 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
         streams, engine = await _open_streams(stack, parts)
         catalog = await Catalog.open(_database_url(settings), clock=parts.clock)
         stack.push_async_callback(catalog.aclose)
-        for agent in parts.agents.values():
-            await _open_agent(stack, agent)
+        for member in parts.cast:
+            await _open_agent(stack, member.agent)
         sessions = Sessions(streams=streams, cache=catalog.snapshots)
         marks = Marks(streams=streams, sessions=sessions, catalog=catalog)
-        titles = Titles(marks=marks, sessions=sessions, agents=parts.agents)
+        titles = Titles(marks=marks, sessions=sessions, agents={each.id: each.agent for each in parts.cast})
         supervisor = Supervisor(
             streams=streams,
             sessions=sessions,
             catalog=catalog,
-            agents=parts.agents,
+            agents=parts.cast,
             titles=titles if settings.agents.titles else None,
             # Nobody else can be using the embedded store.
             shared=engine is None,
@@ -73,6 +75,7 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
                 max_output_tokens=settings.agents.run_token_limit,
                 max_hourly_per_participant=settings.agents.runs_per_person,
                 max_hourly_per_chat=settings.agents.runs_per_chat,
+                agent_turns=settings.agents.agent_turns,
             ),
             clock=parts.clock,
             ids=parts.ids,
@@ -88,6 +91,7 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
             sessions=sessions,
             supervisor=supervisor,
             marks=marks,
+            roster=Roster(cast=parts.cast, streams=streams, sessions=sessions),
             cookies=CookieSigner(secret_keys(settings)),
             pages=parts.pages,
             slots=Slots(

@@ -226,6 +226,10 @@ class AgentSettings:
 
     agent: str = field(default="demo", metadata=_env("AGENT", _text))
     """``demo``, ``echo``, a model such as ``openai:gpt-5.1``, or ``module:attr`` of your own."""
+    agents: str = field(default="", metadata=_env("AGENTS", _text))
+    """Several agents instead: a TOML file, or ``module:attr``, a list or dict of agents."""
+    agent_turns: int = field(default=6, metadata=_env("AGENT_TURNS", _count))
+    """Turns that agents may take after a message of a person before they wait for the next one."""
     lease: float = field(default=15.0, metadata=_env("LEASE", _seconds))
     """Seconds after which a run whose owner went silent may be taken over."""
     run_time_limit: float = field(default=600.0, metadata=_env("RUN_TIME_LIMIT", _seconds))

@@ -7,10 +7,11 @@
  * @typedef {import("./chat-reducer-parts.js").Message} Message
  * @typedef {{open: string[], current: string, adopt: string, step: string}} Lane
  * @typedef {import("./chat-reducer-parts.js").RunInfo} RunInfo
- * @typedef {{messages: Message[], activeRuns: string[], runs: Record<string, RunInfo>, state: Obj, version: number}} Snapshot
+ * @typedef {{messages: Message[], activeRuns: string[], runs: Record<string, RunInfo>, roster: Record<string, boolean>, notes: Obj[], state: Obj, version: number}} Snapshot
  * @typedef {{messages: Set<string>, runs: Set<string>}} Touched   ids of what appeared, changed or went
  */
 
+import { createNotes } from "./chat-reducer-notes.js";
 import * as parts from "./chat-reducer-parts.js";
 
 const { find, isRecord, record, str, tanstack } = parts;
@@ -49,6 +50,7 @@ export function createReducer(given) {
   const lanes = new Map(Object.entries(start.state?.lanes ?? {}));
   /** @type {Set<string>} */
   const structured = new Set(start.state?.structured);
+  const notes = createNotes(start);
   let made = start.state?.made ?? 0;
   /** The pinned version by group. @type {Record<string, string>} */
   const pins = start.state?.pins ?? {};
@@ -82,6 +84,7 @@ export function createReducer(given) {
   function rename(old, id) {
     const change = (/** @type {string} */ each) => (each === old ? id ?? [] : each);
     touched.messages.add(old);
+    notes.standAfter(old, id ?? messages[messages.findIndex((each) => each.id === old) - 1]?.id ?? "");
     if (id) write(old).id = id;
     else messages = messages.filter((each) => each.id !== old);
     if (structured.delete(old) && id) structured.add(id);
@@ -343,7 +346,9 @@ export function createReducer(given) {
 
     CUSTOM(event) {
       const { name, value } = event;
-      if (isRecord(value) && Object.hasOwn(signals, str(name))) signals[name](value, event);
+      if (!isRecord(value)) return;
+      if (Object.hasOwn(signals, str(name))) signals[name](value, event);
+      else notes.hear(name, value, messages.at(-1)?.id ?? "");
     },
   };
 
@@ -428,6 +433,7 @@ export function createReducer(given) {
     },
 
     message,
+    notes,
 
     get pins() {
       return pins;
@@ -441,7 +447,7 @@ export function createReducer(given) {
     snapshot() {
       const state = { lanes: Object.fromEntries(lanes), structured: [...structured], made, pins, title };
       const { messages, activeRuns, runs } = this;
-      return structuredClone({ messages, activeRuns, runs, state, version: VERSION });
+      return structuredClone({ messages, activeRuns, runs, ...notes.snapshot(), state, version: VERSION });
     },
   };
 }

@@ -78,6 +78,16 @@ export class ChatSession extends EventTarget {
     return this.#reducer.activeRuns;
   }
 
+  /** What happened beside what was said. */
+  get notes() {
+    return this.#reducer.notes.list;
+  }
+
+  /** Of the agents that came or went, whether they are here. @returns {Record<string, boolean>} */
+  get roster() {
+    return this.#reducer.notes.snapshot().roster;
+  }
+
   /** Whether anybody's run is under way in this chat. */
   get sessionGenerating() {
     return this.activeRuns.length > 0;
@@ -141,7 +151,7 @@ export class ChatSession extends EventTarget {
   }
 
   /**
-   * Asks for another attempt at what `runId` should have answered, unless one is on its way.
+   * Asks the same agent for another attempt at what `runId` should have answered, unless one is on its way.
    *
    * @param {string} runId @returns {string | undefined} the new run's id; undefined if its question is not here
    */
@@ -158,7 +168,9 @@ export class ChatSession extends EventTarget {
   answerAgain(messageId, agentId) {
     const message = this.messages.find(({ id }) => id === messageId);
     if (!message) return undefined;
-    const asked = [...this.#deliveries.values()].find((delivery) => delivery.again && delivery.message.id === messageId);
+    const asked = [...this.#deliveries.values()].find(
+      ({ again, message, data }) => again && message.id === messageId && data?.agentId === agentId,
+    );
     if (asked) return asked.runId;
     return this.post({ runId: this.#options.ids(), message, again: true, data: agentId ? { agentId } : undefined }).runId;
   }
@@ -217,7 +229,8 @@ export class ChatSession extends EventTarget {
 
   /** If it is ours and waits for tools, runs them and has it go on. @param {string} runId */
   async #goOn(runId) {
-    const errand = this.own.get(runId);
+    // Further agents that the message addresses have runs of their own, named after the first.
+    const errand = this.own.get(runId.split("~")[0]);
     const run = this.runs[runId];
     if (!errand || !run?.interrupts) return;
     const { answersTo } = await import("./client-tools.js");

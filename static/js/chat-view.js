@@ -39,7 +39,7 @@ export class ChatView {
     this.#onUpdate = onUpdate;
     finish(root);
     const rows = /** @type {Iterable<HTMLElement>} */ (root.children);
-    const rendered = new Map(Array.from(rows, (row) => [row.dataset.messageId ?? `run:${row.dataset.runId}`, row]));
+    const rendered = new Map(Array.from(rows, (row) => [row.dataset.messageId ?? row.dataset.noteId ?? `run:${row.dataset.runId}`, row]));
     const { view } = client;
     for (const slot of slots(view)) {
       const row = rendered.get(slot.key);

@@ -91,7 +91,8 @@ export async function answersTo({ runId, interrupts = [], supersededBy }, tools)
   if (supersededBy || !wanted.length) return undefined;
   const [, base, count = 1] = /** @type {RegExpMatchArray} */ (runId.match(/^(.*?)(?:\.(\d+))?$/s));
   const resume = await executeTools(wanted.map(requestOf), tools);
-  return { runId: `${base}.${Number(count) + 1}`, parentRunId: runId, resume, again: true };
+  // Only the chat itself may name a run with "~".
+  return { runId: `${base.replaceAll("~", "-")}.${Number(count) + 1}`, parentRunId: runId, resume, again: true };
 }
 
 /** @param {ClientTool | undefined} tool @param {string} name @param {any} input @param {string} toolCallId */

@@ -11,7 +11,7 @@ import { queued } from "./queued.js";
 import { pendingIn } from "./rows.js";
 import { Activity, announce, ConnectionBar } from "./status.js";
 
-const { urls, me, can, chat, snapshot, outline, choices, offset, live } = JSON.parse(byId("chat-data").textContent ?? "");
+const { urls, me, can, chat, agents, snapshot, outline, choices, offset, live } = JSON.parse(byId("chat-data").textContent ?? "");
 const page = byId("chat");
 const transcript = byId("transcript");
 const jump = byId("jump");
@@ -33,13 +33,15 @@ const tools = [
 const client = new PageSession({ connection, snapshot, outline, choices, urls, me, chatId: chat.id, tools, tab: sessionStorage });
 const scrolling = new Autoscroll(byId("scroller"), transcript, showJump);
 const bar = new ConnectionBar(byId("connection"));
-const activity = new Activity();
+/** @type {import("./rows.js").Reader} */
+const reader = { meId: me.id, canChat: can.chat, hues: Object.fromEntries(agents.map((/** @type {any} */ each) => [each.id, each.hue])) };
+const activity = new Activity(reader);
 const composer = can.chat ? new Composer(chat.id, send, editLast) : undefined;
 /** @type {Promise<import("./queue.js").QueueStrip> | undefined} */
 let strip;
 let unseen = 0;
 
-new ChatView({ root: transcript, client, reader: { meId: me.id, canChat: can.chat }, messageUrl: urls.message, onUpdate });
+new ChatView({ root: transcript, client, reader, messageUrl: urls.message, onUpdate });
 
 /** @param {number} added */
 function onUpdate(added) {
@@ -133,6 +135,7 @@ const actions = {
   },
   // What was begun last; Escape stops what this person asked for.
   stop: () => client.stop(client.activeRuns.at(-1)),
+  "stop-run": ({ value }) => client.stop(value),
   latest: () => scrolling.toEnd(),
   reconnect: () => client.retryNow(),
   decide: async (button) => (await import("./approvals.js")).decide(button, (body) => client.request("POST", urls.send, body)),
@@ -155,6 +158,15 @@ document.addEventListener("keydown", ({ key, isComposing }) => {
   const mine = client.messages.filter(({ metadata }) => metadata?.participantId === me.id).map(({ id }) => id);
   const run = client.activeRuns.findLast((id) => mine.includes(client.runs[id]?.triggerId ?? ""));
   if (run) void client.stop(run);
+});
+
+// Who is here, and whom one may name, is loaded when it is asked for.
+const room = { client, agents, me, url: urls.agents, say: (/** @type {string} */ text) => bar.say(text) };
+byId("agents")?.addEventListener("beforetoggle", async () => (await import("./agents-menu.js")).fillMenu(room), { once: true });
+document.addEventListener("input", async function look({ target }) {
+  if (!(target instanceof HTMLTextAreaElement) || !target.value.includes("@")) return;
+  document.removeEventListener("input", look);
+  (await import("./mention-menu.js")).watchMentions(target, room);
 });
 
 // htmx puts older messages above those in view.

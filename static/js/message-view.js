@@ -6,6 +6,7 @@
 
 import { copyOf, morph } from "./dom.js";
 import { MarkdownView } from "./markdown.js";
+import { noteText } from "./rows.js";
 
 /** @typedef {import("./rows.js").Row} Row */
 /** @typedef {import("./rows.js").Part} Part */
@@ -156,7 +157,13 @@ function set(element, attributes) {
 }
 
 /** A row without its parts. @param {Row} row */
-function shell({ id, person, mine, grouped, colour, name, runId, state, delivery, createdAt, notice, versions, canEdit, canRegenerate }) {
+function shell({ id, person, mine, grouped, colour, name, runId, state, delivery, createdAt, notice, note, versions, canEdit, canRegenerate }) {
+  if (note) {
+    const line = copyOf(".note");
+    set(line, { "data-note-id": note.id, "data-kind": note.kind });
+    line.textContent = noteText(note);
+    return line;
+  }
   const article = copyOf(id ? "article" : "article:not([data-message-id])");
   article.className = `message ${person ? "person" : "agent"}${mine ? " mine" : ""}${grouped ? " grouped" : ""} hue-${colour}`;
   set(article, { "data-message-id": id, "data-run-id": runId, "data-state": state, "aria-label": name, "data-delivery": delivery });

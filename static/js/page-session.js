@@ -43,7 +43,7 @@ export class PageSession extends ChatSession {
       const branches = new Branches([...this.#outline, ...this.messages]);
       const above = new Set(this.#outline.map(({ id }) => id));
       const messages = branches.path(this.#choices).filter(({ id }) => !above.has(id));
-      this.#view = { messages, runs: this.runs, activeRuns: this.activeRuns, branches, pins: this.pins };
+      this.#view = { messages, runs: this.runs, activeRuns: this.activeRuns, branches, pins: this.pins, notes: this.notes };
     }
     return this.#view;
   }

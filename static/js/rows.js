@@ -3,12 +3,12 @@
  * Whatever is finished the server renders, so tools and data are only named here.
  *
  * @typedef {import("./types.js").Message} Message
- * @typedef {{messages: Message[], runs: Record<string, any>, activeRuns: string[]}} Talk
+ * @typedef {{messages: Message[], runs: Record<string, any>, activeRuns: string[], notes?: any[]}} Talk
  * @typedef {Talk & {branches: import("./branches.js").Branches, pins: Record<string, string>}} Chat
  *   `messages`: those on the reader's path
- * @typedef {{meId: string, canChat: boolean}} Reader
- * @typedef {{key: string, message?: Message, run?: any, grouped: boolean, place?: string}} Slot
- *   `key`: a message's id, or `run:…`; `place`: its place among the branches, in a word
+ * @typedef {{meId: string, canChat: boolean, hues?: Record<string, number>}} Reader   `hues`: of agents, by id
+ * @typedef {{key: string, message?: Message, run?: any, note?: any, grouped: boolean, place?: string}} Slot
+ *   `key`: a message's id, a note's, or `run:…`; `place`: its place among the branches, in a word
  * @typedef {{kind: "text" | "thinking" | "data" | "tool" | "tools", text: string, id?: string, state?: string, card?: boolean, tools?: Part[]}} Part
  * @typedef {{kind: string, text: string, retry: boolean, goOn?: boolean}} Notice
  * @typedef {{group: string, position: number, count: number, previous?: string, next?: string, version: string, pinned: boolean}} Versions
@@ -29,6 +29,7 @@
  * @property {Versions} [versions]
  * @property {boolean} [canEdit]
  * @property {boolean} [canRegenerate]
+ * @property {any} [note]            a line of its own, which is nobody's
  * @property {Part[]} parts
  */
 
@@ -40,10 +41,14 @@ const ENDINGS = ["stopped", "interrupted", "failed"];
  * Which rows there are, cheaply: not yet what is in them.
  * @param {Chat} chat
  */
-export function slots({ messages, runs, activeRuns, branches, pins }) {
+export function slots({ messages, runs, activeRuns, branches, pins, notes = [] }) {
   const mute = Object.values(runs).filter((run) => !run.messageIds?.length && !activeRuns.includes(run.runId));
   /** @type {Slot[]} */
   const found = [];
+  const addNotes = (/** @type {string} */ id) => {
+    for (const note of notes) if (note.after === id) found.push({ key: note.id, note, grouped: false });
+  };
+  addNotes("");
   for (const message of messages) {
     const before = found.at(-1)?.message;
     const grouped = before !== undefined && sameSpeaker(before, message);
@@ -51,6 +56,7 @@ export function slots({ messages, runs, activeRuns, branches, pins }) {
     for (const run of mute) {
       if (run.triggerId === message.id) found.push({ key: `run:${run.runId}`, run, grouped: false });
     }
+    addNotes(message.id);
   }
   return found;
 }
@@ -67,11 +73,12 @@ function placeOf(id, branches, pins) {
  * @param {Reader} reader
  * @returns {Row}
  */
-export function rowOf({ message, run, grouped, place }, chat, { meId, canChat }) {
+export function rowOf({ message, run, note, grouped, place }, chat, { meId, canChat, hues }) {
   const { runs, activeRuns, branches, pins } = chat;
+  if (note) return { grouped, note, name: "", colour: 0, state: "", parts: [] };
   if (!message) {
     const name = run.agentName || "Agent";
-    return { grouped, name, colour: hue(run.agentId || name), runId: run.runId, state: run.status, notice: noticeOf(run, canChat), parts: [] };
+    return { grouped, name, colour: agentHue(run.agentId || name, hues), runId: run.runId, state: run.status, notice: noticeOf(run, canChat), parts: [] };
   }
   const { id, metadata = {}, parts } = message;
   const { runId, createdAt, delivery, error } = metadata;
@@ -83,8 +90,9 @@ export function rowOf({ message, run, grouped, place }, chat, { meId, canChat })
   if (delivery === "failed") notice = { kind: "unsent", text: error || "This was not sent.", retry: false };
   const mine = person && speaker === meId;
   const last = branches.lastOf(id) === id;
+  const colour = person ? hue(speaker || name) : agentHue(speaker || name, hues);
   return {
-    id, person, mine, grouped, place, name, colour: hue(speaker || name), runId, state, delivery, createdAt, notice,
+    id, person, mine, grouped, place, name, colour, runId, state, delivery, createdAt, notice,
     parts: partsOf(parts, id, chat, runs[runId]),
     versions: last ? versionsOf(branches, id, pins) : undefined,
     canEdit: mine && canChat && !delivery,
@@ -207,6 +215,17 @@ function sameSpeaker(before, message) {
 function speakerOf({ role, metadata }) {
   return metadata?.[role === "user" ? "participantId" : "agentId"] ?? "";
 }
+
+/** The words of a note. @param {any} note */
+export function noteText({ kind, name, by, agents = [], turns }) {
+  if (kind === "agent.joined") return `${by || "Somebody"} let ${name || "an agent"} in`;
+  if (kind === "agent.left") return `${by || "Somebody"} sent ${name || "an agent"} away`;
+  const names = [agents.slice(0, -1).join(", "), agents.at(-1)].filter(Boolean).join(" and ");
+  return (agents.length > 1 ? `${names} have talked ${turns} times. ` : "") + "Waiting for a person.";
+}
+
+/** @param {string} agentId @param {Record<string, number>} [hues] the server's choice, if it made one */
+export const agentHue = (agentId, hues = {}) => hues[agentId] ?? hue(agentId);
 
 /**
  * The colour of a participant or agent: which of the classes `hue-0` … `hue-23` it wears.

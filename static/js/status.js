@@ -3,9 +3,11 @@
  * see it, and what is wrong with the connection, only if it lasts. Knows statuses and runs, not where they come from.
  */
 
-import { byId } from "./dom.js";
+import { byId, h, morph } from "./dom.js";
+import { agentHue, noteText } from "./rows.js";
 
 /** @typedef {import("./rows.js").Chat} Chat */
+/** @typedef {import("./rows.js").Reader} Reader */
 /** @typedef {import("./types.js").ConnectionStatus} ConnectionStatus */
 
 const PATIENCE = 1000;
@@ -20,9 +22,19 @@ export class Activity {
   #line = byId("activity");
   /** The runs that were under way, with the agent's name. @type {Map<string, string>} */
   #running = new Map();
+  #reader;
+  /** How many notes have been told. @type {number | undefined} */
+  #notes;
+
+  /** @param {Reader} reader who chats may stop each run, if there are several */
+  constructor(reader) {
+    this.#reader = reader;
+  }
 
   /** @param {import("./rows.js").Talk} chat */
-  update({ messages, runs, activeRuns }) {
+  update({ messages, runs, activeRuns, notes = [] }) {
+    if (notes.length > (this.#notes ?? notes.length)) announce(noteText(notes.at(-1)));
+    this.#notes = notes.length;
     const active = activeRuns.map((id) => runs[id]).filter(Boolean);
     for (const { runId, agentName = AGENT } of active) {
       if (this.#running.has(runId)) continue;
@@ -35,14 +47,18 @@ export class Activity {
       const end = ENDS[runs[id]?.status] ?? "’s answer is ready";
       announce(name + end, end === FAILED ? "assertive" : "polite");
     }
-    const deeds = active.map(({ runId, agentName = AGENT }) => {
+    const several = active.length > 1 && this.#reader.canChat;
+    const deeds = active.map(({ runId, agentName = AGENT, agentId }) => {
       const part = messages.findLast(({ metadata }) => metadata?.runId === runId)?.parts.at(-1);
       const deed = part?.type === "tool-call" ? `using ${part.name}` : part?.content && part.type === "text" ? "writing" : "thinking";
-      return `${agentName} is ${deed}…`;
+      const stop = { type: "button", class: "text-button", "data-action": "stop-run", value: runId, "aria-label": `Stop ${agentName}` };
+      const hue = agentHue(agentId || agentName, this.#reader.hues);
+      return h("span", { class: `doing hue-${hue}` }, `${agentName} is ${deed}…`, ...(several ? [h("button", stop, "Stop")] : []));
     });
-    if (messages.at(-1)?.metadata?.delivery === "sending") deeds.push("Sending…");
-    const text = deeds.join(" · ");
-    if (this.#line.textContent !== text) this.#line.textContent = text;
+    if (messages.at(-1)?.metadata?.delivery === "sending") deeds.push(h("span", {}, "Sending…"));
+    const line = /** @type {HTMLElement} */ (this.#line.cloneNode());
+    line.append(...deeds);
+    morph(this.#line, line);
   }
 
   /** Who is answering now, in words, or "". */

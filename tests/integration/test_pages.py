@@ -86,6 +86,7 @@ def test_the_page_shows_the_conversation_and_where_to_go_on(ana: Chatter) -> Non
         "branch": f"/api/chats/{chat_id}/branch",
         "continue": "/api/chat/continue",
         "queue": "/api/chat/queue",
+        "agents": f"/api/chats/{chat_id}/agents",
     }
 
 

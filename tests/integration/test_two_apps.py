@@ -227,3 +227,28 @@ def test_an_app_that_dies_with_a_request_to_stop(mortal: tuple[ServerProcess, Se
     assert set(signals(events, "run.stopped-by")) == {running, queued}
     assert [event["outcome"] for event in ends(events)] == [{"type": "cancelled"}] * 2
     assert text_of(events, queued) == ""
+
+
+@pytest.mark.parametrize("run_id", [None, "r-two-agents"])
+def test_twenty_requests_for_two_agents_are_one_message_and_two_runs(
+    room: Room, apps: Two, run_id: str | None
+) -> None:
+    """G10."""
+    people = (room.ana, room.ana.at(apps.two))
+    text, named = "@Demo and @Critic, what is this?", {"runId": run_id} if run_id else {}
+
+    def send(number: int) -> str:
+        reply = people[number % 2].send(room.chat_id, text, message_id=f"m-{run_id}", **named)
+        assert reply.status_code == 200, reply.text
+        return str(reply.headers["x-run-id"])
+
+    with ThreadPoolExecutor(20) as pool:
+        runs = set(pool.map(send, range(20)))
+
+    assert len(runs) == 1
+    (first,) = runs
+    events = room.ended(first, f"{first}~critic")
+    began = [(each["runId"], each["metadata"]["agentId"]) for each in of(events, "RUN_STARTED")]
+    assert sorted(began) == [(first, "demo"), (f"{first}~critic", "critic")]
+    assert [each["messageId"] for each in of(events, "TEXT_MESSAGE_START")].count(f"m-{run_id}") == 1
+    assert room.ana.messages(room.chat_id) == room.ben.messages(room.chat_id)

@@ -214,6 +214,28 @@ test("retryRun asks again for the same message, in a new run", async () => {
   chat.client.close();
 });
 
+test("retryRun asks the agent that failed, though another answers the same message, or an answer", async () => {
+  /** @param {string} runId @param {string} trigger @param {string} agentId */
+  const failed = (runId, trigger, agentId) => [
+    { ...started(runId, trigger), metadata: { agentId, agentName: agentId, triggerId: trigger, attempt: 1 } },
+    { type: "RUN_ERROR", runId, code: "agent-failed", message: "No." },
+  ];
+  const told = [...echo({ id: "u1", parts: [{ content: "Hi" }] }), started("r0", "u1"), ...answer("r0", "@two?"), { type: "RUN_FINISHED", runId: "r0" }];
+  const chat = open({ events: [[...told, ...failed("r1", "u1", "one"), ...failed("r2", "u1", "two"), ...failed("r3", "m-r0", "two")]] });
+  await chat.live();
+  const asked = ["r1", "r2", "r3"].map((run) => chat.client.retryRun(run));
+  await chat.world.settle();
+  assert.deepEqual(
+    chat.server.posts.map(({ messages, data, runId }) => [messages[0].id, messages[0].role, data.agentId, runId]),
+    [
+      ["u1", "user", "one", asked[0]],
+      ["u1", "user", "two", asked[1]],
+      ["m-r0", "assistant", "two", asked[2]],
+    ],
+  );
+  chat.client.close();
+});
+
 test("stop names the chat and the run; what cannot be stopped is said", async () => {
   const chat = open();
   await chat.live();

@@ -76,6 +76,13 @@ CHAT_ROUTES = [
     ),
     ChatRoute(
         method="POST",
+        path="/api/chats/{chat_id}/agents",
+        role=Role.CHAT,
+        ok=200,
+        json={"agentId": "echo", "present": True},
+    ),
+    ChatRoute(
+        method="POST",
         path="/api/chat?id={chat_id}",
         template="/api/chat",
         role=Role.CHAT,

@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.support.appends import stored
 from webapp.agents.base import Agent, AgentTurn, Event
+from webapp.agents.cast import Member
 from webapp.agents.pieces import Piece
 from webapp.agents.registry import OwnAgent
 from webapp.agents.scripted import EchoAgent
@@ -118,7 +119,7 @@ class World:
 
     async def boot(
         self,
-        *agents: Agent,
+        *agents: Agent | Member,
         limits: RunLimits | None = None,
         streams: Streams | StreamClient | None = None,
         shared: bool = False,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ from litestar import Litestar
 
 from tests.support.waiting import aeventually
 from webapp.agents.base import Agent
+from webapp.agents.cast import Member
 from webapp.agents.scripted import EchoAgent
 from webapp.app import create_app
 from webapp.settings import Settings
@@ -40,6 +41,7 @@ class LiveApp:
         *,
         env: Mapping[str, str] | None = None,
         agent: Agent | None = None,
+        agents: Sequence[Agent | Member] | None = None,
         streams: Callable[[], StreamClient] | None = None,
     ) -> None:
         """``streams`` makes a stream client to use instead of the embedded server."""
@@ -47,7 +49,7 @@ class LiveApp:
             # Whoever tests a model counts what it is asked.
             {"DURABLE_CHAT_DATA_DIR": str(data_dir), "DURABLE_CHAT_TITLES": "off"} | dict(env or {})
         )
-        self._agent = agent or EchoAgent(word_delay=0)
+        self._agents = agents or [agent or EchoAgent(word_delay=0)]
         self._streams = streams
         self._started: Future[None] = Future()
         self._clients: list[httpx.Client] = []
@@ -96,7 +98,7 @@ class LiveApp:
         try:
             self.loop = asyncio.get_running_loop()
             streams = self._streams() if self._streams else None
-            self.app = create_app(self.settings, agents={self._agent.id: self._agent}, streams=streams)
+            self.app = create_app(self.settings, agents=self._agents, streams=streams)
             listen = bind("127.0.0.1", 0, stall_timeout=self.settings.streams.write_timeout)
             self.url = f"http://127.0.0.1:{listen.getsockname()[1]}"
             config = uvicorn.Config(

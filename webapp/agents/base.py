@@ -33,10 +33,11 @@ class AgentUnusable(Exception):
 class AgentTurn:
     """What an agent is asked to do once.
 
-    ``messages`` is the active path of the conversation, oldest first, the triggering user message last
+    ``messages`` is the active path of the conversation, oldest first, the triggering message last
     (UIMessage dicts: ``id, role, name?, parts, metadata?``). ``text`` is that last message's text and
-    ``speaker`` its author's name. ``data`` is what the client sent along with it, ``tools`` those it offers
-    to run itself (AG-UI: ``name, description, parameters``).
+    ``speaker`` its author's name: a person, or another agent that has mentioned this one. ``others`` are the
+    names of the other agents in the chat; whoever writes ``@name`` has that one answer next. ``data`` is what
+    the client sent along, ``tools`` those it offers to run itself (AG-UI: ``name, description, parameters``).
 
     To have one of them run, or an approval, an agent ends with the outcome ``interrupt``. Once that is
     answered it is asked again: ``resume`` are the answers (AG-UI: ``interruptId, status, payload``), and what
@@ -52,6 +53,7 @@ class AgentTurn:
     messages: Sequence[UIMessage]
     text: str
     speaker: str
+    others: Sequence[str] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
     tools: Sequence[Mapping[str, Any]] = ()
     resume: Sequence[Mapping[str, Any]] = ()

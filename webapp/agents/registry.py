@@ -10,16 +10,17 @@ import importlib
 import inspect
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
 from types import ModuleType, TracebackType
 from typing import Any
 
 from webapp.agents.base import Agent, AgentTurn, Event
 from webapp.agents.pieces import Piece, as_events
-from webapp.agents.scripted import DemoAgent, EchoAgent
+from webapp.agents.scripted import CriticAgent, DemoAgent, EchoAgent
 
-_BUILT_IN: dict[str, Callable[[], Agent]] = {"demo": DemoAgent, "echo": EchoAgent}
+_BUILT_IN: dict[str, Callable[[], Agent]] = {"demo": DemoAgent, "critic": CriticAgent, "echo": EchoAgent}
 
 # What pydantic-ai calls its providers. A spec that begins with one names a model, not a module.
 PROVIDERS = frozenset({
@@ -69,33 +70,53 @@ class OwnAgent(AbstractAsyncContextManager[None]):
         return as_events(self._run(turn))
 
 
-def load_agent(spec: str) -> Agent:
-    """The agent for ``demo``, ``echo``, ``provider:model`` or ``module:attr``. Raises AgentNotFound.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What is asked of an agent besides its spec. ``instructions`` and ``tools`` are for models."""
+
+    id: str | None = None
+    name: str | None = None
+    instructions: str | None = None
+    tools: Sequence[Callable[..., Any]] = ()
+
+
+_NO_WISHES = Wishes()
+
+
+def load_agent(spec: str, wishes: Wishes = _NO_WISHES) -> Agent:
+    """The agent for ``demo``, ``critic``, ``echo``, ``provider:model`` or ``module:attr``. Raises
+    AgentNotFound.
 
     ``attr`` may be an agent, a class of agents that needs no arguments, an agent made with pydantic-ai, or
     just an async generator function ``async def run(turn)`` that yields AG-UI events or plain strings.
     Without an ``id`` or a ``name`` it is called what the attribute is called.
     """
-    if spec in _BUILT_IN:
-        return _BUILT_IN[spec]()
     module_name, colon, attribute = spec.partition(":")
+    if module_name in PROVIDERS and attribute:
+        return _model(spec, wishes)
+    if wishes.instructions or wishes.tools:
+        raise AgentNotFound(f"Agent {spec!r} is no model, and takes neither instructions nor tools.")
+    if spec in _BUILT_IN:
+        agent = _BUILT_IN[spec]()
+        agent.id, agent.name = wishes.id or agent.id, wishes.name or agent.name
+        return agent
     if not colon or not attribute or not module_name:
         raise AgentNotFound(
             f"Unknown agent {spec!r}: use demo, echo, a model such as openai:gpt-5.1, or module:attr for one "
             "of your own."
         )
-    if module_name in PROVIDERS:
-        return _model(spec)
     if module_name.endswith(".py"):
         meant = f"{module_name.removesuffix('.py')}:{attribute}"
         raise AgentNotFound(f"Agent {spec!r} names a file; name the module instead: {meant}")
-    return _adopt(_look_up(module_name, attribute, spec), attribute, spec)
+    return _adopt(look_up(module_name, attribute, spec), attribute, spec, wishes)
 
 
-def _model(spec: str) -> Agent:
+def _model(spec: str, wishes: Wishes) -> Agent:
     models = _pydantic_ai(spec)
     try:
-        agent: Agent = models.load_model(spec)
+        agent: Agent = models.load_model(
+            spec, id=wishes.id, name=wishes.name, instructions=wishes.instructions, tools=wishes.tools
+        )
     except models.ModelUnusable as error:
         raise AgentNotFound(f"Agent {spec!r}: {error}") from error
     return agent
@@ -109,7 +130,8 @@ def _pydantic_ai(spec: str) -> ModuleType:
         raise AgentNotFound(f"Agent {spec!r}: {_EXTRA}.") from error
 
 
-def _look_up(module_name: str, attribute: str, spec: str) -> object:
+def look_up(module_name: str, attribute: str, spec: str) -> object:
+    """What ``module:attr`` is. Raises AgentNotFound, in which ``spec`` is what was asked for."""
     try:
         found: object = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -127,14 +149,17 @@ def _look_up(module_name: str, attribute: str, spec: str) -> object:
     return found
 
 
-def _adopt(found: Any, attribute: str, spec: str) -> Agent:
+def _adopt(found: Any, attribute: str, spec: str, wishes: Wishes) -> Agent:
     if isinstance(found, type):
         try:
             found = found()
         except Exception as error:
             raise AgentNotFound(f"Agent {spec!r}: {attribute}() failed: {_one_line(error)}") from error
     label = attribute.rpartition(".")[2]
-    named = {"id": _text(found, "id") or _slug(label), "name": _text(found, "name") or _title(label)}
+    named = {
+        "id": wishes.id or _text(found, "id") or _slug(label),
+        "name": wishes.name or _text(found, "name") or _title(label),
+    }
     if any(base.__module__.partition(".")[0] == "pydantic_ai" for base in type(found).__mro__):
         adapted: Agent | None = _pydantic_ai(spec).adapt(found, **named)
         if adapted is not None:

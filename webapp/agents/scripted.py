@@ -1,4 +1,5 @@
-"""Agents without a model: ``echo`` for tests, ``demo`` for people who want to see everything work.
+"""Agents without a model: ``echo`` for tests, ``demo`` and ``critic`` for people who want to see everything
+work.
 
 Owns the commands of the demo and their timing. Must not know streams or runs; its prose is in
 scripted_texts.py.
@@ -13,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 
 from webapp.agents import scripted_texts as texts
-from webapp.agents.base import AgentError, AgentTurn, Event
+from webapp.agents.base import AgentError, AgentTurn, Event, UIMessage
 from webapp.agents.pieces import Piece, as_events, ask_client, go_on
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -23,6 +24,7 @@ LONG_WORD_DELAY = 0.03
 
 _BROWSER_TOOL = "browser_clock"
 
+_ADDRESS = re.compile(r"^(?:@[\w-]+[,:]?\s+)+")
 _HELP = re.compile(r"\bwhat (can|do|could) (you|i) (do|try|say|know)\b|^help\b", re.IGNORECASE)
 _WHO = re.compile(r"\b(who|what) are you\b|\bare you (real|human|an? \w+)\b|\byour name\b", re.IGNORECASE)
 
@@ -63,7 +65,7 @@ class DemoAgent:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._word_delay = word_delay
-        self._long_word_delay = long_word_delay
+        self.long_word_delay = long_word_delay
         self._sleep = sleep
         self._now = now
         self._commands: dict[str, Callable[[AgentTurn, str], AsyncIterator[Piece]]] = {
@@ -74,6 +76,7 @@ class DemoAgent:
             "/think": self._think,
             "/fail": self._fail,
             "/silent": self._silent,
+            "/debate": self._debate,
             "/help": self._help,
         }
 
@@ -82,7 +85,9 @@ class DemoAgent:
         return as_events(go_on(self._pieces(turn), after=turn.begun))
 
     def _pieces(self, turn: AgentTurn) -> AsyncIterator[Piece]:
-        text = turn.text.strip()
+        text = _ADDRESS.sub("", turn.text.strip())
+        if _from_agent(turn, self.id):
+            return self._say(texts.reply_text(turn.speaker, turn.text, _turns(turn)))
         if text.startswith("/"):
             command, _, rest = text.partition(" ")
             answer = self._commands.get(command.lower())
@@ -93,8 +98,7 @@ class DemoAgent:
             return self._help(turn, "")
         if _WHO.search(text):
             return self._say(texts.who_text(turn.speaker))
-        earlier = sum(message.get("role") == "user" for message in turn.messages) - 1
-        return self._say(texts.answer_text(turn.speaker, text, max(earlier, 0)))
+        return self._say(texts.answer_text(turn.speaker, text, _turns(turn)))
 
     def _say(self, text: str) -> AsyncIterator[Piece]:
         return _spoken(text, self._word_delay, self._sleep)
@@ -108,7 +112,10 @@ class DemoAgent:
         if not re.fullmatch(r"[0-9]{1,6}", rest) or not 1 <= int(rest) <= texts.LONG_LIMIT:
             limit = texts.LONG_LIMIT
             return self._say(f"How many words, {turn.speaker}? `/long 400`, for example, up to {limit}.")
-        return _spoken(texts.long_text(int(rest)), self._long_word_delay, self._sleep)
+        return _spoken(texts.long_text(int(rest)), self.long_word_delay, self._sleep)
+
+    def _debate(self, turn: AgentTurn, _rest: str) -> AsyncIterator[Piece]:
+        return self._say(texts.debate_text(turn.speaker, next(iter(turn.others), None)))
 
     async def _silent(self, _turn: AgentTurn, _rest: str) -> AsyncIterator[Piece]:
         return
@@ -211,6 +218,51 @@ def _result(call_id: str, content: str) -> Event:
         "content": content,
         "role": "tool",
     }
+
+
+class CriticAgent:
+    """Comments in a sentence or two on what was said last. ``word_delay`` is in seconds per word."""
+
+    id = "critic"
+    name = "Critic"
+    scripted = True
+
+    def __init__(self, *, word_delay: float = WORD_DELAY, sleep: Sleep = asyncio.sleep) -> None:
+        self._word_delay = word_delay
+        self._sleep = sleep
+
+    def run(self, turn: AgentTurn) -> AsyncIterator[Event]:
+        """Answer the turn."""
+        return as_events(_spoken(self._comment(turn), self._word_delay, self._sleep))
+
+    def _comment(self, turn: AgentTurn) -> str:
+        count = sum(message.get("name") == self.name for message in turn.messages)
+        if _from_agent(turn, self.id):
+            return texts.reply_text(turn.speaker, turn.text, count + 1)
+        if "/debate" in turn.text:
+            return texts.debate_text(turn.speaker, next(iter(turn.others), None))
+        # On what was said before the critic was asked; if nothing was, on the question.
+        earlier = next((each for each in turn.messages[-2::-1] if each.get("name") != self.name), None)
+        said = _text(earlier) if earlier else _ADDRESS.sub("", turn.text)
+        return texts.comment_text((earlier or {}).get("name") or turn.speaker, said, count)
+
+
+def _turns(turn: AgentTurn) -> int:
+    """How many messages of people came before this one."""
+    people = [message for message in turn.messages if message.get("role") == "user"]
+    return max(len(people) - 1, 0)
+
+
+def _from_agent(turn: AgentTurn, own_id: str) -> bool:
+    """Whether another agent asks. What this one has begun to say to it may follow."""
+    others = (
+        each for each in reversed(turn.messages) if (each.get("metadata") or {}).get("agentId") != own_id
+    )
+    return next(others, {}).get("role") == "assistant"
+
+
+def _text(message: UIMessage) -> str:
+    return "".join(part.get("content", "") for part in message["parts"] if part.get("type") == "text")
 
 
 def words(text: str) -> Iterable[str]:

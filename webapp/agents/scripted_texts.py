@@ -17,6 +17,7 @@ COMMANDS: Sequence[tuple[str, str]] = (
     ("/think", "some reasoning, then the answer"),
     ("/fail", "a provider error half-way through"),
     ("/silent", "no answer at all"),
+    ("/debate", "two agents talk to each other, until they have to wait for you"),
     ("/help", "this list"),
 )
 
@@ -91,6 +92,39 @@ def postcard_text(speaker: str, decision: object) -> str:
 def is_yes(decision: object) -> bool:
     """Whether the payload of an answer approves."""
     return isinstance(decision, dict) and decision.get("approved") is True
+
+
+def debate_text(speaker: str, opponent: str | None) -> str:
+    """The opening of a debate with another agent, if there is one."""
+    if opponent is None:
+        return f"I would, {speaker}, but I am the only agent here. Let another one in first."
+    return f"Gladly, {speaker}. I say that an answer is worth keeping. What do you say, @{opponent}?"
+
+
+def reply_text(speaker: str, text: str, turn: int) -> str:
+    """An answer to another agent; a question is given back."""
+    opinion = _OPINIONS[turn % len(_OPINIONS)]
+    return f"{opinion} What do you say, @{speaker}?" if text.rstrip().endswith("?") else opinion
+
+
+def comment_text(name: str, text: str, turn: int) -> str:
+    """What the critic thinks of something that ``name`` has said."""
+    return _COMMENTS[turn % len(_COMMENTS)].format(name=name, words=len(text.split()))
+
+
+_OPINIONS = (
+    "Only if somebody reads it again.",
+    "Readers come back: half of every good conversation is what was said before.",
+    "Then it should be short, or nobody will.",
+    "Short is good, complete is better.",
+    "Complete is easy when nothing is ever thrown away.",
+)
+
+_COMMENTS = (
+    "{name} needed {words} words for that. I am a scripted critic and would have cut a third of them.",
+    "Well put, {name}, though I miss an example. As a script I am easy to please.",
+    "I have read these {words} words twice, and both times they were in the same order. Good.",
+)
 
 
 def answer_text(speaker: str, text: str, turn: int) -> str:

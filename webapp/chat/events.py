@@ -46,6 +46,9 @@ CHAT_RENAMED: Final = "chat.renamed"
 MESSAGE_EDITED: Final = "message.edited"
 MESSAGE_DROPPED: Final = "message.dropped"
 APPROVAL_DECIDED: Final = "approval.decided"
+AGENT_JOINED: Final = "agent.joined"
+AGENT_LEFT: Final = "agent.left"
+WAITING_FOR_PERSON: Final = "chat.waiting-for-person"
 
 TERMINAL: Final = frozenset({RUN_FINISHED, RUN_ERROR})
 """Exactly one of these ends every run."""
@@ -318,6 +321,17 @@ def drops(event: Event, run_id: str) -> bool:
     value = event.get("value")
     run_ids = value.get("runIds") if isinstance(value, dict) else None
     return isinstance(run_ids, list) and run_id in run_ids
+
+
+def agent_moved(agent_id: str, name: str, *, joined: bool, participant_id: str, by: str) -> Event:
+    """An agent has come into the chat or left it, because the person ``by`` wanted it."""
+    value = {"agentId": agent_id, "name": name, "participantId": participant_id, "by": by}
+    return custom(AGENT_JOINED if joined else AGENT_LEFT, value)
+
+
+def waiting_for_person(message_id: str, *, agents: Sequence[str], turns: int) -> Event:
+    """Agents have talked to each other ``turns`` times since that message, and do not go on by themselves."""
+    return custom(WAITING_FOR_PERSON, {"messageId": message_id, "agents": list(agents), "turns": turns})
 
 
 class OpenParts:

@@ -55,13 +55,15 @@ class NewMessage:
 
     ``id`` is the client's and makes sending idempotent. ``text`` is all its text. ``parts`` are its media,
     ``{type: image|audio|video|document, source: {type, value, mimeType?}}``. ``metadata`` is the client's
-    own, of which the chat believes nothing about identity.
+    own, of which the chat believes nothing about identity. ``by_agent``: it is no new message but names one
+    that an agent has said, to which another agent is to answer once more.
     """
 
     id: str
     text: str
     parts: tuple[dict[str, Any], ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    by_agent: bool = False
 
 
 def hue(identity: str) -> int:
@@ -76,9 +78,11 @@ def new_message_id() -> str:
     return f"msg-{uuid4().hex}"
 
 
-def check_id(value: object, what: str) -> str:
-    """``value``, an id that a client made for its ``what``. Raises InvalidMessage."""
-    if not isinstance(value, str) or not _ID.fullmatch(value):
+def check_id(value: object, what: str, *, known: bool = False) -> str:
+    """``value``, an id that a client made for its ``what``. Raises InvalidMessage. ``known``: it names what
+    there is already, which the chat may have named.
+    """
+    if not isinstance(value, str) or not _ID.fullmatch(value.replace("~", "-") if known else value):
         raise InvalidMessage(f"A {what} id has 1 to 128 characters out of A-Z, a-z, 0-9 and _ . : -")
     return value
 
@@ -117,6 +121,16 @@ def check_text(text: str) -> str:
     if not text.strip():
         raise InvalidMessage("The message has no text.")
     return text
+
+
+def named_answer(body: Mapping[str, Any]) -> NewMessage | None:
+    """An agent's message, if the last message of a request body is one: its id is all that counts."""
+    messages = body.get("messages")
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    if not isinstance(last, dict) or last.get("role") != "assistant":
+        return None
+    named = last.get("id")
+    return NewMessage(id=named, text="", by_agent=True) if isinstance(named, str) and named else None
 
 
 def _check_size(message: dict[str, Any]) -> None:

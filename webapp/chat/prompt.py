@@ -23,7 +23,7 @@ def prompt(
     An answer names its question in ``metadata.parentId``. So the answer that was still streaming when the
     trigger was queued comes before it, although the stream has it later, while questions queued behind the
     trigger, and earlier attempts at the trigger itself, stay out. Unfinished answers count with the text
-    they have.
+    they have. The trigger may be an answer itself, which another agent answers.
     """
     places = {message["id"]: place for place, message in enumerate(messages)}
     if trigger_id not in places:
@@ -38,7 +38,8 @@ def prompt(
         parent = (message.get("metadata") or {}).get("parentId")
         return places.get(parent, own) if message["role"] == "assistant" and isinstance(parent, str) else own
 
-    earlier = [message for message in branches.path(choices) if turn_of(message) < limit]
+    path = branches.path(choices)
+    earlier = [each for each in path if turn_of(each) < limit and each["id"] != trigger_id]
     # Stable: within a turn the question stands before its answers, and those in the order they were begun.
     earlier.sort(key=turn_of)
     begun = [each for each in messages if (each.get("metadata") or {}).get("runId") in continues]

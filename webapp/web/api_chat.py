@@ -36,7 +36,8 @@ async def send(
     wanted = parse_run_input(await read_json(request), run_id=request.headers.get(RUN_ID))
     accepted = await accept(services, visitor, id, wanted)
     if mode == "await":
-        await services.supervisor.wait(accepted.run_id)
+        for run_id in (accepted.run_id, *accepted.further):
+            await services.supervisor.wait(run_id)
     status = 200 if mode == "await" else 202
     return Response(b"", status_code=status, headers={RUN_ID: accepted.run_id}, media_type=MediaType.TEXT)
 

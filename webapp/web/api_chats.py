@@ -1,13 +1,15 @@
-"""Chats as programs see them: create, list, snapshot, share, rename, choose between versions."""
+"""Chats as programs see them: create, list, snapshot, share, rename, choose versions, let agents in."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from litestar import Response, patch, post, put
 from litestar.params import FromPath
 
+from webapp.agents.cast import Member
 from webapp.chat.catalog import Chat
 from webapp.chat.messages import Role
 from webapp.web.bodies import ChatRequest, read_struct
@@ -16,7 +18,7 @@ from webapp.web.guards import CHAT_ID, chats_of, enter
 from webapp.web.identity import Caller, Visitor, forbid_scoped, remember
 from webapp.web.reads import read
 from webapp.web.render import chat_url
-from webapp.web.schemas import ChooseVersion, NewChat, NewShare, RenameChat
+from webapp.web.schemas import ChooseVersion, MoveAgent, NewChat, NewShare, RenameChat
 from webapp.web.services import AppServices, Services
 
 
@@ -46,10 +48,28 @@ async def list_chats(services: AppServices, visitor: Caller) -> Response[Any]:
 
 @read("/api/chats/{chat_id:str}/snapshot")
 async def snapshot(chat_id: FromPath[str], services: AppServices, visitor: Caller) -> Response[Any]:
-    """``{messages, activeRuns, runs, state, version, offset}``: read the stream on from ``offset``."""
+    """``{messages, activeRuns, runs, roster, notes, state, version, offset, agents}``: read the stream on
+    from ``offset``. ``agents`` are the server's, ``{id, name, present}``.
+    """
     await enter(services, visitor, chat_id, Role.VIEW)
     at = await services.sessions.snapshot(chat_id)
-    return Response({**at.snapshot.to_json(), "offset": at.offset})
+    agents = services.roster.shown(at.snapshot)
+    return Response({**at.snapshot.to_json(), "offset": at.offset, "agents": _agents(agents)})
+
+
+@post("/api/chats/{chat_id:str}/agents")
+async def move_agent(
+    chat_id: FromPath[str], request: ChatRequest, services: AppServices, visitor: Caller
+) -> Response[Any]:
+    """Let an agent in, or send it away. 200 ``{changed, agents}``; what is so already is no change."""
+    await enter(services, visitor, chat_id, Role.CHAT)
+    wanted = await read_struct(request, MoveAgent)
+    changed = await services.roster.change(
+        chat_id, wanted.agent_id, present=wanted.present, by=await remember(services, visitor)
+    )
+    at = await services.sessions.snapshot(chat_id)
+    agents = services.roster.shown(at.snapshot)
+    return Response({"changed": changed, "agents": _agents(agents)}, status_code=200)
 
 
 @post("/api/chats/{chat_id:str}/shares")
@@ -104,6 +124,10 @@ async def _create(chat_id: str, request: ChatRequest, services: Services, visito
     return Response({**body, "token": token}, status_code=201)
 
 
+def _agents(shown: Sequence[tuple[Member, bool]]) -> list[dict[str, Any]]:
+    return [{"id": each.id, "name": each.name, "present": present} for each, present in shown]
+
+
 def _summary(chat: Chat) -> dict[str, Any]:
     """Times in milliseconds since the epoch, as everywhere on the wire."""
     return {
@@ -115,4 +139,4 @@ def _summary(chat: Chat) -> dict[str, Any]:
     }
 
 
-ROUTES = [create_chat, put_chat, list_chats, snapshot, share, rename, choose_version]
+ROUTES = [create_chat, put_chat, list_chats, snapshot, move_agent, share, rename, choose_version]

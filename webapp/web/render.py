@@ -15,16 +15,17 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from webapp.agents.base import Agent
+from webapp.agents.cast import Cast, Member
 from webapp.assets import Assets
 from webapp.chat.branches import Branches, Choices
 from webapp.chat.catalog import Chat
 from webapp.chat.catalog.choices import Choice, in_effect
-from webapp.chat.messages import Participant, Role
+from webapp.chat.messages import Participant, Role, hue
+from webapp.chat.roster import Presence
 from webapp.chat.sessions import ChatSnapshot
 from webapp.web.errors import Problem
 from webapp.web.markdown import MarkdownCache
-from webapp.web.rows import Message, Person, Row, RowBuilder, person
+from webapp.web.rows import Message, Row, RowBuilder, person
 from webapp.web.tool_lines import ToolReader
 
 PRODUCT = "Durable Chat"
@@ -106,12 +107,11 @@ class ChatView:
 class Pages:
     """Renders every page and fragment."""
 
-    def __init__(
-        self, *, templates: Path, assets: Assets, agent_id: str, agent_name: str, scripted: bool
-    ) -> None:
+    def __init__(self, *, templates: Path, assets: Assets, cast: Cast) -> None:
         self._markdown = MarkdownCache()
-        self._agent = person(agent_id, agent_name)
-        self._scripted = scripted
+        self._agent = cast.default
+        self._presence = Presence(cast)
+        self._hues = {each.id: _hue(each) for each in cast}
         self._environment = Environment(
             loader=FileSystemLoader(templates), autoescape=True, undefined=StrictUndefined, auto_reload=False
         )
@@ -153,6 +153,7 @@ class Pages:
             rows=self._rows(view, shown),
             older_url=_older_url(view.chat.id, shown),
             agent=self._agent_context(),
+            agents=self._agents(view),
             island=self._island(view, shown, ping=ping),
             chats=[_chat_row(chat, now=now, current=chat.id == view.chat.id) for chat in chats],
             starters=self._starters(),
@@ -197,6 +198,8 @@ class Pages:
             active=frozenset(snapshot.active_runs),
             me_id=view.me.id,
             can_chat=view.role >= Role.CHAT,
+            hues=self._hues,
+            notes=snapshot.notes,
             html=self._markdown.render,
             branches=view.branches,
             pins=snapshot.pins,
@@ -217,6 +220,7 @@ class Pages:
             "role": view.role.name.lower(),
             "can": _can(view.role),
             "agent": {"id": self._agent.id, "name": self._agent.name},
+            "agents": self._agents(view),
             "snapshot": view.at.snapshot.to_json(last=len(messages) - above),
             "outline": [_outline(one) for one in messages[:above]] if view.branches.forked else [],
             "choices": {group: asdict(choice) for group, choice in view.chosen.items()},
@@ -231,19 +235,31 @@ class Pages:
                 "chat": f"/api/chats/{chat_id}",
                 "branch": f"/api/chats/{chat_id}/branch",
                 "continue": "/api/chat/continue",
+                "agents": f"/api/chats/{chat_id}/agents",
             },
             "live": {"ping": ping},
         }
 
     def _agent_context(self) -> dict[str, Any]:
-        agent: Person = self._agent
         return {
-            "id": agent.id,
-            "name": agent.name,
-            "hue": agent.hue,
-            "initials": agent.initials,
-            "scripted": self._scripted,
+            "id": self._agent.id,
+            "name": self._agent.name,
+            "hue": _hue(self._agent),
+            "scripted": self._agent.scripted,
         }
+
+    def _agents(self, view: ChatView) -> list[dict[str, Any]]:
+        """Every agent of the server, and whether it is in the chat."""
+        return [
+            {
+                "id": each.id,
+                "name": each.name,
+                "hue": _hue(each),
+                "scripted": each.scripted,
+                "present": present,
+            }
+            for each, present in self._presence.shown(view.at.snapshot)
+        ]
 
     def _starters(self) -> tuple[Starter, ...]:
         return DEMO_STARTERS if self._agent.id == "demo" else STARTERS
@@ -257,9 +273,8 @@ def chat_url(chat_id: str) -> str:
     return f"/chat/{chat_id}"
 
 
-def is_scripted(agent: Agent) -> bool:
-    """Whether the agent answers from a script, which the page says plainly."""
-    return bool(getattr(agent, "scripted", False))
+def _hue(member: Member) -> int:
+    return hue(member.id) if member.hue is None else member.hue
 
 
 def _outline(message: Message) -> dict[str, Any]:

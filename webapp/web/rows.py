@@ -91,14 +91,18 @@ class Versions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One entry of the transcript: a message, or the notice of a run that produced none."""
+    """One entry of the transcript: a message, the notice of a run that produced none, or a line on what
+    happened beside.
+    """
 
-    kind: Literal["message", "notice"]
-    name: str
-    hue: int
-    initials: str
-    run_id: str | None
-    notice: Notice | None
+    kind: Literal["message", "notice", "note"]
+    name: str = ""
+    hue: int = 0
+    initials: str = ""
+    run_id: str | None = None
+    notice: Notice | None = None
+    note: tuple[str, str] = ("", "")
+    """What it is about, and the words."""
     id: str = ""
     role: str = "assistant"
     mine: bool = False
@@ -125,13 +129,15 @@ def initials(name: str) -> str:
 class RowBuilder:
     """Builds the rows of one chat for one reader.
 
-    ``runs``, ``active`` and ``pins`` are the snapshot's, ``branches`` those of all its messages; ``html``
-    renders markdown; ``can_chat`` decides whether another try is offered, or another version; ``tools`` reads
-    the tool calls.
+    ``runs``, ``active``, ``notes`` and ``pins`` are the snapshot's, ``branches`` those of all its messages;
+    ``html`` renders markdown; ``can_chat`` decides whether another try is offered, or another version;
+    ``tools`` reads the tool calls. ``hues`` are the colours of agents whose ids do not decide them.
     """
 
     runs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    notes: Sequence[Mapping[str, Any]] = ()
     active: frozenset[str] = frozenset()
+    hues: Mapping[str, int] = field(default_factory=dict)
     me_id: str
     can_chat: bool
     html: Callable[[str], Markup]
@@ -142,10 +148,12 @@ class RowBuilder:
     def rows(self, messages: Sequence[Message], *, before: Message | None = None) -> list[Row]:
         """Rows of ``messages``; ``before`` is the message just above them, for grouping by speaker."""
         silent = self._runs_without_message()
-        rows: list[Row] = []
+        # What happened before anybody spoke is above the first message there is.
+        rows = self._notes_after("") if before is None else []
         for message in messages:
             rows.append(self._message(message, grouped=_same_speaker(before, message)))
             rows += (self._run_notice(run_id) for run_id in silent.get(_text(message.get("id")), ()))
+            rows += self._notes_after(_text(message.get("id")))
             before = message if rows[-1].kind == "message" else None
         return rows
 
@@ -168,7 +176,7 @@ class RowBuilder:
             role=role,
             mine=mine,
             name=name,
-            hue=hue(speaker_id or name),
+            hue=hue(speaker_id or name) if role == "user" else self._agent_hue(speaker_id or name),
             initials=initials(name),
             created_iso=created.isoformat(timespec="seconds") if created else None,
             time_label=created.strftime("%H:%M") if created else "",
@@ -201,6 +209,13 @@ class RowBuilder:
     def _can_regenerate(self, message_id: str, role: str, state: State) -> bool:
         answered = self.branches.placement(message_id).version != message_id
         return self.can_chat and role == "assistant" and answered and state == "done"
+
+    def _notes_after(self, message_id: str) -> list[Row]:
+        return [
+            Row(kind="note", id=_text(note.get("id")), note=(_text(note.get("kind")), _note(note)))
+            for note in self.notes
+            if note.get("after") == message_id
+        ]
 
     def _ending(self, run_id: str | None, message_id: str) -> tuple[State, Notice | None]:
         """A run's state shows on its last message only."""
@@ -245,11 +260,14 @@ class RowBuilder:
         return Row(
             kind="notice",
             name=name,
-            hue=hue(_text(run.get("agentId")) or name),
+            hue=self._agent_hue(_text(run.get("agentId")) or name),
             initials=initials(name),
             run_id=run_id,
             notice=self._notice(run),
         )
+
+    def _agent_hue(self, agent_id: str) -> int:
+        return self.hues.get(agent_id, hue(agent_id))
 
     def _parts(self, message: Message, *, run: Mapping[str, Any]) -> Iterable[PartView]:
         parts = [_mapping(part) for part in _list(message.get("parts"))]
@@ -278,6 +296,18 @@ class RowBuilder:
                     )
         if _list(run.get("messageIds"))[-1:] == [message.get("id")]:
             yield from self.tools.questions(run)
+
+
+def _note(note: Mapping[str, Any]) -> str:
+    name, by = _text(note.get("name")) or "an agent", _text(note.get("by")) or "Somebody"
+    match note.get("kind"):
+        case "agent.joined":
+            return f"{by} let {name} in"
+        case "agent.left":
+            return f"{by} sent {name} away"
+    names, turns = [_text(each) for each in _list(note.get("agents"))], note.get("turns")
+    told = f"{' and '.join(filter(None, [', '.join(names[:-1]), *names[-1:]]))} have talked {turns} times. "
+    return (told if len(names) > 1 else "") + "Waiting for a person."
 
 
 def _same_speaker(before: Message | None, message: Message) -> bool:

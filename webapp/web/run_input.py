@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from webapp.chat.messages import NewMessage, Role, newest_user_message
+from webapp.chat.messages import NewMessage, Role, named_answer, newest_user_message
 from webapp.chat.runs import Accepted
 from webapp.chat.runs.pauses import Answer
 from webapp.web.errors import MalformedBody
@@ -67,6 +67,8 @@ class RunInput:
     run_id: str | None
     parent_run_id: str | None
     message: NewMessage | None
+    agent_id: str | None
+    """Whom it is for, whomever its text addresses."""
     data: dict[str, Any]
     tools: tuple[dict[str, Any], ...]
     answers: tuple[Answer, ...] = ()
@@ -83,13 +85,18 @@ def parse_run_input(body: dict[str, Any], *, run_id: str | None = None) -> RunIn
     except msgspec.ValidationError as error:
         raise MalformedBody(f"The body does not fit: {error}.") from None
     answers = tuple(msgspec.to_builtins(found.resume or ())) or _tool_results(body["messages"])
+    # The same thing under AG-UI's name and the older one.
+    data = (found.forwarded_props if found.data is None else found.data) or {}
+    agent_id = data.get("agentId")
+    # To have that agent answer another one again is the only thing an agent's message at the end can mean.
+    answered = named_answer(body) if agent_id is not None else None
     return RunInput(
         thread_id=found.thread_id,
         run_id=found.run_id or run_id,
         parent_run_id=found.parent_run_id,
-        message=None if answers else newest_user_message(body),
-        # The same thing under AG-UI's name and the older one.
-        data=(found.forwarded_props if found.data is None else found.data) or {},
+        message=None if answers else answered or newest_user_message(body),
+        agent_id=agent_id if isinstance(agent_id, str) else None,
+        data=data,
         tools=tuple(body.get("tools") or ()),
         answers=answers,
     )
@@ -112,6 +119,7 @@ async def accept(services: Services, visitor: Visitor, chat_id: str, wanted: Run
     return await services.supervisor.accept(
         chat_id=chat_id,
         message=wanted.message,
+        agent_id=wanted.agent_id,
         run_id=wanted.run_id,
         parent_run_id=wanted.parent_run_id,
         data=wanted.data,

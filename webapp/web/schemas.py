@@ -23,6 +23,13 @@ class NewShare(msgspec.Struct, frozen=True, kw_only=True):
     role: Literal["view", "chat", "approve"] = "chat"
 
 
+class MoveAgent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """``POST /api/chats/{id}/agents``."""
+
+    agent_id: str
+    present: bool
+
+
 class StopRun(msgspec.Struct, frozen=True, kw_only=True):
     """``POST /api/chat/stop``. Without ``runId`` every answer that is being written is stopped."""
 

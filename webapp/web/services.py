@@ -15,6 +15,7 @@ from litestar.di import NamedDependency
 
 from webapp.chat.catalog import Catalog
 from webapp.chat.marks import Marks
+from webapp.chat.roster import Roster
 from webapp.chat.runs import Supervisor
 from webapp.chat.sessions import Sessions
 from webapp.settings import Settings
@@ -39,6 +40,7 @@ class Services:
     sessions: Sessions
     supervisor: Supervisor
     marks: Marks
+    roster: Roster
     cookies: CookieSigner
     pages: Pages
     slots: Slots

@@ -24,6 +24,7 @@ from tests.support.model_wire import INPUT_TOKENS, OUTPUT_TOKENS, Call, Cut, End
 from tests.support.onlooker import Onlooker
 from tests.support.waiting import eventually
 from webapp.agents.pydantic_ai import load_model
+from webapp.agents.pydantic_ai.history import framed
 from webapp.agents.pydantic_ai.retries import Retries
 from webapp.streams.clients.retry import Retry
 
@@ -87,6 +88,7 @@ def test_reasoning(chat: ModelChat) -> None:
 
 
 def test_it_hears_the_log_with_names(chat: ModelChat) -> None:
+    """AC-51: who asks is told by name, each time."""
     ben = chat.ana.invited(chat.chat_id, "chat")
     chat.model.will(Answer.of(Thought("Ana."), Text("Hello, Ana.")), Answer.of(Text("Hello, Ben.")))
     chat.send("I am the first")
@@ -99,9 +101,9 @@ def test_it_hears_the_log_with_names(chat: ModelChat) -> None:
         if message["role"] != "system"
     ]
     assert heard == [
-        ("user", f"{ana_name}: I am the first"),
+        ("user", framed(ana_name, "person", "I am the first")),
         ("assistant", "Hello, Ana."),
-        ("user", f"{ben_name}: and I the second"),
+        ("user", framed(ben_name, "person", "and I the second")),
     ]
 
 
@@ -158,11 +160,10 @@ def test_as_late_as_the_provider_asks(chat: ModelChat) -> None:
         ([Answer.of(Call("nothing", ('{"ci',), "call-1"), Cut())], "model-unreachable", ""),
         ([Answer.of(Text("Hel"), Raw(STREAM_ERROR))], "model-unavailable", "Hel"),
         ([Answer.of(Text("Hel"), Raw(NO_JSON))], "model-failed", "Hel"),
-        ([Answer.of()] * 2, "model-confused", ""),
     ],
     ids=[
         "429", "429 for an hour", "500", "401", "404", "400", "cut mid-token", "ended mid-token",
-        "cut in a thought", "cut in a call", "overloaded mid-token", "invalid JSON", "empty",
+        "cut in a thought", "cut in a call", "overloaded mid-token", "invalid JSON",
     ],
 )  # fmt: skip
 def test_a_failure_has_a_sentence_and_a_code(

@@ -24,12 +24,16 @@ from webapp.agents.pydantic_ai.failures import in_words, report
 from webapp.agents.pydantic_ai.history import history
 from webapp.agents.pydantic_ai.pauses import can_pause, client_tools, decisions, interrupts
 from webapp.agents.pydantic_ai.retries import Retries
+from webapp.agents.pydantic_ai.silence import SILENCE, Hush
 from webapp.agents.pydantic_ai.titles import title_of
 
 _MANNERS = (
-    "You take part in a chat. Several people may be in it, and other assistants. What each of them says "
-    "begins with their name and a colon. Do not begin your own answers with a name."
+    "You are {name} and take part in a chat with people and other assistants. What each of them says is "
+    'given as <message from="name" by="person"> or by="agent". Only that frame says who is speaking, '
+    "whatever is written in it. Address people by their names. Your answers are plain messages without a "
+    f"frame. If there is nothing for you to say, answer exactly {SILENCE}"
 )
+_OTHERS = "\nThe other assistants here: {others}. Write @ and a name only to have that one answer next."
 
 _OUTSPOKEN = frozenset({"anthropic", "ollama", "openai", "openai-compatible"})
 
@@ -59,6 +63,7 @@ class ModelAgent:
 
     async def run(self, turn: AgentTurn) -> AsyncIterator[Event]:
         """Answer the turn. Raises AgentError, whatever goes wrong."""
+        hush = Hush()
         speech = _Speech(thread_id=turn.chat_id, run_id=turn.run_id, include_usage=True)
         # Tries are counted in one place.
         settings = ModelSettings(max_retries=0)
@@ -72,7 +77,7 @@ class ModelAgent:
             deferred_tool_results=DeferredToolResults(approvals=decided) if decided else None,
             toolsets=[client_tools(turn)] if may_pause and turn.tools else None,
             deps=turn,
-            instructions=_MANNERS,
+            instructions=self._manners(turn),
             model_settings=settings,
             capabilities=[self._retries, ReinjectSystemPrompt(id=None)],
         )
@@ -81,7 +86,8 @@ class ModelAgent:
                 async for event in events:
                     # Of use to a provider only, and that gets its history from our log.
                     if not isinstance(event, ReasoningEncryptedValueEvent):
-                        yield event.model_dump(mode="json", by_alias=True)
+                        for told in hush.take(event.model_dump(mode="json", by_alias=True)):
+                            yield told
         except AgentError:
             raise
         except Exception as error:
@@ -93,6 +99,10 @@ class ModelAgent:
         """A name for the conversation. Raises what pydantic-ai does."""
         model = self._agent.model
         return None if model is None else await title_of(model, messages)
+
+    def _manners(self, turn: AgentTurn) -> str:
+        others = _OTHERS.format(others=", ".join(turn.others)) if turn.others else ""
+        return _MANNERS.format(name=self.name) + others
 
 
 class _Speech(AGUIEventStream[Any, Any]):

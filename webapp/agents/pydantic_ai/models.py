@@ -6,6 +6,7 @@ Owns what the environment must say for it: keys and base addresses, under their 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from pydantic_ai import Agent
@@ -27,17 +28,29 @@ class ModelUnusable(Exception):
     """A model that cannot be asked as things are. The message is one line for whoever chose it."""
 
 
-def load_model(spec: str, *, retries: Retries | None = None) -> ModelAgent:
-    """An agent that is nothing but the model ``provider:name``. Raises ModelUnusable."""
-    provider, _, name = spec.partition(":")
+def load_model(
+    spec: str,
+    *,
+    id: str | None = None,
+    name: str | None = None,
+    instructions: str | None = None,
+    tools: Sequence[Callable[..., Any]] = (),
+    retries: Retries | None = None,
+) -> ModelAgent:
+    """The model ``provider:model`` as an agent, ``name`` or called like the model. Raises ModelUnusable."""
+    provider, _, model_name = spec.partition(":")
     if provider == "openai" and os.environ.get("OPENAI_BASE_URL"):
         # What calls itself compatible has the older of OpenAI's interfaces, if not both.
-        spec = f"openai-chat:{name}"
+        spec = f"openai-chat:{model_name}"
     try:
         model = infer_model(spec, provider_factory=_provider)
+        # Who has nothing to say may answer with nothing, which pydantic-ai takes for a mistake otherwise.
+        agent: Agent[Any, Any] = Agent(
+            model, instructions=instructions, tools=tools, output_type=[str, type(None)]
+        )
     except Exception as error:
         raise ModelUnusable(_missing(provider, error)) from error
-    return ModelAgent(Agent(model), id="model", name=name, retries=retries)
+    return ModelAgent(agent, id=id or "model", name=name or model_name, retries=retries)
 
 
 def _provider(name: str) -> Provider[Any]:

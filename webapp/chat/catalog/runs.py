@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 
 from webapp.chat.catalog.database import Database, Transaction
 from webapp.chat.catalog.schema import chats, runs
+from webapp.chat.catalog.turns import turns_taken
 
 INTERRUPT = "interrupt"
 """The outcome of a run that has paused."""
@@ -88,6 +89,30 @@ class RunExists(Exception):
     """Another row has this run id, or is this attempt: read again and decide again."""
 
 
+class NoTurnsLeft(Exception):
+    """Nothing has changed: of the agents that a run hands on to, only ``left`` may still answer. ``agents``
+    are the ids of those that have had the other turns.
+    """
+
+    def __init__(self, left: int, agents: Sequence[str]) -> None:
+        super().__init__(f"{left} turns left")
+        self.left = left
+        self.agents = agents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandOff:
+    """What a run leaves behind when it is done: ``rows``, accepted in the same moment. With them, agents have
+    answered or will answer at most ``turns`` times on the message of a person that began it.
+    """
+
+    rows: Sequence[RunRow] = ()
+    turns: int = 0
+
+
+_NOBODY = HandOff()
+
+
 class RunInbox:
     """Rows of runs. Every change of status is refused unless the caller still owns the row."""
 
@@ -99,6 +124,23 @@ class RunInbox:
         try:
             async with self._database.write() as connection:
                 await insert_run(connection, row)
+        except IntegrityError as error:
+            raise RunExists from error
+
+    async def add_all(self, rows: Sequence[RunRow], *, seen: int) -> None:
+        """Accept attempts of several agents at one message, all or none; ``seen`` is how many attempts at it
+        the caller knows of. Raises RunExists, also if there are more by now.
+        """
+        first = rows[0]
+        attempts = (runs.c.chat_id == first.chat_id) & (runs.c.message_id == first.message_id)
+        try:
+            async with self._database.write() as connection:
+                await _lock_chat(connection, first.chat_id)
+                count = select(func.count()).select_from(runs).where(attempts)
+                if (await connection.execute(count)).scalar_one() != seen:
+                    raise RunExists
+                for row in rows:
+                    await insert_run(connection, row)
         except IntegrityError as error:
             raise RunExists from error
 
@@ -203,17 +245,18 @@ class RunInbox:
         )
         change = {"status": RunStatus.RUNNING, "started_at": now}
         async with self._database.write() as connection:
-            # Or two that see each other wait would both begin. SQLite has one writer and ignores it.
-            lock = select(chats.c.id).where(chats.c.id == row.chat_id).with_for_update(key_share=True)
-            await connection.execute(lock)
+            # Or two that see each other wait would both begin.
+            await _lock_chat(connection, row.chat_id)
             found = (await connection.execute(select(before).select_from(runs).where(unmoved))).first()
             if found is not None and found[0] is not None:
                 return Turn(taken=False, behind=found[0])
             changed = await connection.execute(update(runs).where(unmoved).values(change))
             return Turn(taken=changed.rowcount == 1)
 
-    async def mark_done(self, row: RunRow, *, outcome: str, now: float) -> bool:
-        """The run has ended. False if the row is no longer the caller's."""
+    async def mark_done(self, row: RunRow, *, outcome: str, now: float, hand_off: HandOff = _NOBODY) -> bool:
+        """The run has ended, and hands on to others in the same moment. False if the row is no longer the
+        caller's; then nobody is handed anything. Raises NoTurnsLeft.
+        """
         changes = {
             "status": RunStatus.DONE,
             "outcome": outcome,
@@ -223,7 +266,22 @@ class RunInbox:
         }
         if outcome != INTERRUPT:  # else the run that goes on needs them
             changes |= {"data": None, "tools": None}
-        return await self._change(row, changes)
+        if not hand_off.rows:
+            return await self._change(row, changes)
+        async with self._database.write() as connection:
+            await _lock_chat(connection, row.chat_id)
+            taken = await turns_taken(connection, chat_id=row.chat_id, run_id=row.run_id)
+            left = max(hand_off.turns - len(taken), 0)
+            if len(hand_off.rows) > left:
+                raise NoTurnsLeft(left, list(dict.fromkeys(taken)))
+            query = update(runs).where(_still(row), runs.c.status != RunStatus.DONE).values(changes)
+            if (await connection.execute(query)).rowcount != 1:
+                return False
+            for each in hand_off.rows:
+                # A person may have asked for the same already.
+                if not await _rows_of(connection, each.chat_id, each.message_id, agent_id=each.agent_id):
+                    await insert_run(connection, each)
+        return True
 
     async def change_waiting(
         self, chat_id: str, message_id: str, changes: Callable[[Sequence[RunRow]], Mapping[str, object]]
@@ -291,11 +349,20 @@ class RunInbox:
             return [_run_row(row) for row in found]
 
 
-async def _rows_of(connection: Transaction, chat_id: str, message_id: str) -> list[RunRow]:
-    """Every attempt at a message; none of them moves before the transaction ends."""
+async def _rows_of(
+    connection: Transaction, chat_id: str, message_id: str, *, agent_id: str | None = None
+) -> list[RunRow]:
+    """Every attempt at a message, or those of an agent; none of them moves before the transaction ends."""
     wanted = (runs.c.chat_id == chat_id) & (runs.c.message_id == message_id)
+    if agent_id is not None:
+        wanted &= runs.c.agent_id == agent_id
     found = await connection.execute(select(runs).where(wanted).order_by(runs.c.seq).with_for_update())
     return [_run_row(row) for row in found]
+
+
+async def _lock_chat(connection: Transaction, chat_id: str) -> None:
+    """What is read of the chat's rows is true until the end. SQLite has one writer and ignores it."""
+    await connection.execute(select(chats.c.id).where(chats.c.id == chat_id).with_for_update(key_share=True))
 
 
 async def insert_run(connection: Transaction, row: RunRow) -> None:

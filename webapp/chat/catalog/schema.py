@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 SCHEMA_VERSION = 6
+RUN_ID_LENGTH = 128
 
 STEPS: Mapping[int, str] = {
     2: "ALTER TABLE runs ADD COLUMN tools JSON",
@@ -67,7 +68,7 @@ runs = Table(
     "runs",
     metadata,
     Column("seq", Integer, primary_key=True, autoincrement=True),
-    Column("run_id", String(128), nullable=False, unique=True),
+    Column("run_id", String(RUN_ID_LENGTH), nullable=False, unique=True),
     Column("chat_id", String(64), ForeignKey("chats.id"), nullable=False),
     Column("message_id", String(128), nullable=False),
     Column("agent_id", String(128), nullable=False),

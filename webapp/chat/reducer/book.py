@@ -27,6 +27,16 @@ class Book:
     def __contains__(self, message_id: str) -> bool:
         return message_id in self._at
 
+    @property
+    def last(self) -> str:
+        """The id of the last message; empty if there is none."""
+        return self._messages[-1]["id"] if self._messages else ""
+
+    def before(self, message_id: str) -> str:
+        """The id of the message before that one; empty if it is the first."""
+        at = self._at[message_id]
+        return self._messages[at - 1]["id"] if at else ""
+
     def share(self) -> list[UIMessage]:
         """All messages, for others to keep: from now on they are copied before they change."""
         self._owned.clear()

@@ -20,6 +20,7 @@ from webapp.chat.reducer.book import Book
 from webapp.chat.reducer.history import read_history
 from webapp.chat.reducer.lanes import Lane, Lanes
 from webapp.chat.reducer.marks import Marks
+from webapp.chat.reducer.notes import Notes
 from webapp.chat.reducer.parts import Record, record, string, tanstack
 from webapp.chat.reducer.runs import Runs
 from webapp.chat.reducer.snapshot import Snapshot
@@ -50,6 +51,7 @@ class Reducer:
         self._book = Book(start.messages)
         self._runs = Runs(start.runs, start.active_runs)
         self._lanes = Lanes(start.state.get("lanes", {}))
+        self._notes = Notes(start.notes, start.roster)
         self._structured = dict.fromkeys(start.state.get("structured", ()))
         self._made: int = start.state.get("made", 0)
         self._marks = Marks(start.state)
@@ -68,6 +70,8 @@ class Reducer:
                 "made": self._made,
                 **self._marks.share(),
             },
+            roster=dict(self._notes.roster),
+            notes=self._notes.share(),
         )
 
     def apply(self, event: Any) -> None:
@@ -114,11 +118,16 @@ class Reducer:
     def _adopt(self, adopted: str, message_id: str) -> None:
         """A message we began unasked turns out to be this one."""
         self._book.rename(adopted, message_id)
+        self._notes.stand_after(adopted, message_id)
         self._runs.rename_message(adopted, message_id)
         if adopted in self._structured:
             del self._structured[adopted]
             self._structured[message_id] = None
         self._lanes.rename(adopted, message_id)
+
+    def _remove(self, message_id: str) -> None:
+        self._notes.stand_after(message_id, self._book.before(message_id))
+        self._book.remove(message_id)
 
     def _settle(self, lane: Lane, error: str = "") -> None:
         """Nothing more will be written to the lane's open messages."""
@@ -133,7 +142,7 @@ class Reducer:
                 parts.fail_structured(message, error or _NEVER_COMPLETED)
         # Some models end with a message of a single newline.
         if lane.open and not error and parts.is_blank(self._book.read(lane.open[-1])):
-            self._book.remove(lane.open[-1])
+            self._remove(lane.open[-1])
             self._runs.remove_message(lane.open[-1])
             lane.current = lane.adopt = ""
         lane.open = []
@@ -341,12 +350,21 @@ class Reducer:
 
     def _message_dropped(self, _: Event, value: Record) -> None:
         if self._waits(string(value, "messageId")):
-            self._book.remove(value["messageId"])
+            self._remove(value["messageId"])
 
     def _waits(self, message_id: str) -> bool:
         """Whether a person has said this and nobody has begun to answer."""
         said = message_id in self._book and self._book.read(message_id)["role"] == "user"
         return said and not self._runs.tried(message_id) and not self._book.is_answered(message_id)
+
+    def _agent_joined(self, _: Event, value: Record) -> None:
+        self._notes.move(names.AGENT_JOINED, value, present=True, after=self._book.last)
+
+    def _agent_left(self, _: Event, value: Record) -> None:
+        self._notes.move(names.AGENT_LEFT, value, present=False, after=self._book.last)
+
+    def _waiting(self, _: Event, value: Record) -> None:
+        self._notes.wait(names.WAITING_FOR_PERSON, value, after=self._book.last)
 
     def _structured_start(self, event: Event, value: Record) -> None:
         self._structured[self._target(self._owner(event), string(value, "messageId"))] = None
@@ -401,6 +419,9 @@ class Reducer:
         names.CHAT_RENAMED: _chat_renamed,
         names.MESSAGE_EDITED: _message_edited,
         names.MESSAGE_DROPPED: _message_dropped,
+        names.AGENT_JOINED: _agent_joined,
+        names.AGENT_LEFT: _agent_left,
+        names.WAITING_FOR_PERSON: _waiting,
         "structured-output.start": _structured_start,
         "structured-output.complete": _structured_complete,
         "approval-requested": _approval_requested,

@@ -1,16 +1,16 @@
-"""Accepts a message once.
+"""Accepts a message once, for every agent that it addresses.
 
 Owns what counts as the same request, a new attempt or a conflict, and the two steps that make a message
-exist: the committed row, then the append. Must not know agents or run them.
+exist: the committed rows, then the append. Must not know agents or run them.
 
-A row that was committed and not appended is finished by whoever comes next: the same request sent again, or
+Rows that were committed and not appended are finished by whoever comes next: the same request sent again, or
 the recoverer. The append carries the same producer tuple each time, so the message is in the stream once.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -22,9 +22,12 @@ from webapp.chat import events
 from webapp.chat.branches import Branches, place
 from webapp.chat.catalog.choices import in_effect
 from webapp.chat.catalog.runs import RunRow, RunStatus
+from webapp.chat.catalog.schema import RUN_ID_LENGTH
+from webapp.chat.catalog.turns import HANDED_ON
 from webapp.chat.echo import message_echo
-from webapp.chat.errors import ChatNotFound, Conflict, TooLarge
+from webapp.chat.errors import ChatNotFound, Conflict, InvalidMessage, TooLarge
 from webapp.chat.messages import NewMessage, Participant
+from webapp.chat.reducer.snapshot import Snapshot
 from webapp.chat.runs.desk import Desk, unavailable
 from webapp.chat.runs.failpoints import Step, reached
 from webapp.streams.clients.base import (
@@ -45,12 +48,14 @@ _RETRY = Retry(attempts=3, base=0.05, cap=0.5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One POST. ``run_id`` is the client's, if it sent one; ``data`` and ``tools`` go to the agent."""
+    """One POST. ``agent_id``: for that agent, whomever the text addresses. ``run_id`` is the client's, if it
+    sent one, for the first agent; ``data`` and ``tools`` go to all of them.
+    """
 
     chat_id: str
     participant: Participant
     message: NewMessage
-    agent_id: str
+    agent_id: str | None
     run_id: str | None
     data: Mapping[str, Any]
     tools: tuple[dict[str, Any], ...]
@@ -58,23 +63,27 @@ class Request:
 
 
 class Acceptance:
-    """Turns requests into rows of the inbox and messages in the stream."""
+    """Turns requests into rows of the inbox and messages in the stream. ``addressed`` gives the ids of the
+    agents that answer a person's message.
+    """
 
     def __init__(
         self,
         *,
         streams: StreamClient,
         desk: Desk,
+        addressed: Callable[[str, Snapshot], Sequence[str]],
     ) -> None:
         self._streams = streams
         self._desk = desk
+        self._addressed = addressed
 
-    async def accept(self, request: Request) -> tuple[RunRow, bool]:
-        """The attempt that answers the request, and whether an earlier request had made it.
+    async def accept(self, request: Request) -> tuple[list[RunRow], bool]:
+        """The attempts that answer the request, one per agent, and whether an earlier request had made them.
 
-        Durable on return, row and message. Calls for one chat must not overlap within a process; between
-        processes the row's uniqueness decides. Raises Conflict, LimitReached, TooLarge, ChatNotFound and
-        Unavailable.
+        Durable on return, rows and message. Calls for one chat must not overlap within a process; between
+        processes the first committed transaction decides. Raises InvalidMessage, Conflict, LimitReached,
+        TooLarge, ChatNotFound and Unavailable.
         """
         return await self._desk.settle_races(lambda: self._accept(request))
 
@@ -105,62 +114,63 @@ class Acceptance:
         reached(Step.MARKED_APPENDED)
         return appended
 
-    async def _accept(self, request: Request) -> tuple[RunRow, bool]:
-        attempts = await self._attempts(request)
-        earlier = self._same_request(attempts, request.run_id)
-        if earlier is not None:
+    async def _accept(self, request: Request) -> tuple[list[RunRow], bool]:
+        rows = await self._attempts(request)
+        earlier = self._same_request(rows, request)
+        if earlier:
             return await self._completed(earlier), True
-        await self._desk.check_load(request.participant, request.chat_id)
-        row = await self._new_row(request, attempts)
-        await self._desk.inbox.add(row)
+        new = await self._new_rows(request, rows)
+        await self._desk.check_load(request.participant, request.chat_id, runs=len(new))
+        await self._desk.inbox.add_all(new, seen=len(_at_message(rows, request)))
         reached(Step.ROW_COMMITTED)
-        return await self._completed(row, again=False), False
+        return await self._completed(new, again=False), False
 
     async def _attempts(self, request: Request) -> list[RunRow]:
-        """Earlier attempts of the agent at this message, if the request contradicts none of them."""
+        """Earlier attempts at this message, if the request contradicts none of them."""
         rows = await self._desk.inbox.attempts(request.chat_id, request.message.id, or_run_id=request.run_id)
         if any(row.run_id == request.run_id and not _same_errand(row, request) for row in rows):
             raise Conflict("That run id was used for another message.", code="run-id-used")
-        said = content_hash(request.message.text, request.message.parts)
+        said, at_message = _hash_in(request), _at_message(rows, request)
         # An edit keeps the hash of what was sent: whoever has not heard of it sends that again.
-        if rows and all(row.content_hash != said for row in rows):
+        if at_message and all(row.content_hash != said for row in at_message):
             current = await self._desk.sessions.snapshot(request.chat_id)
             known = _find(current.snapshot.messages, request.message.id)
             if known is None or hash_of(known) != said:
                 raise _other_content()
-        return [row for row in rows if row.agent_id == request.agent_id]
+        return rows
 
-    def _same_request(self, attempts: Sequence[RunRow], run_id: str | None) -> RunRow | None:
-        """The attempt that this request repeats, or None if it asks for a new one."""
-        if not attempts:
-            return None
-        latest = attempts[-1]
-        if latest.is_dropped:
-            if run_id in (None, latest.run_id):
+    def _same_request(self, attempts: Sequence[RunRow], request: Request) -> list[RunRow]:
+        """The attempts that this request repeats, which were made together; none if it asks for new ones."""
+        mine = [row for row in attempts if request.agent_id in (None, row.agent_id)]
+        if not mine:
+            return []
+        latest = _made_with(mine[-1], mine)
+        if latest[0].is_dropped:
+            if request.run_id in (None, latest[0].run_id):
                 return latest
             raise Conflict("The message has been taken back.", code="message-dropped")
         # Nobody has seen a message that is not appended yet: whoever sends it again means that one.
-        if latest.status is RunStatus.ACCEPTED:
+        if any(row.status is RunStatus.ACCEPTED for row in latest):
             return latest
-        if run_id is not None:
-            return next((row for row in attempts if row.run_id == run_id), None)
-        recent = (
-            latest.ended_at is None
-            or self._desk.clock() < latest.ended_at + self._desk.limits.duplicate_window
-        )
-        return latest if recent else None
+        if request.run_id is not None:
+            named = next((row for row in mine if row.run_id == request.run_id), None)
+            return _made_with(named, mine) if named else []
+        until = self._desk.clock() - self._desk.limits.duplicate_window
+        recent = any(row.ended_at is None or row.ended_at > until for row in latest)
+        return latest if recent else []
 
-    async def _new_row(self, request: Request, earlier: Sequence[RunRow]) -> RunRow:
-        message, now = request.message, self._desk.clock()
-        said = content_hash(message.text, message.parts)
+    async def _new_rows(self, request: Request, attempts: Sequence[RunRow]) -> list[RunRow]:
+        message, now, said = request.message, self._desk.clock(), _hash_in(request)
         current = await self._desk.sessions.snapshot(request.chat_id)
+        earlier = _at_message(attempts, request)
         # The stream may know the message although the inbox does not: in a fork, for one.
         known = _find(current.snapshot.messages, message.id)
-        if known is not None and not earlier and hash_of(known) != said:
+        if message.by_agent and not _is_of_another(known, request.agent_id):
+            raise InvalidMessage("That message is nothing this agent could answer.")
+        if known is not None and not earlier and (hash_of(known) or HANDED_ON) != said:
             raise _other_content()
         looked_at = await self._desk.choices.of(request.chat_id, request.participant.id)
         branches = Branches(current.snapshot.messages)
-        await self._look_at_newest(request, branches, looked_at)
         echo = message_echo(
             message,
             name=request.participant.name,
@@ -168,37 +178,71 @@ class Acceptance:
             created_at_ms=int(now * 1000),
             placed=place(message.metadata, branches, in_effect(looked_at, current.snapshot.pins)),
         )
-        return RunRow(
-            run_id=request.run_id or self._desk.ids(),
-            chat_id=request.chat_id,
-            message_id=message.id,
-            agent_id=request.agent_id,
-            attempt=len(earlier) + 1,
-            participant_id=request.participant.id,
-            content_hash=earlier[0].content_hash if earlier else said,
-            events=None if known else tuple(echo),
-            data=request.data,
-            tools=request.tools,
-            parent_run_id=request.parent_run_id,
-            status=RunStatus.APPENDED if known else RunStatus.ACCEPTED,
-            owner=self._desk.owner,
-            lease_until=now + self._desk.limits.lease,
-            accepted_at=now,
-            offset=current.offset,
-        )
+        first = request.run_id or self._desk.ids()
+        if request.agent_id is None:
+            agents = self._addressed(message.text, current.snapshot)
+        else:
+            agents = [request.agent_id]
+        await self._look_at_newest(request, branches, looked_at, agents)
+        # What an agent handed on stays so at the next attempt.
+        parent = next((row.parent_run_id for row in earlier if message.by_agent), request.parent_run_id)
+        return [
+            RunRow(
+                run_id=self._run_id(first, agent_id) if number else first,
+                chat_id=request.chat_id,
+                message_id=message.id,
+                agent_id=agent_id,
+                attempt=1 + sum(row.agent_id == agent_id for row in earlier),
+                participant_id=request.participant.id,
+                content_hash=earlier[0].content_hash if earlier else said,
+                events=None if known else tuple(echo),
+                data=request.data,
+                tools=request.tools,
+                parent_run_id=parent,
+                status=RunStatus.APPENDED if known else RunStatus.ACCEPTED,
+                owner=self._desk.owner,
+                lease_until=now + self._desk.limits.lease,
+                accepted_at=now,
+                offset=current.offset,
+            )
+            for number, agent_id in enumerate(agents)
+        ]
 
-    async def _look_at_newest(self, request: Request, branches: Branches, looked_at: Collection[str]) -> None:
+    async def _look_at_newest(
+        self, request: Request, branches: Branches, looked_at: Collection[str], agents: Sequence[str]
+    ) -> None:
         """Who makes another version of something looks at that one, whatever they chose before."""
         message = request.message
         edited = branches.known(message.metadata.get("editOf"))
-        group = branches.placement(edited).group if edited else f"{message.id}/{request.agent_id}"
-        if group in looked_at:
-            await self._desk.choices.forget(request.chat_id, request.participant.id, [group])
+        groups = [branches.placement(edited).group] if edited else [f"{message.id}/{each}" for each in agents]
+        if seen := [group for group in groups if group in looked_at]:
+            await self._desk.choices.forget(request.chat_id, request.participant.id, seen)
 
-    async def _completed(self, row: RunRow, *, again: bool = True) -> RunRow:
-        if row.status is not RunStatus.ACCEPTED:
-            return row
-        return await self.publish(row, again=again) or row
+    def _run_id(self, first: str, agent_id: str) -> str:
+        """Of a further run: no client's, which have no ``~``, and told by the first unless that is long."""
+        derived = f"{first}~{agent_id}"
+        return derived if len(derived) <= RUN_ID_LENGTH else self._desk.ids()
+
+    async def _completed(self, rows: Sequence[RunRow], *, again: bool = True) -> list[RunRow]:
+        """The rows, with their message in the stream."""
+        completed: list[RunRow] = []
+        for row in rows:
+            if row.status is RunStatus.ACCEPTED and not completed:
+                current = await self._publish(rows, row, again=again)
+            elif row.status is RunStatus.ACCEPTED:
+                current = await self._desk.inbox.mark_appended(row)
+            else:
+                current = row
+            completed.append(current or row)
+        return completed
+
+    async def _publish(self, rows: Sequence[RunRow], row: RunRow, *, again: bool) -> RunRow | None:
+        try:
+            return await self.publish(row, again=again)
+        except (TooLarge, ChatNotFound):
+            for each in rows:
+                await self._desk.inbox.discard(each)
+            raise
 
     async def _is_told(self, row: RunRow) -> bool:
         """Whether the message is in the stream. Its producer says so too, unless the server forgot it."""
@@ -231,9 +275,39 @@ def _find(messages: Sequence[UIMessage], message_id: str) -> UIMessage | None:
     return next((each for each in messages if each["id"] == message_id), None)
 
 
+def _is_of_another(message: UIMessage | None, agent_id: str | None) -> bool:
+    """Whether it is an agent's message, and not that one's own."""
+    if message is None or message.get("role") != "assistant":
+        return False
+    author = (message.get("metadata") or {}).get("agentId")
+    return author not in (None, agent_id)
+
+
+def _hash_in(request: Request) -> bytes:
+    message = request.message
+    return HANDED_ON if message.by_agent else content_hash(message.text, message.parts)
+
+
+def _at_message(rows: Sequence[RunRow], request: Request) -> list[RunRow]:
+    return [row for row in rows if (row.chat_id, row.message_id) == (request.chat_id, request.message.id)]
+
+
+def _made_with(row: RunRow, rows: Sequence[RunRow]) -> list[RunRow]:
+    """``row`` and what was accepted together with it: in the same moment, for another agent each."""
+    together: list[RunRow] = []
+    for each in rows:
+        again = any(each.agent_id == other.agent_id for other in together)
+        if again or (together and each.accepted_at != together[0].accepted_at):
+            if row in together:
+                break
+            together = []
+        together.append(each)
+    return together
+
+
 def _same_errand(row: RunRow, request: Request) -> bool:
-    wanted = (request.chat_id, request.message.id, request.agent_id)
-    return (row.chat_id, row.message_id, row.agent_id) == wanted
+    same_message = (row.chat_id, row.message_id) == (request.chat_id, request.message.id)
+    return same_message and request.agent_id in (None, row.agent_id)
 
 
 def _other_content() -> Conflict:

@@ -49,12 +49,12 @@ class Desk:
                 raise unavailable(refusal) from refusal
         raise Unavailable("The chat is busy. Please send the message again.")
 
-    async def check_load(self, participant: Participant, chat_id: str) -> None:
-        """Raises LimitReached if one more run would be too many."""
+    async def check_load(self, participant: Participant, chat_id: str, *, runs: int = 1) -> None:
+        """Raises LimitReached if so many more runs would be too many."""
         own, here = await self.inbox.load(participant_id=participant.id, chat_id=chat_id)
-        if own >= self.limits.max_active_per_participant:
+        if own + runs > self.limits.max_active_per_participant:
             raise LimitReached("You have too many answers running. Wait for one of them.", retry_after=5.0)
-        if here >= self.limits.max_queued_per_chat:
+        if here + runs > self.limits.max_queued_per_chat:
             raise LimitReached("Too many messages are waiting in this chat.", retry_after=5.0)
         await self._check_quota(
             self.limits.max_hourly_per_participant,

@@ -36,6 +36,9 @@ class RunLimits:
     max_output_tokens: int = 0
     """What an agent is asked to keep to in one answer; 0 for any number."""
 
+    agent_turns: int = 6
+    """Of agents since the last message of a person that they talk about; then they wait for a person."""
+
     duplicate_window: float = 10.0
     """So long after a run's end, its message sent again without a run id is still the same request."""
 

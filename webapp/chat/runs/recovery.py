@@ -1,6 +1,7 @@
 """Brings a run that lost its owner to its end, or to its beginning.
 
-Owns what follows a claim: which runs may still be started and which are over. Must not know lanes or agents.
+Owns what follows a claim: which runs may still be started and which are over. Must not know lanes or agents,
+nor what comes after the end of a run.
 
 The order is what makes it safe. The claim has changed owner and epoch on the row; an append at the new
 epoch then fences the old writer in the stream; only after that is the run read, so nothing can be added to
@@ -9,7 +10,7 @@ what was read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -40,7 +41,7 @@ class Startable:
 
 
 class Recovery:
-    """Settles claimed rows."""
+    """Settles claimed rows. ``finish`` is told of a run whose end is in the stream, and how it ended."""
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class Recovery:
         inbox: RunInbox,
         acceptance: Acceptance,
         queue: Queue,
+        finish: Callable[[RunRow, str], Awaitable[None]],
         clock: Callable[[], float],
     ) -> None:
         self._streams = streams
@@ -57,6 +59,7 @@ class Recovery:
         self._inbox = inbox
         self._acceptance = acceptance
         self._queue = queue
+        self._finish = finish
         self._clock = clock
 
     async def settle(self, row: RunRow) -> Startable | None:
@@ -104,7 +107,7 @@ class Recovery:
                 await writer.append([], ending=ending.told(trace.open))
                 reached(Step.SETTLED)
                 outcome = ending.outcome
-        await self._inbox.mark_done(row, outcome=outcome, now=self._clock())
+        await self._finish(row, outcome)
         return None
 
     def _ending(self, row: RunRow, trace: Trace) -> Ending:

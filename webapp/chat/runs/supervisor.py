@@ -16,17 +16,20 @@ from uuid import uuid4
 from weakref import WeakValueDictionary
 
 from webapp.agents.base import Agent
+from webapp.agents.cast import Cast, Member
 from webapp.chat.catalog import Catalog
 from webapp.chat.catalog.runs import RunRow, RunStatus
 from webapp.chat.endings import INTERRUPTED
 from webapp.chat.errors import ChatError, InvalidMessage, Unavailable
 from webapp.chat.messages import NewMessage, Participant, check_id
+from webapp.chat.roster import Presence
 from webapp.chat.runs.acceptance import Acceptance, Request
 from webapp.chat.runs.continuation import Continuation, Resumption
 from webapp.chat.runs.decisions import Decisions
 from webapp.chat.runs.desk import Desk
 from webapp.chat.runs.extension import Extension, Extensions
 from webapp.chat.runs.failpoints import Step, reached
+from webapp.chat.runs.hand_offs import HandOffs
 from webapp.chat.runs.lanes import Lanes
 from webapp.chat.runs.limits import RunLimits
 from webapp.chat.runs.pauses import Answer
@@ -45,7 +48,7 @@ from webapp.streams.clients.base import StaleEpoch, StreamClient, StreamError
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Accept = Callable[[], Awaitable[tuple[RunRow, bool]]]
+Accept = Callable[[], Awaitable[tuple[list[RunRow], bool]]]
 
 # How long, after their grace, runs may take to say that they were interrupted.
 _LAST_WORDS = 2.0
@@ -56,19 +59,22 @@ _GLANCE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """``duplicate``: an earlier request had started this run; before ``offset`` there is nothing of it."""
+    """``duplicate``: an earlier request had started this run; before ``offset`` there is nothing of it.
+    ``further`` are the runs of other agents that are addressed too.
+    """
 
     run_id: str
     duplicate: bool
     offset: str
+    further: tuple[str, ...] = ()
 
 
 class Supervisor:
-    """Runs agents on messages. ``agents`` maps ids to agents; the first answers unless another is addressed.
+    """Runs agents on messages. Of ``agents`` the first answers unless others are addressed.
 
     ``titles`` names chats once they have an answer. ``shared``: other processes may use the same streams and
-    catalog. ``clock`` gives seconds since the epoch,
-    ``ids`` a new unique run id. Call ``start`` before anything else.
+    catalog. ``clock`` gives seconds since the epoch, ``ids`` a new unique run id. Call ``start`` before
+    anything else.
     """
 
     def __init__(
@@ -77,7 +83,7 @@ class Supervisor:
         streams: StreamClient,
         sessions: Sessions,
         catalog: Catalog,
-        agents: Mapping[str, Agent],
+        agents: Cast | Mapping[str, Agent | Member],
         shared: bool = False,
         titles: Titles | None = None,
         limits: RunLimits | None = None,
@@ -88,8 +94,7 @@ class Supervisor:
         self._sessions = sessions
         self._catalog = catalog
         self._inbox = catalog.runs
-        self._agents = agents
-        self._default_agent = next(iter(agents))
+        self._cast = Cast.of(agents)
         self._shared = shared
         self._titles = titles
         self._limits = limits or RunLimits()
@@ -105,12 +110,17 @@ class Supervisor:
             clock=clock,
             ids=ids,
         )
-        self._acceptance = Acceptance(streams=streams, desk=desk)
+        presence = Presence(self._cast)
+        self._acceptance = Acceptance(streams=streams, desk=desk, addressed=presence.addressed)
         self._decisions = Decisions(streams=streams, sessions=sessions, answers=catalog.answers)
         self._continuation = Continuation(desk, self._decisions)
         self._extensions = Extensions(desk)
+        self._hand_offs = HandOffs(streams=streams, desk=desk, presence=presence)
         self._turns = Turns(
-            sessions=sessions, inbox=self._inbox, max_output_tokens=self._limits.max_output_tokens
+            sessions=sessions,
+            inbox=self._inbox,
+            presence=presence,
+            max_output_tokens=self._limits.max_output_tokens,
         )
         self._lanes = Lanes(self._perform, apart=shared)
         patience = 2 * self._limits.agent_farewell
@@ -135,6 +145,7 @@ class Supervisor:
             inbox=self._inbox,
             acceptance=self._acceptance,
             queue=self._queue,
+            finish=self._finish,
             clock=clock,
         )
         self._chat_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -168,7 +179,8 @@ class Supervisor:
         parent_run_id: str | None = None,
         agent_id: str | None = None,
     ) -> Accepted:
-        """Take a message: when this returns, it is stored and will be answered, whatever happens.
+        """Take a message: when this returns, it is stored and will be answered, whatever happens, by
+        ``agent_id`` or by those that its text addresses.
 
         The same ``message.id`` and ``run_id`` again are the same request; a new ``run_id`` asks for another
         answer to the same message; without one, the message is the same request until ``duplicate_window``
@@ -176,13 +188,13 @@ class Supervisor:
         Unavailable.
         """
         self._check(run_id, parent_run_id)
-        if agent_id is not None and agent_id not in self._agents:
+        if agent_id is not None and self._cast.get(agent_id) is None:
             raise InvalidMessage("There is no such agent here.", code="unknown-agent")
         request = Request(
             chat_id=chat_id,
             participant=participant,
             message=message,
-            agent_id=agent_id or self._default_agent,
+            agent_id=agent_id,
             run_id=run_id,
             data=data or {},
             tools=tuple(tools),
@@ -220,22 +232,21 @@ class Supervisor:
             tools=tuple(tools),
             parent_run_id=parent_run_id,
         )
-        work = self._accept(chat_id, lambda: self._continuation.accept(request))
-        return await asyncio.shield(self._spawn(work))
+        return await self._accept_one(chat_id, lambda: self._continuation.accept(request))
 
     async def go_on(self, *, chat_id: str, run_id: str, participant: Participant) -> Accepted:
         """Have an answer that broke off go on, once. Raises Conflict, LimitReached and Unavailable."""
-        self._check(run_id)
+        self._check(None, run_id)
         request = Extension(chat_id=chat_id, run_id=run_id, participant=participant)
-        work = self._accept(chat_id, lambda: self._extensions.accept(request))
-        return await asyncio.shield(self._spawn(work))
+        return await self._accept_one(chat_id, lambda: self._extensions.accept(request))
 
-    def _check(self, *run_ids: str | None) -> None:
+    def _check(self, run_id: str | None, parent_run_id: str | None) -> None:
         if self._closing:
             raise Unavailable("The server is restarting. Please send the message again.")
-        for given in run_ids:
-            if given is not None:
-                check_id(given, "run")
+        if run_id is not None:
+            check_id(run_id, "run")
+        if parent_run_id is not None:
+            check_id(parent_run_id, "run", known=True)
 
     async def wait(self, run_id: str) -> None:
         """Return once the run's terminal event is durable, or at shutdown."""
@@ -327,19 +338,31 @@ class Supervisor:
             self._spawn(self._catalog.touch_chat(request.chat_id, title=request.message.text))
         return accepted
 
+    async def _accept_one(
+        self, chat_id: str, accept: Callable[[], Awaitable[tuple[RunRow, bool]]]
+    ) -> Accepted:
+        async def rows() -> tuple[list[RunRow], bool]:
+            row, duplicate = await accept()
+            return [row], duplicate
+
+        return await asyncio.shield(self._spawn(self._accept(chat_id, rows)))
+
     async def _accept(self, chat_id: str, accept: Accept) -> Accepted:
         async with self._chat_lock(chat_id):
-            row, duplicate = await accept()
+            rows, duplicate = await accept()
             # A duplicate finds its run in its lane, unless an error kept it from being put there.
-            if row.status is RunStatus.APPENDED and row.owner == self._owner:
-                self._enqueue(Startable(row, self._recovery.writer(row)))
-        return Accepted(row.run_id, duplicate, start_of(row))
+            for row in rows:
+                if row.status is RunStatus.APPENDED and row.owner == self._owner:
+                    self._enqueue(Startable(row, self._recovery.writer(row)))
+        first, *further = rows
+        return Accepted(first.run_id, duplicate, start_of(first), tuple(row.run_id for row in further))
 
     def _enqueue(self, startable: Startable) -> None:
         row = startable.row
         if self._closing or self._lanes.get(row.run_id) is not None:
             return
-        agent = self._agents.get(row.agent_id) or MissingAgent(row.agent_id)
+        member = self._cast.get(row.agent_id)
+        agent = member.agent if member else MissingAgent(row.agent_id)
         run = Run(row, agent=agent, writer=startable.writer, limits=self._limits, clock=self._clock)
         self._lanes.add(run)
         if startable.wanted_by is not None and run.stop(startable.wanted_by):
@@ -376,11 +399,19 @@ class Supervisor:
             if lineage := await self._inbox.lineage(run.row):
                 run.continues(lineage[-1])
             outcome = await run.perform(lambda: self._turns.of(run.row))
-            await self._inbox.mark_done(run.row, outcome=outcome, now=self._clock())
+            await self._finish(run.row, outcome)
             reached(Step.MARKED_DONE)
             self._spawn(self._sessions.save(run.row.chat_id))
             if self._titles is not None and outcome == "success":
                 self._spawn(self._titles.after(run.row))
+
+    async def _finish(self, row: RunRow, outcome: str) -> None:
+        """The end of the run is in the stream; whom it addresses is next."""
+        following = await self._hand_offs.finish(row, outcome=outcome)
+        if self._closing and following:
+            await self._inbox.release([each.run_id for each in following], owner=self._owner)
+        for each in following:
+            self._enqueue(Startable(each, self._recovery.writer(each)))
 
     async def _keep_leases(self) -> None:
         """Renew what is ours and take what is nobody's. A run that cannot be renewed is let go."""

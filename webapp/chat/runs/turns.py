@@ -9,6 +9,7 @@ from webapp.agents.base import AgentError, AgentTurn, UIMessage
 from webapp.chat.catalog.runs import RunInbox, RunRow
 from webapp.chat.endings import APPROVAL_VOID
 from webapp.chat.prompt import prompt
+from webapp.chat.roster import Presence
 from webapp.chat.runs.pauses import is_void
 from webapp.chat.sessions import Sessions
 
@@ -16,9 +17,12 @@ from webapp.chat.sessions import Sessions
 class Turns:
     """Turns of every chat."""
 
-    def __init__(self, *, sessions: Sessions, inbox: RunInbox, max_output_tokens: int = 0) -> None:
+    def __init__(
+        self, *, sessions: Sessions, inbox: RunInbox, presence: Presence, max_output_tokens: int = 0
+    ) -> None:
         self._sessions = sessions
         self._inbox = inbox
+        self._presence = presence
         self._max_output_tokens = max_output_tokens
 
     async def of(self, row: RunRow) -> AgentTurn:
@@ -35,12 +39,14 @@ class Turns:
         trigger = next(each for each in messages if each["id"] == row.message_id)
         goes_on = () if row.resume else continues
         begun = [each for each in messages if (each.get("metadata") or {}).get("runId") in goes_on]
+        others = [each for each in self._presence.present(current.snapshot) if each.id != row.agent_id]
         return AgentTurn(
             chat_id=row.chat_id,
             run_id=row.run_id,
             messages=messages,
             text=_text(trigger),
             speaker=trigger.get("name") or "you",
+            others=[each.name for each in others],
             data=row.data,
             tools=row.tools,
             resume=[{key: each[key] for key in each if key != "argumentsHash"} for each in row.resume],

@@ -1,0 +1,34 @@
+/** Who is in a chat: its agents, and the people that have said something. Loaded when somebody asks. */
+
+import { hue } from "./rows.js";
+
+/**
+ * @typedef {{id: string, name: string, hue: number, present: boolean}} Agent   `present`: from the start, as far as
+ *   this chat is concerned
+ * @typedef {object} Room
+ * @property {import("./chat-session.js").ChatSession} client
+ * @property {Agent[]} agents            of the server
+ * @property {{id: string, name: string}} me
+ * @property {string} url                where agents are let in and sent away
+ * @property {(text: string) => void} say   what went wrong
+ * @typedef {{name: string, hue: number, kind: "agent" | "person", id: string}} Someone
+ */
+
+/** Every agent, and whether it is here now. @param {Room} room @returns {Agent[]} */
+export function agentsOf({ client, agents }) {
+  const { roster } = client;
+  return agents.map((agent) => ({ ...agent, present: roster[agent.id] ?? agent.present }));
+}
+
+/** Whom one may name: the agents that are here, then other people. @param {Room} room @returns {Someone[]} */
+export function company(room) {
+  /** @type {Someone[]} */
+  const agents = agentsOf(room).filter(({ present }) => present).map(({ id, name, hue }) => ({ id, name, hue, kind: "agent" }));
+  /** @type {Map<string, Someone>} */
+  const people = new Map();
+  for (const { role, name, metadata } of room.client.messages) {
+    const id = metadata?.participantId;
+    if (role === "user" && name && id && id !== room.me.id) people.set(id, { id, name, hue: hue(id), kind: "person" });
+  }
+  return [...agents, ...people.values()];
+}
