@@ -4,7 +4,7 @@
 
 /**
  * What people have said since the question that is being answered, and no run has taken up. Oldest first.
- * @param {import("./rows.js").Chat} chat
+ * @param {Pick<import("./rows.js").Chat, "messages" | "runs" | "activeRuns">} chat
  * @returns {Message[]}
  */
 export function queued({ messages, runs, activeRuns }) {

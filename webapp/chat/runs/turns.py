@@ -8,16 +8,17 @@ from __future__ import annotations
 from webapp.agents.base import AgentTurn, UIMessage
 from webapp.chat.catalog.runs import RunInbox, RunRow
 from webapp.chat.prompt import prompt
+from webapp.chat.runs.limits import RunLimits
 from webapp.chat.sessions import Sessions
 
 
 class Turns:
     """Turns of every chat."""
 
-    def __init__(self, *, sessions: Sessions, inbox: RunInbox, max_output_tokens: int = 0) -> None:
+    def __init__(self, *, sessions: Sessions, inbox: RunInbox, limits: RunLimits) -> None:
         self._sessions = sessions
         self._inbox = inbox
-        self._max_output_tokens = max_output_tokens
+        self._limits = limits
 
     async def of(self, row: RunRow) -> AgentTurn:
         """What the agent of ``row`` is asked, as the chat stands now. Raises StreamErrors."""
@@ -37,7 +38,7 @@ class Turns:
             tools=row.tools,
             resume=row.resume,
             begun="".join(map(_text, begun)),
-            max_output_tokens=self._max_output_tokens,
+            max_output_tokens=self._limits.max_output_tokens,
         )
 
 
