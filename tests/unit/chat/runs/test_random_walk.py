@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.support.appends import stored
-from tests.support.chats import ANA, BEN, CHAT, World, agent, check_runs, of, questions
+from tests.support.chats import ANA, BEN, CHAT, Streams, World, agent, check_runs, of, questions
 from tests.support.waiting import aeventually
 from webapp.agents.base import AgentTurn, Event
 from webapp.agents.pieces import Piece
@@ -27,6 +27,7 @@ from webapp.chat.messages import NewMessage
 from webapp.chat.reducer import Reducer, Snapshot, materialize
 from webapp.chat.runs import RunLimits, Supervisor
 from webapp.chat.runs.queue import Action, Change
+from webapp.streams.clients.base import AppendReceipt
 
 STEPS = 70
 LIMITS = RunLimits(
@@ -38,6 +39,20 @@ LIMITS = RunLimits(
     max_hourly_per_participant=0,
 )
 PATH = f"chats/{CHAT}"
+
+
+class Slow(Streams):
+    """A stream server that takes its time, so that much happens meanwhile."""
+
+    def __init__(self, world: World, rng: random.Random) -> None:
+        super().__init__(world.client)
+        self._rng = rng
+
+    async def append(self, *args: Any, **options: Any) -> AppendReceipt:
+        await asyncio.sleep(self._rng.random() * 0.006)
+        receipt = await super().append(*args, **options)
+        await asyncio.sleep(self._rng.random() * 0.006)
+        return receipt
 
 
 @dataclass
@@ -140,11 +155,11 @@ class Walk:
         self.model.resumed.add(accepted.run_id)
 
     async def change(self, action: Action) -> None:
-        if not self.sent:
+        if not self.model.accepted:
             return
         self.sent += 1
         # Those sent last are the likeliest to wait.
-        message_id = f"m{max(1, self.sent - int(self.rng.expovariate(0.3)))}"
+        message_id, _, _ = self.rng.choice(list(self.model.accepted.values())[-4:])
         text = f"say {self.sent}, edited"
         change = Change(chat_id=CHAT, message_id=message_id, participant=BEN, action=action, text=text)
         await self.any_process().change_queued(change)
@@ -166,7 +181,7 @@ class Walk:
                 await self.boot()
             [name] = self.rng.choices(names, weights)
             self.log.append(name)
-            task = asyncio.create_task(self.step(self.steps[name][1]))
+            task = asyncio.create_task(self.step(self.steps[name][1], len(self.log) - 1))
             self.underway.add(task)
             if self.rng.random() < 0.7:
                 await asyncio.wait({task})
@@ -181,16 +196,18 @@ class Walk:
         await aeventually(all_over, timeout=25, what="every run to end")
         return await self.world.events()
 
-    async def step(self, do: Callable[[], Awaitable[None]]) -> None:
+    async def step(self, do: Callable[[], Awaitable[None]], number: int) -> None:
         try:
             await do()
         except ChatError as refused:
-            self.log[-1] += f" ({refused.code})"
+            self.log[number] += f" ({refused.code})"
 
     async def boot(self) -> None:
         agents = [agent(self.script(name), id=name) for name in ("one", "two")]
         self.processes = [
-            await self.world.boot(*agents, limits=LIMITS, shared=self.shared)
+            await self.world.boot(
+                *agents, limits=LIMITS, shared=self.shared, streams=Slow(self.world, self.rng)
+            )
             for _ in range(2 if self.shared else 1)
         ]
 
