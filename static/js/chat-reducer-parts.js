@@ -54,6 +54,9 @@ function put({ parts }, old, part) {
   parts.splice(old ? parts.indexOf(old) : parts.length, 1, part);
 }
 
+/** The messages that say they follow this one. @param {any} id @param {Message[]} all */
+export const following = (id, all) => all.filter(({ metadata }) => record(metadata).parentId === id);
+
 /**
  * Whether a person has said this and nobody has begun to answer.
  * @param {Message | undefined} message @param {Message[]} all @param {Map<string, RunInfo>} runs
@@ -61,7 +64,7 @@ function put({ parts }, old, part) {
 export const waits = (message, all, runs) =>
   message?.role === "user" &&
   ![...runs.values()].some(({ triggerId }) => triggerId === message.id) &&
-  !all.some(({ role, metadata }) => role === "assistant" && record(metadata).parentId === message.id);
+  !following(message.id, all).some(({ role }) => role === "assistant");
 
 /** All its text is now this, where the first of it was. @param {Message} message @param {string} text */
 export function replaceText(message, text) {

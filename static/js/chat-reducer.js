@@ -372,7 +372,11 @@ export function createReducer(given) {
     },
 
     "message.dropped"({ messageId: id }) {
-      if (parts.waits(message(id), messages, runs)) rename(id);
+      const dropped = message(id);
+      if (!parts.waits(dropped, messages, runs)) return;
+      const parentId = record(dropped?.metadata).parentId ?? null;
+      for (const each of parts.following(id, messages)) parts.mergeMetadata(write(each.id), { parentId });
+      rename(id);
     },
 
     "structured-output.start": ({ messageId }, event) => structured.add(target(owner(event), messageId)),

@@ -60,12 +60,13 @@ class Book:
             self._owned.add(message_id)
         return self._messages[index]
 
-    def is_answered(self, message_id: str) -> bool:
-        """Whether an answer names this as its question."""
-        return any(
-            message["role"] == "assistant" and record(message.get("metadata")).get("parentId") == message_id
+    def following(self, message_id: str) -> list[UIMessage]:
+        """The messages that say they follow this one, to look at only."""
+        return [
+            message
             for message in self._messages
-        )
+            if record(message.get("metadata")).get("parentId") == message_id
+        ]
 
     def create(self, message_id: str, role: str) -> UIMessage:
         self._at[message_id] = len(self._messages)

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from webapp.agents.base import Event
 from webapp.chat import events as names
-from webapp.chat.reducer import parts
+from webapp.chat.reducer import parts, queue
 from webapp.chat.reducer.book import Book
 from webapp.chat.reducer.history import read_history
 from webapp.chat.reducer.lanes import Lane, Lanes
@@ -344,18 +344,10 @@ class Reducer:
             self._book.write(value["messageId"])["parts"].append(dict(part))
 
     def _message_edited(self, _: Event, value: Record) -> None:
-        message_id, text = string(value, "messageId"), string(value, "text")
-        if text and self._waits(message_id):
-            parts.replace_text(self._book.write(message_id), text)
+        queue.edit(self._book, self._runs, value)
 
     def _message_dropped(self, _: Event, value: Record) -> None:
-        if self._waits(string(value, "messageId")):
-            self._remove(value["messageId"])
-
-    def _waits(self, message_id: str) -> bool:
-        """Whether a person has said this and nobody has begun to answer."""
-        said = message_id in self._book and self._book.read(message_id)["role"] == "user"
-        return said and not self._runs.tried(message_id) and not self._book.is_answered(message_id)
+        queue.drop(self._book, self._runs, value, remove=self._remove)
 
     def _agent_joined(self, _: Event, value: Record) -> None:
         self._notes.move(names.AGENT_JOINED, value, present=True, after=self._book.last)

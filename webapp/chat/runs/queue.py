@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from webapp.agents.base import Event
 from webapp.chat import events
-from webapp.chat.catalog.runs import RunInbox, RunRow, RunStatus
+from webapp.chat.catalog.runs import RunInbox, RunRow, RunStatus, Turn
 from webapp.chat.errors import Conflict, Unavailable
 from webapp.chat.messages import Participant
 from webapp.chat.runs.desk import unavailable
@@ -115,6 +115,13 @@ class Queue:
             if not await self.catch_up(row):
                 return False
         return True
+
+    async def take_turn(self, row: RunRow) -> Turn:
+        """``begin``, if no other run is before this one. Raises Unavailable."""
+        while True:
+            turn = await self._inbox.take_turn(row, now=self._clock())
+            if turn.taken or turn.behind is not None or not await self.catch_up(row):
+                return turn
 
     async def _commit(self, change: Change) -> list[RunRow]:
         """The rows of the message, changed."""

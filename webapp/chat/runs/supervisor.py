@@ -120,7 +120,7 @@ class Supervisor:
             sessions=sessions,
             inbox=self._inbox,
             presence=presence,
-            max_output_tokens=self._limits.max_output_tokens,
+            limits=self._limits,
         )
         self._lanes = Lanes(self._perform, apart=shared)
         patience = 2 * self._limits.agent_farewell
@@ -375,15 +375,7 @@ class Supervisor:
                 await self._carry_out(run, self._queue.begin(row))
                 return
             path = self._sessions.path(row.chat_id)
-            watch = Watch(
-                run,
-                streams=self._streams,
-                path=path,
-                inbox=self._inbox,
-                queue=self._queue,
-                clock=self._clock,
-            )
-            async with watch:
+            async with Watch(run, streams=self._streams, path=path, queue=self._queue) as watch:
                 await self._carry_out(run, watch.turn())
         except StaleEpoch:
             logger.info("run %s has another owner", row.run_id)

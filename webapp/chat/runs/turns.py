@@ -10,6 +10,7 @@ from webapp.chat.catalog.runs import RunInbox, RunRow
 from webapp.chat.endings import APPROVAL_VOID
 from webapp.chat.prompt import prompt
 from webapp.chat.roster import Presence
+from webapp.chat.runs.limits import RunLimits
 from webapp.chat.runs.pauses import is_void
 from webapp.chat.sessions import Sessions
 
@@ -17,13 +18,11 @@ from webapp.chat.sessions import Sessions
 class Turns:
     """Turns of every chat."""
 
-    def __init__(
-        self, *, sessions: Sessions, inbox: RunInbox, presence: Presence, max_output_tokens: int = 0
-    ) -> None:
+    def __init__(self, *, sessions: Sessions, inbox: RunInbox, presence: Presence, limits: RunLimits) -> None:
         self._sessions = sessions
         self._inbox = inbox
         self._presence = presence
-        self._max_output_tokens = max_output_tokens
+        self._limits = limits
 
     async def of(self, row: RunRow) -> AgentTurn:
         """What the agent of ``row`` is asked, as the chat stands now.
@@ -51,7 +50,7 @@ class Turns:
             tools=row.tools,
             resume=[{key: each[key] for key in each if key != "argumentsHash"} for each in row.resume],
             begun="".join(map(_text, begun)),
-            max_output_tokens=self._max_output_tokens,
+            max_output_tokens=self._limits.max_output_tokens,
         )
 
 

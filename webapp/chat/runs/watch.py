@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from contextlib import aclosing
 from typing import Self
 
 from webapp.chat import events
-from webapp.chat.catalog.runs import RunInbox
 from webapp.chat.runs.queue import Queue
 from webapp.chat.runs.run import Run
 from webapp.chat.runs.trace import person, start_of
@@ -46,22 +44,11 @@ _CHANGES_THE_ORDER = (events.STOPPED_BY, events.MESSAGE_DROPPED)
 class Watch:
     """Follows the chat of ``run`` inside ``async with``, from before the first thing said about it."""
 
-    def __init__(
-        self,
-        run: Run,
-        *,
-        streams: StreamClient,
-        path: str,
-        inbox: RunInbox,
-        queue: Queue,
-        clock: Callable[[], float],
-    ) -> None:
+    def __init__(self, run: Run, *, streams: StreamClient, path: str, queue: Queue) -> None:
         self._run = run
         self._streams = streams
         self._path = path
-        self._inbox = inbox
         self._queue = queue
-        self._clock = clock
         self._behind: str | None = None
 
     async def __aenter__(self) -> Self:
@@ -80,14 +67,10 @@ class Watch:
         run, looks = self._run, 0
         while not run.decided:
             run.woken.clear()
-            turn = await self._inbox.take_turn(run.row, now=self._clock())
+            turn = await self._queue.take_turn(run.row)
             run.waiting = turn.behind is not None
-            if turn.taken:
-                return True
             if not run.waiting:
-                if not await self._queue.catch_up(run.row):
-                    return False
-                continue
+                return turn.taken
             self._behind = turn.behind
             try:
                 async with asyncio.timeout(_PAUSES[min(looks, len(_PAUSES) - 1)]):
