@@ -52,6 +52,7 @@ class Recovery:
         acceptance: Acceptance,
         queue: Queue,
         finish: Callable[[RunRow, str], Awaitable[None]],
+        writer: Callable[[RunRow], RunWriter],
         clock: Callable[[], float],
     ) -> None:
         self._streams = streams
@@ -60,6 +61,7 @@ class Recovery:
         self._acceptance = acceptance
         self._queue = queue
         self._finish = finish
+        self._writer = writer
         self._clock = clock
 
     async def settle(self, row: RunRow) -> Startable | None:
@@ -82,13 +84,8 @@ class Recovery:
             await self._inbox.mark_done(row, outcome="lost", now=self._clock())
             return None
 
-    def writer(self, row: RunRow) -> RunWriter:
-        """The producer of ``row`` at its epoch."""
-        path = self._sessions.path(row.chat_id)
-        return RunWriter(self._streams, path, run_id=row.run_id, epoch=row.epoch)
-
     async def _settle(self, row: RunRow) -> Startable | None:
-        writer = self.writer(row)
+        writer = self._writer(row)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(writer.aclose)
             if row.status is RunStatus.RUNNING:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 from weakref import WeakValueDictionary
@@ -20,30 +21,32 @@ from webapp.agents.cast import Cast, Member
 from webapp.chat.catalog import Catalog
 from webapp.chat.catalog.runs import RunRow, RunStatus
 from webapp.chat.endings import INTERRUPTED
-from webapp.chat.errors import ChatError, InvalidMessage, Unavailable
+from webapp.chat.errors import InvalidMessage, Unavailable
 from webapp.chat.messages import NewMessage, Participant, check_id
 from webapp.chat.roster import Presence
 from webapp.chat.runs.acceptance import Acceptance, Request
+from webapp.chat.runs.background import Background
 from webapp.chat.runs.continuation import Continuation, Resumption
 from webapp.chat.runs.decisions import Decisions
 from webapp.chat.runs.desk import Desk
 from webapp.chat.runs.extension import Extension, Extensions
-from webapp.chat.runs.failpoints import Step, reached
 from webapp.chat.runs.hand_offs import HandOffs
 from webapp.chat.runs.lanes import Lanes
+from webapp.chat.runs.leases import Leases
 from webapp.chat.runs.limits import RunLimits
 from webapp.chat.runs.pauses import Answer
+from webapp.chat.runs.performer import Performer
 from webapp.chat.runs.queue import Change, Queue
 from webapp.chat.runs.recovery import Recovery, Startable
-from webapp.chat.runs.run import MissingAgent, Run
+from webapp.chat.runs.run import Run
 from webapp.chat.runs.stop_requests import StopRequests
 from webapp.chat.runs.stops import Stops
 from webapp.chat.runs.titles import Titles
-from webapp.chat.runs.trace import STREAM_IS_GONE, start_of
+from webapp.chat.runs.trace import start_of
 from webapp.chat.runs.turns import Turns
-from webapp.chat.runs.watch import Watch
+from webapp.chat.runs.writer import RunWriter
 from webapp.chat.sessions import Sessions
-from webapp.streams.clients.base import StaleEpoch, StreamClient, StreamError
+from webapp.streams.clients.base import StreamClient
 
 logger = logging.getLogger(__name__)
 
@@ -90,16 +93,15 @@ class Supervisor:
         clock: Callable[[], float] = time.time,
         ids: Callable[[], str] = lambda: f"run-{uuid4().hex}",
     ) -> None:
-        self._streams = streams
-        self._sessions = sessions
         self._catalog = catalog
         self._inbox = catalog.runs
         self._cast = Cast.of(agents)
         self._shared = shared
-        self._titles = titles
         self._limits = limits or RunLimits()
         self._clock = clock
         self._owner = uuid4().hex
+        self._background = Background()
+        self._writer = partial(RunWriter.of, streams, sessions)
         desk = Desk(
             sessions=sessions,
             inbox=self._inbox,
@@ -112,16 +114,9 @@ class Supervisor:
         )
         presence = Presence(self._cast)
         self._acceptance = Acceptance(streams=streams, desk=desk, addressed=presence.addressed)
-        self._decisions = Decisions(streams=streams, sessions=sessions, answers=catalog.answers)
-        self._continuation = Continuation(desk, self._decisions)
+        decisions = Decisions(streams=streams, sessions=sessions, answers=catalog.answers)
+        self._continuation = Continuation(desk, decisions)
         self._extensions = Extensions(desk)
-        self._hand_offs = HandOffs(streams=streams, desk=desk, presence=presence)
-        self._turns = Turns(
-            sessions=sessions,
-            inbox=self._inbox,
-            presence=presence,
-            limits=self._limits,
-        )
         self._lanes = Lanes(self._perform, apart=shared)
         patience = 2 * self._limits.agent_farewell
         self._stops = Stops(
@@ -139,19 +134,45 @@ class Supervisor:
             clock=clock,
             ids=ids,
         )
-        self._recovery = Recovery(
+        self._performer = Performer(
+            cast=self._cast,
+            streams=streams,
+            sessions=sessions,
+            inbox=self._inbox,
+            lanes=self._lanes,
+            queue=self._queue,
+            turns=Turns(sessions=sessions, inbox=self._inbox, presence=presence, limits=self._limits),
+            hand_offs=HandOffs(streams=streams, desk=desk, presence=presence),
+            titles=titles,
+            writer=self._writer,
+            background=self._background,
+            limits=self._limits,
+            owner=self._owner,
+            shared=shared,
+            clock=clock,
+        )
+        recovery = Recovery(
             streams=streams,
             sessions=sessions,
             inbox=self._inbox,
             acceptance=self._acceptance,
             queue=self._queue,
-            finish=self._finish,
+            finish=self._performer.finish,
+            writer=self._writer,
+            clock=clock,
+        )
+        self._leases = Leases(
+            inbox=self._inbox,
+            lanes=self._lanes,
+            decisions=decisions,
+            recovery=recovery,
+            start=self._performer.enqueue,
+            limits=self._limits,
+            owner=self._owner,
             clock=clock,
         )
         self._chat_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._keeper: asyncio.Task[None] | None = None
-        self._closing = False
         self._hurried = asyncio.Event()
 
     @property
@@ -164,8 +185,8 @@ class Supervisor:
 
         Runs of others have a lease that goes on; with nobody else there, whoever owned a run is dead.
         """
-        await self._recover(take_all=not self._shared)
-        self._keeper = asyncio.create_task(self._keep_leases())
+        await self._leases.recover(take_all=not self._shared)
+        self._keeper = asyncio.create_task(self._leases.keep())
 
     async def accept(
         self,
@@ -201,7 +222,7 @@ class Supervisor:
             parent_run_id=parent_run_id,
         )
         # A sender that hangs up does not undo what was begun.
-        return await asyncio.shield(self._spawn(self._accept_message(request)))
+        return await asyncio.shield(self._background.spawn(self._accept_message(request)))
 
     async def resume(
         self,
@@ -241,7 +262,7 @@ class Supervisor:
         return await self._accept_one(chat_id, lambda: self._extensions.accept(request))
 
     def _check(self, run_id: str | None, parent_run_id: str | None) -> None:
-        if self._closing:
+        if self._performer.closing:
             raise Unavailable("The server is restarting. Please send the message again.")
         if run_id is not None:
             check_id(run_id, "run")
@@ -250,7 +271,7 @@ class Supervisor:
 
     async def wait(self, run_id: str) -> None:
         """Return once the run's terminal event is durable, or at shutdown."""
-        while not self._closing:
+        while not self._performer.closing:
             run = self._lanes.get(run_id)
             if run is not None:
                 await run.over.wait()
@@ -273,30 +294,7 @@ class Supervisor:
 
     async def change_queued(self, change: Change) -> None:
         """Edit, drop or put first a message that waits. Raises as ``Queue.change`` does."""
-        await asyncio.shield(self._spawn(self._queue.change(change)))
-
-    async def _recover(self, *, take_all: bool) -> None:
-        """Tell what is untold, and take over runs without an owner: those with an expired lease, or all that
-        are not ours.
-        """
-        try:
-            await self._decisions.tell_all()
-        except (ChatError, StreamError) as error:
-            logger.warning("a decision is not told yet: %s", error)
-        for row in await self._inbox.unfinished(leases_before=None if take_all else self._clock()):
-            if self._lanes.get(row.run_id) is not None:
-                continue
-            claimed = await self._inbox.claim(row, owner=self._owner, lease_until=self._lease_end())
-            if claimed is None:
-                continue
-            reached(Step.CLAIMED)
-            try:
-                startable = await self._recovery.settle(claimed)
-            except (ChatError, StreamError) as error:
-                logger.warning("run %s is not recovered yet: %s", row.run_id, error)
-            else:
-                if startable is not None:
-                    self._enqueue(startable)
+        await asyncio.shield(self._background.spawn(self._queue.change(change)))
 
     def hurry(self) -> None:
         """Give running answers no more grace: ``aclose``, now or later, interrupts them at once."""
@@ -304,7 +302,7 @@ class Supervisor:
 
     async def aclose(self, *, grace: float = 5.0) -> None:
         """Let runs finish for ``grace`` seconds, then interrupt them. Queued ones wait for the next boot."""
-        self._closing = True
+        self._performer.closing = True
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait({self._keeper})
@@ -317,10 +315,7 @@ class Supervisor:
         await self._lanes.idle(within=_LAST_WORDS)
         self._lanes.drop(self._lanes.all())
         await self._lanes.idle()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=_LAST_WORDS)
-            for task in late:
-                task.cancel()
+        await self._background.aclose(within=_LAST_WORDS)
         if left:
             await self._inbox.release([run.row.run_id for run in left], owner=self._owner)
 
@@ -335,7 +330,7 @@ class Supervisor:
     async def _accept_message(self, request: Request) -> Accepted:
         accepted = await self._accept(request.chat_id, lambda: self._acceptance.accept(request))
         if not accepted.duplicate:
-            self._spawn(self._catalog.touch_chat(request.chat_id, title=request.message.text))
+            self._background.spawn(self._catalog.touch_chat(request.chat_id, title=request.message.text))
         return accepted
 
     async def _accept_one(
@@ -345,7 +340,7 @@ class Supervisor:
             row, duplicate = await accept()
             return [row], duplicate
 
-        return await asyncio.shield(self._spawn(self._accept(chat_id, rows)))
+        return await asyncio.shield(self._background.spawn(self._accept(chat_id, rows)))
 
     async def _accept(self, chat_id: str, accept: Accept) -> Accepted:
         async with self._chat_lock(chat_id):
@@ -353,90 +348,12 @@ class Supervisor:
             # A duplicate finds its run in its lane, unless an error kept it from being put there.
             for row in rows:
                 if row.status is RunStatus.APPENDED and row.owner == self._owner:
-                    self._enqueue(Startable(row, self._recovery.writer(row)))
+                    self._performer.enqueue(Startable(row, self._writer(row)))
         first, *further = rows
         return Accepted(first.run_id, duplicate, start_of(first), tuple(row.run_id for row in further))
 
-    def _enqueue(self, startable: Startable) -> None:
-        row = startable.row
-        if self._closing or self._lanes.get(row.run_id) is not None:
-            return
-        member = self._cast.get(row.agent_id)
-        agent = member.agent if member else MissingAgent(row.agent_id)
-        run = Run(row, agent=agent, writer=startable.writer, limits=self._limits, clock=self._clock)
-        self._lanes.add(run)
-        if startable.wanted_by is not None and run.stop(startable.wanted_by):
-            self._lanes.hurry(run)
-
     async def _perform(self, run: Run) -> None:
-        row = run.row
-        try:
-            if not self._shared:
-                await self._carry_out(run, self._queue.begin(row))
-                return
-            path = self._sessions.path(row.chat_id)
-            async with Watch(run, streams=self._streams, path=path, queue=self._queue) as watch:
-                await self._carry_out(run, watch.turn())
-        except StaleEpoch:
-            logger.info("run %s has another owner", row.run_id)
-        except STREAM_IS_GONE:
-            await self._inbox.mark_done(row, outcome="lost", now=self._clock())
-        except Exception:
-            # Its lease runs out, and whoever takes it over finds out from the stream how far it came.
-            logger.exception("run %s broke", row.run_id)
-
-    async def _carry_out(self, run: Run, its_turn: Awaitable[bool]) -> None:
-        if await its_turn:
-            reached(Step.MARKED_RUNNING)
-            if lineage := await self._inbox.lineage(run.row):
-                run.continues(lineage[-1])
-            outcome = await run.perform(lambda: self._turns.of(run.row))
-            await self._finish(run.row, outcome)
-            reached(Step.MARKED_DONE)
-            self._spawn(self._sessions.save(run.row.chat_id))
-            if self._titles is not None and outcome == "success":
-                self._spawn(self._titles.after(run.row))
-
-    async def _finish(self, row: RunRow, outcome: str) -> None:
-        """The end of the run is in the stream; whom it addresses is next."""
-        following = await self._hand_offs.finish(row, outcome=outcome)
-        if self._closing and following:
-            await self._inbox.release([each.run_id for each in following], owner=self._owner)
-        for each in following:
-            self._enqueue(Startable(each, self._recovery.writer(each)))
-
-    async def _keep_leases(self) -> None:
-        """Renew what is ours and take what is nobody's. A run that cannot be renewed is let go."""
-        renewed_at = self._clock()
-        while True:
-            await asyncio.sleep(self._limits.lease / 3)
-            try:
-                if runs := self._lanes.all():
-                    ids = [run.row.run_id for run in runs]
-                    held = await self._inbox.renew(ids, owner=self._owner, lease_until=self._lease_end())
-                    self._lanes.drop(run for run in runs if run.row.run_id not in held)
-                renewed_at = self._clock()
-                await self._recover(take_all=False)
-            except Exception:
-                logger.exception("leases could not be renewed")
-                if self._clock() > renewed_at + self._limits.lease:
-                    self._lanes.drop(self._lanes.all())
-
-    def _lease_end(self) -> float:
-        return self._clock() + self._limits.lease
+        await self._performer.perform(run)
 
     def _chat_lock(self, chat_id: str) -> asyncio.Lock:
         return self._chat_locks.setdefault(chat_id, asyncio.Lock())
-
-    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._reap)
-        return task
-
-    def _reap(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        # Whoever waited for it has the refusal; asking for it here keeps the loop from reporting it as lost.
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, ChatError):
-            logger.error("a background task failed", exc_info=error)

@@ -1,6 +1,6 @@
 """What one run writes to its chat.
 
-Owns the run's producer. Must not know agents or the inbox.
+Owns the run's producer. Must not know agents, nor what becomes of rows.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 
 from webapp.agents.base import Event
 from webapp.chat import events
+from webapp.chat.catalog.runs import RunRow
+from webapp.chat.sessions import Sessions
 from webapp.streams.clients.base import StreamClient
 from webapp.streams.clients.producer import IdempotentProducer, ProducerLimits
 from webapp.streams.clients.retry import Retry
@@ -37,6 +39,11 @@ class RunWriter:
             retry=_RETRY,
             on_failure=self._failed,
         )
+
+    @classmethod
+    def of(cls, streams: StreamClient, sessions: Sessions, row: RunRow) -> RunWriter:
+        """The producer of ``row`` at its epoch."""
+        return cls(streams, sessions.path(row.chat_id), run_id=row.run_id, epoch=row.epoch)
 
     async def room(self) -> None:
         """Return when a batch that is put can be sent at once. Raises as ``put`` does."""
