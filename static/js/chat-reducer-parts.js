@@ -178,10 +178,10 @@ export function failStructured(message, errorMessage) {
 
 /** @param {Obj} event a RUN_STARTED @returns {RunInfo} */
 export function begun({ runId, metadata, timestamp: startedAt }) {
-  const { agentId, agentName, triggerId, attempt } = record(metadata);
+  const { agentId, agentName, triggerId, attempt, continues } = record(metadata);
   /** @type {RunInfo} */
   const info = { runId, status: "running", messageIds: [] };
-  for (const [key, value] of Object.entries({ agentId, agentName, triggerId })) if (str(value)) info[key] = value;
+  for (const [key, value] of Object.entries({ agentId, agentName, triggerId, continues })) if (str(value)) info[key] = value;
   for (const [key, value] of Object.entries({ attempt, startedAt })) if (typeof value === "number") info[key] = value;
   return info;
 }

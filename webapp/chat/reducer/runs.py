@@ -32,7 +32,8 @@ class Runs:
     def start(self, run: str, event: Event) -> None:
         info: RunInfo = {"runId": run, "status": "running", "messageIds": []}
         metadata = record(event.get("metadata"))
-        info |= {key: metadata[key] for key in ("agentId", "agentName", "triggerId") if string(metadata, key)}
+        named = ("agentId", "agentName", "triggerId", "continues")
+        info |= {key: metadata[key] for key in named if string(metadata, key)}
         for key, number in (("attempt", metadata.get("attempt")), ("startedAt", event.get("timestamp"))):
             if isinstance(number, int | float) and not isinstance(number, bool):
                 info[key] = number
