@@ -303,7 +303,7 @@ def _tools(view: ChatView) -> ToolReader:
 
 
 def _can(role: Role) -> dict[str, bool]:
-    return {"chat": role >= Role.CHAT, "share": role >= Role.MANAGE}
+    return {"chat": role >= Role.CHAT, "approve": role >= Role.APPROVE, "share": role >= Role.MANAGE}
 
 
 def _chat_row(chat: Chat, *, now: float, current: bool) -> dict[str, Any]:
