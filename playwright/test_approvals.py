@@ -14,11 +14,13 @@ from support.people import PHONE, People
 from tests.support.server import ServerProcess
 from tests.support.waiting import eventually
 
-WORKPLACE = Path(tempfile.mkdtemp(prefix="postman-"))
+expect.set_options(timeout=PATIENCE * 1000)
+
+PLACE = Path(tempfile.mkdtemp(prefix="postman-"))
 SERVER_ENV = {
     "DURABLE_CHAT_AGENT": "tests.support.agents:postman",
-    "POSTMAN_LOG": str(WORKPLACE / "posted"),
-    "POSTMAN_GO": str(WORKPLACE / "go"),
+    "POSTMAN_LOG": str(PLACE / "posted"),
+    "POSTMAN_GO": str(PLACE / "go"),
 }
 
 # Both browsers are told a moment, and press then.
@@ -33,7 +35,7 @@ PRESS_AT = """
 
 @pytest.fixture(autouse=True)
 def posted() -> Path:
-    log = WORKPLACE / "posted"
+    log = PLACE / "posted"
     log.write_text("")
     return log
 
@@ -50,30 +52,37 @@ def titles(chat: ChatPage) -> list[str]:
     return cards(chat).locator(".approval-title").all_inner_texts()
 
 
-def test_a_person_approves_and_everybody_sees_who(people: People, posted: Path) -> None:
-    ana, ben, eva = (people.join() for _ in range(3))
+def test_only_who_may_decide_has_buttons(people: People) -> None:
+    ana, eva = people.join(), people.join()
     chat = ana.new_chat()
-    approver, viewer = ben.open(chat.share("approve")), eva.open(chat.share("view"))
+    viewer = eva.open(chat.share("view"))
     chat.send("send letter")
-    for page in (chat, approver, viewer):
-        expect(cards(page)).to_have_count(1)
+    for page in (chat, viewer):
+        expect(cards(page)).to_contain_text('"what": "letter"')
         expect(page.page.locator("#pending")).to_have_text("1 approval waiting")
-    expect(cards(approver)).to_contain_text("You can decide.")
-    expect(cards(approver)).to_contain_text('"what": "letter"')
-    expect(cards(viewer)).to_contain_text("can decide.")
+    button(cards(chat), "Approve").wait_for()
+    name = chat.page.locator(".whoami b").inner_text()
+    expect(cards(viewer)).to_contain_text(f"{name} can decide.")
     expect(cards(viewer).locator("button")).to_have_count(0)
     reply = eva.context.request.post(
         f"{chat.origin}/api/chat?id={chat.id}",
         data={"messages": [], "resume": [{"interruptId": "x", "status": "resolved"}]},
     )
     assert reply.status == 403
-    for person, page in ((ana, chat), (ben, approver), (eva, viewer)):
+    for person, page in ((ana, chat), (eva, viewer)):
         person.equals_fresh(page)
 
+
+def test_a_person_approves_and_everybody_sees_who(people: People, posted: Path) -> None:
+    ana, ben = people.join(), people.join()
+    chat = ana.new_chat()
+    approver = ben.open(chat.share("approve"))
+    chat.send("send letter")
+    expect(cards(approver)).to_contain_text("You can decide.")
     button(cards(approver), "Approve").click()
     name = approver.page.locator(".whoami b").inner_text()
-    for person, page in ((ana, chat), (ben, approver), (eva, viewer)):
-        eventually(lambda page=page: titles(page) == [f"Approved by {name}"], timeout=PATIENCE)
+    for person, page in ((ana, chat), (ben, approver)):
+        expect(cards(page).locator(".approval-title")).to_have_text(f"Approved by {name}")
         expect(cards(page)).to_have_attribute("data-state", "done")
         expect(page.page.locator("#pending")).to_be_hidden()
         expect(cards(page).locator("button")).to_have_count(0)
@@ -84,7 +93,7 @@ def test_a_person_approves_and_everybody_sees_who(people: People, posted: Path) 
     assert posted.read_text() == "letter\n"
 
 
-@pytest.mark.parametrize("attempt", range(3))
+@pytest.mark.parametrize("attempt", range(2))
 def test_two_people_press_at_once(people: People, posted: Path, attempt: int) -> None:
     ana, ben = people.join(), people.join()
     chat = ana.new_chat()
@@ -169,8 +178,7 @@ def test_a_crash_leaves_it_unknown_and_another_try_asks_again(
     expect(cards(chat)).to_contain_text("It is not known whether this ran.")
     ana.equals_fresh(chat)
     chat.page.get_by_role("button", name="Retry").click()
-    expect(cards(chat)).to_have_count(2)
-    button(cards(chat).nth(1), "Deny").click()
+    button(cards(chat), "Deny").click()
     chat.wait_text("That is that")
     ana.equals_fresh(chat)
     assert posted.read_text() == "letter\n"

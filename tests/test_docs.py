@@ -17,6 +17,7 @@ import httpx
 import pytest
 from packaging.requirements import Requirement
 
+from tests.support.live_app import Chatter
 from tests.support.model_server import Answer, ModelServer
 from tests.support.model_wire import Call, Text
 from tests.support.server import ROOT, ServerProcess, ask, clean_environ
@@ -48,7 +49,7 @@ def serves(url: str, process: subprocess.Popen[bytes]) -> bool:
 
 def test_every_block_is_run_here() -> None:
     """A new block needs a new test; these are the ones there are."""
-    assert len(blocks("python")) == 3
+    assert len(blocks("python")) == 4
     assert len(blocks("bash")) == 5
 
 
@@ -133,6 +134,34 @@ def test_tools_for_a_model(start_server: Callable[..., ServerProcess], tmp_path:
         assert ask(server.url, "Who am I?") == "I see."
         speaker = model.asked[1].body["input"][0]["content"].partition(":")[0]
         assert model.asked[1].body["input"][-1]["output"] == speaker
+
+
+@pytest.mark.slow
+def test_tools_that_need_consent(start_server: Callable[..., ServerProcess], tmp_path: Path) -> None:
+    pytest.importorskip("pydantic_ai", reason="the extra llm is not installed")
+    code = block("python", "my_post.py")
+    assert len([line for line in code.splitlines() if line.strip() and not line.startswith("#")]) <= 10
+    (tmp_path / "my_post.py").write_text(code)
+    assert "`DURABLE_CHAT_AGENT=my_post:agent make run`" in README
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    with ModelServer() as model:
+        environ = {**model.environ("key"), "DURABLE_CHAT_AGENT": "my_post:agent", "PYTHONPATH": path}
+        server = start_server(env=environ | {"DURABLE_CHAT_TITLES": "off"})
+        arguments = '{"to": "Eva", "text": "Hello"}'
+        model.will(Answer.of(Call("send_postcard", (arguments,), "call-1")), Answer.of(Text("Sent.")))
+        ana = Chatter(server)
+        chat_id = ana.create_chat()
+        ana.send(chat_id, "A card to Eva, please")
+        assert len(model.asked) == 1
+        (run,) = ana.snapshot(chat_id)["runs"].values()
+        (interrupt,) = run["interrupts"]
+        payload = {"approved": True, "arguments": arguments}
+        resume = [{"interruptId": interrupt["id"], "status": "resolved", "payload": payload}]
+        reply = ana.http.post(
+            "/api/chat", params={"id": chat_id, "mode": "await"}, json={"messages": [], "resume": resume}
+        )
+        assert reply.status_code == 200, reply.text
+        assert model.asked[1].body["input"][-1]["output"] == "On its way to Eva: Hello"
 
 
 def test_the_same_by_http(start_server: Callable[..., ServerProcess]) -> None:

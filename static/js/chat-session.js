@@ -222,8 +222,10 @@ export class ChatSession extends EventTarget {
   hear(event, touched) {
     this.#reducer.apply(event, touched);
     // Somebody else may have decided the rest of what it asked: it is this tab's run all the same.
-    const paused = event.type === "RUN_STARTED" && this.own.get(event.metadata?.continues);
+    const earlier = event.type === "RUN_STARTED" && event.metadata?.continues;
+    const paused = this.own.get(earlier);
     if (paused && !this.own.has(event.runId)) this.#own(event.runId, paused);
+    for (const delivery of this.#deliveries.values()) if (earlier && delivery.parentRunId === earlier) this.#settle(delivery);
     if (event.outcome?.interrupts) this.#goOn(event.runId);
   }
 
