@@ -49,8 +49,9 @@ def serves(url: str, process: subprocess.Popen[bytes]) -> bool:
 
 def test_every_block_is_run_here() -> None:
     """A new block needs a new test; these are the ones there are."""
-    assert len(blocks("python")) == 4
-    assert len(blocks("bash")) == 5
+    assert len(blocks("python")) == 5
+    assert len(blocks("bash")) == 6
+    assert len(blocks("toml")) == 1
 
 
 def test_the_agent_of_your_own(start_server: Callable[..., ServerProcess], tmp_path: Path) -> None:
@@ -62,6 +63,36 @@ def test_the_agent_of_your_own(start_server: Callable[..., ServerProcess], tmp_p
     assert "> Pieces of eight" in ask(server.url, "Pieces of eight")
     written = [text for text in code.splitlines() if text.strip() and not text.startswith(("#", "import"))]
     assert len(written) <= 10
+
+
+def test_several_agents(start_server: Callable[..., ServerProcess], tmp_path: Path) -> None:
+    (tmp_path / "my_team.py").write_text(block("python", "my_team.py"))
+    (tmp_path / "agents.toml").write_text(block("toml", "agents.toml"))
+    (line,) = re.findall(r"DURABLE_CHAT_AGENTS=(\S+) make run", block("bash", "agents.toml"))
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    server = start_server(env={"DURABLE_CHAT_AGENTS": str(tmp_path / line), "PYTHONPATH": path})
+    me = Chatter(server)
+    chat_id = me.create_chat()
+
+    def answers(text: str, count: int) -> list[str]:
+        """The answers to it, as soon as there are so many."""
+        before = len(me.messages(chat_id)) + 1
+        me.send(chat_id, text)
+        eventually(lambda: len(me.messages(chat_id)) == before + count and not running(), what=text)
+        return [f"{each['name']}: {each['parts'][0]['content']}" for each in me.messages(chat_id)[before:]]
+
+    def running() -> list[str]:
+        return list(me.snapshot(chat_id)["activeRuns"])
+
+    both = answers("A plan", 2)
+    name = me.messages(chat_id)[0]["name"]
+    assert both == [
+        f"Optimist: Splendid, {name}! What do you say, @Pessimist?",
+        "Pessimist: I have my doubts, Optimist.",
+    ]
+    doubts = [f"Pessimist: I have my doubts, {name}."]
+    assert answers("Why so?", 1) == answers("Is there a risk?", 1) == doubts
+    assert answers("@optimist, is it a risk?", 2) == both
 
 
 def test_the_app_of_your_own(tmp_path: Path) -> None:
@@ -132,7 +163,7 @@ def test_tools_for_a_model(start_server: Callable[..., ServerProcess], tmp_path:
         server = start_server(env=environ)
         model.will(Answer.of(Call("who_is_asking", ("{}",), "call-1")), Answer.of(Text("I see.")))
         assert ask(server.url, "Who am I?") == "I see."
-        speaker = model.asked[1].body["input"][0]["content"].partition(":")[0]
+        (speaker,) = re.findall(r'<message from="(.*?)"', model.asked[1].body["input"][0]["content"])
         assert model.asked[1].body["input"][-1]["output"] == speaker
 
 

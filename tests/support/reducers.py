@@ -1,6 +1,7 @@
 """Both reducers side by side, and the streams they are tried on.
 
-A case is ``{name, events, finalize, messages}``; our own vectors also say ``activeRuns`` and ``runs``.
+A case is ``{name, events, finalize, messages}``; our own vectors also say ``activeRuns`` and ``runs``,
+and some ``roster`` and ``notes``.
 ``<auto>`` stands for any id.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -244,3 +245,47 @@ _RUNS = _records(
 def test_whatever_is_in_a_stream_gives_rows(messages: list[dict[str, Any]], runs: dict[str, Any]) -> None:
     rows = builder(runs).rows(messages)
     assert sum(row.kind == "message" for row in rows) == len(messages)
+
+
+def test_notes_stand_behind_their_message_and_end_a_group() -> None:
+    notes = [
+        {"id": "note~1", "kind": "agent.joined", "after": "", "agentId": "c", "name": "Critic", "by": "Ana"},
+        {"id": "note~2", "kind": "agent.left", "after": "b", "agentId": "c", "name": "", "by": None},
+        {
+            "id": "note~3",
+            "kind": "chat.waiting-for-person",
+            "after": "b",
+            "agents": ["A", "B", "C"],
+            "turns": 6,
+        },
+        {"id": "note~4", "kind": "chat.waiting-for-person", "after": "b", "agents": ["A"], "turns": 6},
+        {"id": "note~5", "kind": "agent.left", "after": "gone"},
+    ]
+    messages = [said("1", id="a"), said("2", id="b"), said("3", id="c")]
+    rows = replace(builder(), notes=notes).rows(messages)
+    assert [(row.kind, row.id, row.grouped) for row in rows] == [
+        ("note", "note~1", False),
+        ("message", "a", False),
+        ("message", "b", True),
+        ("note", "note~2", False),
+        ("note", "note~3", False),
+        ("note", "note~4", False),
+        ("message", "c", False),
+    ]
+    assert [row.note[1] for row in rows if row.kind == "note"] == [
+        "Ana let Critic in",
+        "Somebody sent an agent away",
+        "A, B and C have talked 6 times. Waiting for a person.",
+        "Waiting for a person.",
+    ]
+    assert replace(builder(), notes=notes).rows(messages[1:], before=messages[0])[0].kind == "message"
+
+
+def test_an_agents_colour_is_the_servers_choice() -> None:
+    answer = {"id": "m", "role": "assistant", "parts": [], "metadata": {"agentId": "demo"}}
+    (plain,) = builder().rows([answer])
+    (chosen,) = replace(builder(), hues={"demo": (plain.hue + 1) % 24}).rows([answer])
+    assert chosen.hue != plain.hue
+    person = {**said("x"), "metadata": {"participantId": "demo"}}
+    (same,) = replace(builder(), hues={"demo": (plain.hue + 1) % 24}).rows([person])
+    assert same.hue == plain.hue

@@ -13,7 +13,10 @@ SILENCE: Final = "[nothing]"
 
 
 class Hush:
-    """Leaves out messages that say ``SILENCE``, or nothing at all. A message is held back while it may."""
+    """Leaves out messages that say ``SILENCE``, or white space. A message is held back while it may.
+
+    One without any text is no silence: pydantic-ai puts one before the calls of tools, which belong to it.
+    """
 
     def __init__(self) -> None:
         self._held: list[Event] = []
@@ -33,4 +36,5 @@ class Hush:
                 self._held.append(event)
                 return []
         told, self._held = [*self._held, event], []
-        return [] if kind == "TEXT_MESSAGE_END" and self._text.strip() in ("", SILENCE) else told
+        silent = self._text and self._text.strip() in ("", SILENCE)
+        return [] if kind == "TEXT_MESSAGE_END" and silent else told

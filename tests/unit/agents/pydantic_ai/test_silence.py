@@ -25,7 +25,7 @@ def heard(events: list[Event]) -> list[Event]:
 
 @pytest.mark.parametrize(
     "deltas",
-    [("[nothing]",), tuple("[nothing]"), (" [no", "thing]\n"), (), ("",), (" ", "\n")],
+    [("[nothing]",), tuple("[nothing]"), (" [no", "thing]\n"), (" ", "\n")],
     ids=repr,
 )
 def test_nothing_is_told_of_it(deltas: tuple[str, ...]) -> None:
@@ -34,7 +34,9 @@ def test_nothing_is_told_of_it(deltas: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "deltas", [("[nothing] to see",), ("[not", "e]"), ("[nothing].",), ("Hm. [nothing]",), ("[",)], ids=repr
+    "deltas",
+    [("[nothing] to see",), ("[not", "e]"), ("[nothing].",), ("Hm. [nothing]",), ("[",), ()],
+    ids=repr,
 )
 def test_anything_else_is_told_as_it_is(deltas: tuple[str, ...]) -> None:
     assert heard(message(*deltas)) == message(*deltas)
