@@ -126,8 +126,8 @@ class RunInbox:
         self._database = database
 
     async def add(self, row: RunRow) -> None:
-        """Accept an attempt: durable on return. Raises RunExists, also if the message has just been changed while
-        it waited.
+        """Accept an attempt: durable on return. Raises RunExists, also if the message has just been changed
+        while it waited.
         """
         try:
             async with self._database.write() as connection:
