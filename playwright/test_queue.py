@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from playwright.sync_api import Locator
 
@@ -91,8 +93,13 @@ def test_the_queue_is_seen_and_changed_by_all(two: tuple[ChatPage, ChatPage], pe
     for chat in everybody:
         eventually(lambda chat=chat: strip(chat) == [], timeout=25, what="nothing waits")
         chat.page.get_by_text("Stopped by").wait_for()
-    eventually(lambda: not hers.snapshot()["activeRuns"], timeout=25)
-    snapshot = hers.snapshot()
+
+    def all_answered() -> dict[str, Any] | None:
+        found = hers.snapshot()
+        return found if len(found["messages"]) == 6 and not found["activeRuns"] else None
+
+    snapshot = eventually(all_answered, timeout=25, what="an answer to each")
+    assert snapshot is not None
     said = [(each["role"], each["parts"][0]["content"]) for each in snapshot["messages"]]
     assert [text for role, text in said if role == "user"] == [LONG, "/long 41", "/long 33"]
     asked = {each["id"]: each["parts"][0]["content"] for each in snapshot["messages"]}

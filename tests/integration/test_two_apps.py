@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.chats import check_runs, of, text_of
+from tests.support.chats import check_runs, of, questions, text_of
 from tests.support.live_app import Chatter
 from tests.support.onlooker import Onlooker
 from tests.support.server import ServerProcess
@@ -108,6 +108,20 @@ def test_a_message_is_one_wherever_it_is_sent(room: Room, apps: Two) -> None:
     eventually(lambda: len(ends(room.seen.events)) == 2)
     assert [message["id"] for message in there.messages(room.chat_id)][::2] == ["m-1", "m-2"]
     assert room.ana.messages(room.chat_id) == there.messages(room.chat_id)
+
+
+def test_ten_posts_at_once_to_both_are_one_message(room: Room, apps: Two) -> None:
+    """AC-08: one message, one run, ten equal replies."""
+    both = (room.ana, room.ana.at(apps.two))
+    with ThreadPoolExecutor(10) as pool:
+        replies = list(
+            pool.map(lambda n: both[n % 2].send(room.chat_id, "once", message_id="one", mode=""), range(10))
+        )
+    assert {(reply.status_code, reply.content) for reply in replies} == {(202, b"")}
+    (run_id,) = {reply.headers["x-run-id"] for reply in replies}
+    events = room.ended(run_id)
+    assert questions(events) == ["one"]
+    assert len(of(events, "RUN_STARTED")) == 1
 
 
 def test_an_answer_is_stopped_by_another_person_at_another_app(room: Room) -> None:

@@ -75,6 +75,12 @@ class RunRow:
         return self.status is RunStatus.DROPPED or self.outcome == RunStatus.DROPPED
 
 
+    @property
+    def is_untold(self) -> bool:
+        """Whether the message is in the stream, and what has become of it while it waited is not."""
+        return self.events is not None and self.status is not RunStatus.ACCEPTED
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """Whether a run may begin now. If not: ``behind`` which one; or None if it is no longer the caller's, or
@@ -120,22 +126,27 @@ class RunInbox:
         self._database = database
 
     async def add(self, row: RunRow) -> None:
-        """Accept an attempt: durable on return. Raises RunExists."""
+        """Accept an attempt: durable on return. Raises RunExists, also if the message has just been changed
+        while it waited.
+        """
         try:
             async with self._database.write() as connection:
+                await _lock_chat(connection, row.chat_id)
+                await _check_unchanged(connection, row)
                 await insert_run(connection, row)
         except IntegrityError as error:
             raise RunExists from error
 
     async def add_all(self, rows: Sequence[RunRow], *, seen: int) -> None:
         """Accept attempts of several agents at one message, all or none; ``seen`` is how many attempts at it
-        the caller knows of. Raises RunExists, also if there are more by now.
+        the caller knows of. Raises RunExists, also if there are more by now, and as ``add`` does.
         """
         first = rows[0]
         attempts = (runs.c.chat_id == first.chat_id) & (runs.c.message_id == first.message_id)
         try:
             async with self._database.write() as connection:
                 await _lock_chat(connection, first.chat_id)
+                await _check_unchanged(connection, first)
                 count = select(func.count()).select_from(runs).where(attempts)
                 if (await connection.execute(count)).scalar_one() != seen:
                     raise RunExists
@@ -290,6 +301,7 @@ class RunInbox:
         them: the rows as they were, and whether they were changed. No run of them begins at the same time.
         """
         async with self._database.write() as connection:
+            await _lock_chat(connection, chat_id)  # nobody adds another attempt meanwhile
             rows = await _rows_of(connection, chat_id, message_id)
             waiting = all(row.status is RunStatus.APPENDED and row.events is None for row in rows)
             if not rows or not waiting:
@@ -347,6 +359,13 @@ class RunInbox:
         async with self._database.read() as connection:
             found = await connection.execute(select(runs).where(condition).order_by(*order, runs.c.seq))
             return [_run_row(row) for row in found]
+
+
+async def _check_unchanged(connection: Transaction, row: RunRow) -> None:
+    """Raises RunExists if the row's message was dropped, or is being changed while it waits."""
+    for earlier in await _rows_of(connection, row.chat_id, row.message_id):
+        if earlier.is_dropped or earlier.is_untold:
+            raise RunExists
 
 
 async def _rows_of(

@@ -91,7 +91,7 @@ class Queue:
         Raises Unavailable.
         """
         current = await self._inbox.get(row.run_id)
-        if current is None or not current.events or current.status is RunStatus.ACCEPTED:
+        if current is None or not current.events or not current.is_untold:
             return False
         path = self._sessions.path(current.chat_id)
         try:
@@ -131,7 +131,7 @@ class Queue:
             )
             if changed:
                 return rows
-            untold = [row for row in rows if row.events and row.status is not RunStatus.ACCEPTED]
+            untold = [row for row in rows if row.is_untold]
             if not untold:
                 raise _refusal(rows)
             await self.catch_up(untold[0])

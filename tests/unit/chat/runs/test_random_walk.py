@@ -140,6 +140,8 @@ class Walk:
         await self.any_process().stop(chat_id=CHAT, run_id=run_id, participant=BEN)
 
     async def resume(self) -> None:
+        if not self.model.accepted:
+            return
         runs = materialize(await self.world.events()).runs.values()
         waiting = [run for run in runs if run["status"] == "awaiting-approval"]
         if not waiting:
