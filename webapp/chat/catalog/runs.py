@@ -74,7 +74,6 @@ class RunRow:
         """Whether the message was taken back."""
         return self.status is RunStatus.DROPPED or self.outcome == RunStatus.DROPPED
 
-
     @property
     def is_untold(self) -> bool:
         """Whether the message is in the stream, and what has become of it while it waited is not."""
