@@ -26,6 +26,9 @@ export const tanstack = (event) => record(record(event.metadata).tanstack);
 /** The part of this kind whose `key` is `value`. @param {Message} message @param {string} kind @param {string} key @param {any} value */
 export const find = ({ parts }, kind, key, value) => parts.findLast((part) => part.type === kind && part[key] === value);
 
+/** @param {Message | undefined} message @param {string} call */
+export const hasCall = (message, call) => !!message && !!find(message, "tool-call", "id", call);
+
 /** @param {Message} message @param {any} incoming */
 export function mergeMetadata(message, incoming) {
   if (!isRecord(incoming)) return;

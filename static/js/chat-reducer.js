@@ -12,12 +12,12 @@
  */
 
 import { createNotes } from "./chat-reducer-notes.js";
+import { createSignals } from "./chat-reducer-signals.js";
 import * as parts from "./chat-reducer-parts.js";
 
 const { find, isRecord, record, str, tanstack } = parts;
 
 const VERSION = 2;
-const MEDIA = ["image", "audio", "video", "document"];
 
 /** @returns {Touched} */
 const untouched = () => ({ messages: new Set(), runs: new Set() });
@@ -52,9 +52,8 @@ export function createReducer(given) {
   const structured = new Set(start.state?.structured);
   const notes = createNotes(start);
   let made = start.state?.made ?? 0;
-  /** The pinned version by group. @type {Record<string, string>} */
-  const pins = start.state?.pins ?? {};
-  let title = start.state?.title ?? "";
+  /** What has been settled for everybody: the pinned version by group, the title. */
+  const marks = { pins: /** @type {Record<string, string>} */ (start.state?.pins ?? {}), title: start.state?.title ?? "" };
   let touched = untouched();
 
   /** The one an event is about is nearly always among the last. @param {string} id */
@@ -219,14 +218,11 @@ export function createReducer(given) {
     join(run, id);
   }
 
-  /** @param {Message | undefined} each @param {string} call */
-  const hasCall = (each, call) => !!each && !!find(each, "tool-call", "id", call);
-
   /** The message with a tool call, the run's own if possible. @param {any} call @param {any} [run] */
   function caller(call, run) {
     if (!str(call)) return;
     return (
-      lanes.get(run)?.open.findLast((id) => hasCall(message(id), call)) ?? messages.findLast((each) => hasCall(each, call))?.id
+      lanes.get(run)?.open.findLast((id) => parts.hasCall(message(id), call)) ?? messages.findLast((each) => parts.hasCall(each, call))?.id
     );
   }
 
@@ -354,30 +350,7 @@ export function createReducer(given) {
 
   /** @type {Record<string, (value: Obj, event: Obj) => unknown>} */
   const signals = {
-    "run.stopped-by": ({ runId, participantId, name }) =>
-      note(runId, { stoppedBy: { participantId: str(participantId), name: str(name) } }),
-
-    "branch.pinned"({ group, version }) {
-      if (str(group) && str(version)) pins[group] = version;
-    },
-
-    "chat.renamed": (value) => (title = str(value.title) || title),
-
-    "message.part"({ messageId: id, part }) {
-      if (message(id) && MEDIA.includes(record(part).type)) write(id).parts.push(part);
-    },
-
-    "message.edited"({ messageId: id, text }) {
-      if (str(text) && parts.waits(message(id), messages, runs)) parts.replaceText(write(id), text);
-    },
-
-    "message.dropped"({ messageId: id }) {
-      const dropped = message(id);
-      if (!parts.waits(dropped, messages, runs)) return;
-      const parentId = record(dropped?.metadata).parentId ?? null;
-      for (const each of parts.following(id, messages)) parts.mergeMetadata(write(each.id), { parentId });
-      rename(id);
-    },
+    ...createSignals({ message, all: () => messages, write, rename, runs, note, marks, told: (run) => touched.runs.add(run) }),
 
     "structured-output.start": ({ messageId }, event) => structured.add(target(owner(event), messageId)),
 
@@ -389,18 +362,6 @@ export function createReducer(given) {
 
     "approval-requested": ({ toolCallId, approval }, { runId }) =>
       withCall({ toolCallId, runId }, parts.requestApproval, str(record(approval).id)),
-
-    "approval.decided"(value) {
-      const run = runs.get(str(value.runId));
-      const decision = run && parts.decisionOf(run, value);
-      if (!decision) return;
-      run.decisions = [...(run.decisions ?? []), decision];
-      touched.runs.add(run.runId);
-      const call = str(value.toolCallId);
-      const id = run.messageIds.findLast((each) => hasCall(message(each), call));
-      const part = id && find(write(id), "tool-call", "id", call);
-      if (part && record(part.approval).id === decision.interruptId) parts.decide(part, decision.approved);
-    },
 
     "ui-resource"({ resource, toolCallId, toolName, serverId, meta }, event) {
       const id = caller(toolCallId) ?? lanes.get(owner(event))?.current;
@@ -439,17 +400,11 @@ export function createReducer(given) {
     message,
     notes,
 
-    get pins() {
-      return pins;
-    },
-
-    get title() {
-      return title;
-    },
+    marks,
 
     /** @returns {Snapshot} */
     snapshot() {
-      const state = { lanes: Object.fromEntries(lanes), structured: [...structured], made, pins, title };
+      const state = { lanes: Object.fromEntries(lanes), structured: [...structured], made, ...marks };
       const { messages, activeRuns, runs } = this;
       return structuredClone({ messages, activeRuns, runs, ...notes.snapshot(), state, version: VERSION });
     },

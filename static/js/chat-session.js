@@ -60,12 +60,12 @@ export class ChatSession extends EventTarget {
 
   /** The pinned version of a message or an answer, by group (branches.js). @returns {Record<string, string>} */
   get pins() {
-    return this.#reducer.pins;
+    return this.#reducer.marks.pins;
   }
 
   /** What the chat has been named, or "". @returns {string} */
   get title() {
-    return this.#reducer.title;
+    return this.#reducer.marks.title;
   }
 
   /** By run id. @returns {Record<string, RunInfo>} */

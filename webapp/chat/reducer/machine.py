@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from webapp.agents.base import Event
 from webapp.chat import events as names
-from webapp.chat.reducer import parts, queue
+from webapp.chat.reducer import parts
 from webapp.chat.reducer.book import Book
 from webapp.chat.reducer.history import read_history
 from webapp.chat.reducer.lanes import Lane, Lanes
@@ -23,9 +23,9 @@ from webapp.chat.reducer.marks import Marks
 from webapp.chat.reducer.notes import Notes
 from webapp.chat.reducer.parts import Record, record, string, tanstack
 from webapp.chat.reducer.runs import Runs
+from webapp.chat.reducer.signals import Signals
 from webapp.chat.reducer.snapshot import Snapshot
 
-_MEDIA: Final = ("image", "audio", "video", "document")
 _NEVER_COMPLETED: Final = "Stream ended without structured-output.complete"
 
 
@@ -55,6 +55,7 @@ class Reducer:
         self._structured = dict.fromkeys(start.state.get("structured", ()))
         self._made: int = start.state.get("made", 0)
         self._marks = Marks(start.state)
+        self._signals = Signals(book=self._book, runs=self._runs, notes=self._notes, marks=self._marks)
 
     def snapshot(self) -> Snapshot:
         """The conversation now; later events do not change it."""
@@ -125,10 +126,6 @@ class Reducer:
             self._structured[message_id] = None
         self._lanes.rename(adopted, message_id)
 
-    def _remove(self, message_id: str) -> None:
-        self._notes.stand_after(message_id, self._book.before(message_id))
-        self._book.remove(message_id)
-
     def _settle(self, lane: Lane, error: str = "") -> None:
         """Nothing more will be written to the lane's open messages."""
         for message_id in lane.open:
@@ -142,7 +139,7 @@ class Reducer:
                 parts.fail_structured(message, error or _NEVER_COMPLETED)
         # Some models end with a message of a single newline.
         if lane.open and not error and parts.is_blank(self._book.read(lane.open[-1])):
-            self._remove(lane.open[-1])
+            self._signals.remove(lane.open[-1])
             self._runs.remove_message(lane.open[-1])
             lane.current = lane.adopt = ""
         lane.open = []
@@ -325,38 +322,12 @@ class Reducer:
 
     def _custom(self, event: Event) -> None:
         name, value = event.get("name"), event.get("value")
-        if isinstance(value, dict) and isinstance(name, str) and name in self._CUSTOM:
+        if not isinstance(value, dict) or not isinstance(name, str):
+            return
+        if name in self._CUSTOM:
             self._CUSTOM[name](self, event, value)
-
-    def _stopped_by(self, _: Event, value: Record) -> None:
-        by = {key: string(value, key) for key in ("participantId", "name")}
-        self._runs.note(string(value, "runId"), stoppedBy=by)
-
-    def _branch_pinned(self, _: Event, value: Record) -> None:
-        self._marks.pin(value)
-
-    def _chat_renamed(self, _: Event, value: Record) -> None:
-        self._marks.rename(value)
-
-    def _message_part(self, _: Event, value: Record) -> None:
-        part = record(value.get("part"))
-        if string(value, "messageId") in self._book and string(part, "type") in _MEDIA:
-            self._book.write(value["messageId"])["parts"].append(dict(part))
-
-    def _message_edited(self, _: Event, value: Record) -> None:
-        queue.edit(self._book, self._runs, value)
-
-    def _message_dropped(self, _: Event, value: Record) -> None:
-        queue.drop(self._book, self._runs, value, remove=self._remove)
-
-    def _agent_joined(self, _: Event, value: Record) -> None:
-        self._notes.move(names.AGENT_JOINED, value, present=True, after=self._book.last)
-
-    def _agent_left(self, _: Event, value: Record) -> None:
-        self._notes.move(names.AGENT_LEFT, value, present=False, after=self._book.last)
-
-    def _waiting(self, _: Event, value: Record) -> None:
-        self._notes.wait(names.WAITING_FOR_PERSON, value, after=self._book.last)
+        else:
+            self._signals.hear(name, value)
 
     def _structured_start(self, event: Event, value: Record) -> None:
         self._structured[self._target(self._owner(event), string(value, "messageId"))] = None
@@ -369,15 +340,6 @@ class Reducer:
     def _approval_requested(self, event: Event, value: Record) -> None:
         about = {"runId": event.get("runId"), "toolCallId": value.get("toolCallId")}
         self._with_call(about, parts.request_approval, string(record(value.get("approval")), "id"))
-
-    def _approval_decided(self, _: Event, value: Record) -> None:
-        call = string(value, "toolCallId")
-        for message_id in self._runs.decide(string(value, "runId"), value):
-            if message_id in self._book and parts.find(self._book.read(message_id), "tool-call", "id", call):
-                part = parts.find(self._book.write(message_id), "tool-call", "id", call)
-                if part is not None and record(part.get("approval")).get("id") == value["interruptId"]:
-                    parts.decide(part, value.get("approved") is True)
-                return
 
     def _ui_resource(self, event: Event, value: Record) -> None:
         called_in = self._caller({"toolCallId": value.get("toolCallId")})
@@ -405,19 +367,9 @@ class Reducer:
         names.CUSTOM: _custom,
     }
     _CUSTOM: Final[dict[str, Callable[[Reducer, Event, Record], None]]] = {
-        names.STOPPED_BY: _stopped_by,
-        names.MESSAGE_PART: _message_part,
-        names.BRANCH_PINNED: _branch_pinned,
-        names.CHAT_RENAMED: _chat_renamed,
-        names.MESSAGE_EDITED: _message_edited,
-        names.MESSAGE_DROPPED: _message_dropped,
-        names.AGENT_JOINED: _agent_joined,
-        names.AGENT_LEFT: _agent_left,
-        names.WAITING_FOR_PERSON: _waiting,
         "structured-output.start": _structured_start,
         "structured-output.complete": _structured_complete,
         "approval-requested": _approval_requested,
-        names.APPROVAL_DECIDED: _approval_decided,
         "ui-resource": _ui_resource,
     }
 
