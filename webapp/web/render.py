@@ -48,6 +48,7 @@ DEMO_STARTERS = (
     Starter("/think", "See it think before it answers"),
     Starter("/approve", "Ask for something that needs consent"),
 )
+DEBATE = Starter("/debate", "Let two agents talk, until they wait for you")
 STARTERS = (
     Starter("What can you help me with?", "See what it can do"),
     Starter("Explain event sourcing to a ten-year-old.", "Get an explanation"),
@@ -262,7 +263,9 @@ class Pages:
         ]
 
     def _starters(self) -> tuple[Starter, ...]:
-        return DEMO_STARTERS if self._agent.id == "demo" else STARTERS
+        if self._agent.id != "demo":
+            return STARTERS
+        return (*DEMO_STARTERS, DEBATE) if len(self._presence.cast) > 1 else DEMO_STARTERS
 
     def _render(self, name: str, **context: Any) -> str:
         html = self._environment.get_template(name).render(context)
