@@ -45,10 +45,14 @@ class Starter:
 DEMO_STARTERS = (
     Starter("/long 400", "Start a long answer, then refresh the page"),
     Starter("/tool", "Watch a tool being used"),
-    Starter("/think", "See it think before it answers"),
+    Starter("/debate", "Let two agents talk until they wait for you"),
     Starter("/approve", "Ask for something that needs consent"),
 )
-DEBATE = Starter("/debate", "Let two agents talk, until they wait for you")
+SOLO_STARTERS = (
+    *DEMO_STARTERS[:2],
+    Starter("/think", "See it think before it answers"),
+    *DEMO_STARTERS[3:],
+)
 STARTERS = (
     Starter("What can you help me with?", "See what it can do"),
     Starter("Explain event sourcing to a ten-year-old.", "Get an explanation"),
@@ -265,7 +269,7 @@ class Pages:
     def _starters(self) -> tuple[Starter, ...]:
         if self._agent.id != "demo":
             return STARTERS
-        return (*DEMO_STARTERS, DEBATE) if len(self._presence.cast) > 1 else DEMO_STARTERS
+        return DEMO_STARTERS if len(self._presence.cast) > 1 else SOLO_STARTERS
 
     def _render(self, name: str, **context: Any) -> str:
         html = self._environment.get_template(name).render(context)
