@@ -45,8 +45,13 @@ class Starter:
 DEMO_STARTERS = (
     Starter("/long 400", "Start a long answer, then refresh the page"),
     Starter("/tool", "Watch a tool being used"),
-    Starter("/think", "See it think before it answers"),
+    Starter("/debate", "Let two agents talk until they wait for you"),
     Starter("/approve", "Ask for something that needs consent"),
+)
+SOLO_STARTERS = (
+    *DEMO_STARTERS[:2],
+    Starter("/think", "See it think before it answers"),
+    *DEMO_STARTERS[3:],
 )
 STARTERS = (
     Starter("What can you help me with?", "See what it can do"),
@@ -262,7 +267,9 @@ class Pages:
         ]
 
     def _starters(self) -> tuple[Starter, ...]:
-        return DEMO_STARTERS if self._agent.id == "demo" else STARTERS
+        if self._agent.id != "demo":
+            return STARTERS
+        return DEMO_STARTERS if len(self._presence.cast) > 1 else SOLO_STARTERS
 
     def _render(self, name: str, **context: Any) -> str:
         html = self._environment.get_template(name).render(context)
