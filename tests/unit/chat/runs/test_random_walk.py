@@ -9,7 +9,7 @@ import asyncio
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,9 +48,10 @@ class Slow(Streams):
         super().__init__(world.client)
         self._rng = rng
 
-    async def append(self, *args: Any, **options: Any) -> AppendReceipt:
-        await asyncio.sleep(self._rng.random() * 0.006)
-        receipt = await super().append(*args, **options)
+    async def append(self, path: str, messages: Sequence[bytes], **options: Any) -> AppendReceipt:
+        changes = any(name.encode() in messages[0] for name in (MESSAGE_EDITED, MESSAGE_DROPPED))
+        await asyncio.sleep(self._rng.random() * (0.06 if changes else 0.006))
+        receipt = await super().append(path, messages, **options)
         await asyncio.sleep(self._rng.random() * 0.006)
         return receipt
 
@@ -165,9 +166,12 @@ class Walk:
         if not self.model.accepted:
             return
         self.sent += 1
-        # Those sent last are the likeliest to wait.
-        message_id, _, _ = self.rng.choice(list(self.model.accepted.values())[-4:])
-        text = f"say {self.sent}, edited"
+        text = f"say {self.sent}, edited"  # said once only, whatever else happens meanwhile
+        # Mostly of one that waits, or did a moment ago.
+        rows = await self.world.catalog.runs.unfinished(chat_id=CHAT)
+        waiting = [row.message_id for row in rows if row.status is RunStatus.APPENDED]
+        known = [message_id for message_id, _, _ in self.model.accepted.values()]
+        message_id = self.rng.choice(waiting or known)
         change = Change(chat_id=CHAT, message_id=message_id, participant=BEN, action=action, text=text)
         await self.any_process().change_queued(change)
         if action is Action.EDIT:
