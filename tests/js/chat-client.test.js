@@ -176,6 +176,16 @@ test("reload of what is on its way sends nothing twice", async () => {
   chat.client.close();
 });
 
+test("a turn whose message was taken back while it waited is over", async () => {
+  const { chat, client, done, runId } = await asked();
+  assert.equal(client.status, "submitted");
+  await say(chat, { type: "CUSTOM", name: "message.dropped", value: { messageId: "id-1", runIds: [runId], name: "Ben" } });
+  assert.equal(await isSettled(done), true);
+  assert.equal(client.status, "ready");
+  assert.deepEqual(chat.texts, []);
+  client.close();
+});
+
 test("while a turn is under way a message is sent, queued, dropped, or interrupts it", async () => {
   const { chat, client, done, runId } = await asked({ more: { whenBusy: "queue" } });
   await client.sendMessage("queued");
