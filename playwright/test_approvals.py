@@ -52,6 +52,8 @@ def titles(chat: ChatPage) -> list[str]:
     return cards(chat).locator(".approval-title").all_inner_texts()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(90)
 def test_only_who_may_decide_has_buttons(people: People) -> None:
     ana, eva = people.join(), people.join()
     chat = ana.new_chat()
@@ -142,6 +144,8 @@ def test_each_tool_is_decided_on_its_own_and_may_be_edited(people: People, poste
     assert posted.read_text() == "box\n"
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(90)
 def test_a_pending_card_outlives_a_refresh_and_a_restart(
     people: People, server: ServerProcess, posted: Path
 ) -> None:
@@ -161,6 +165,8 @@ def test_a_pending_card_outlives_a_refresh_and_a_restart(
     assert posted.read_text() == "letter\n"
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(90)
 def test_a_crash_leaves_it_unknown_and_another_try_asks_again(
     people: People, server: ServerProcess, posted: Path
 ) -> None:
