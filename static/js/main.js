@@ -50,7 +50,7 @@ function onUpdate(added) {
   activity.update(client);
   if (composer) composer.running = client.sessionGenerating;
   showQueue();
-  showPending(pendingIn(client));
+  showPending(pendingIn(client.view));
   showJump();
   showTitle();
 }

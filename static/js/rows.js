@@ -194,10 +194,11 @@ const questionsOf = ({ interrupts = [] }) =>
 /** @param {any} run @param {any} question */
 const decisionOn = ({ decisions = [] }, { id }) => decisions.find((/** @type {any} */ { interruptId }) => interruptId === id);
 
-/** The ids of the cards that wait for a decision. @param {Pick<Talk, "runs">} talk @returns {string[]} */
-export const pendingIn = ({ runs }) =>
+/** The ids of the cards that wait for a decision, without those on other branches. @param {Pick<Chat, "runs" | "branches" | "messages">} chat @returns {string[]} */
+export const pendingIn = ({ runs, branches, messages }) =>
   Object.values(runs)
     .filter(({ status, supersededBy }) => status === "awaiting-approval" && !supersededBy)
+    .filter(({ messageIds = [] }) => !messageIds.some((/** @type {string} */ id) => branches.placement(id) && !messages.some((each) => each.id === id)))
     .flatMap((run) =>
       questionsOf(run)
         .filter((each) => !decisionOn(run, each))

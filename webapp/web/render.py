@@ -154,7 +154,7 @@ class Pages:
             me=person(view.me.id, view.me.name),
             role=view.role.name.lower(),
             can=_can(view.role),
-            pending=_tools(view).pending(),
+            pending=_tools(view).pending({message["id"] for message in view.path()}),
             rows=self._rows(view, shown),
             older_url=_older_url(view.chat.id, shown),
             agent=self._agent_context(),

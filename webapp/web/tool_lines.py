@@ -6,7 +6,7 @@ comes from a stream that others may write to. Must not know templates, HTTP or s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -122,12 +122,15 @@ class ToolReader:
                     question=self._question({}, interrupt, verdict, state, run=run),
                 )
 
-    def pending(self) -> list[str]:
-        """The anchors of the cards that wait for a decision, in the order of their runs."""
+    def pending(self, path: Collection[str]) -> list[str]:
+        """The anchors of the cards that wait for a decision, in the order of their runs. ``path``: the ids of
+        the messages that the reader has before them; other branches do not count.
+        """
         return [
             _anchor(run, interrupt)
             for run in self.runs.values()
             if run.get("status") == "awaiting-approval" and "supersededBy" not in run
+            if all(message_id in path for message_id in run.get("messageIds", ()))
             for interrupt in _interrupts(run)
             if not is_client_tool(interrupt) and _verdict(run, interrupt) is None
         ]

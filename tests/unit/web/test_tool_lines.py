@@ -147,7 +147,8 @@ def test_what_waits_is_counted() -> None:
         "r2": run(id="r2", interrupts=[ASKED], supersededBy="r3"),
         "r3": run("failed", id="r3", interrupts=[ASKED]),
     }
-    assert ToolReader(runs=runs).pending() == ["ask-r1-1"]
+    assert ToolReader(runs=runs).pending({"a"}) == ["ask-r1-1"]
+    assert ToolReader(runs=runs).pending({"b"}) == [], "that is on another branch"
 
 
 def test_a_question_about_no_tool_is_a_card_too() -> None:

@@ -331,7 +331,7 @@ async def test_other_agents_do_not_wait(world: World) -> None:
 
 
 async def test_whoever_is_shut_down_leaves_its_turns_to_the_others(world: World) -> None:
-    gate, limits = Gate(), RunLimits(lease=0.6, window=0.005)
+    gate, limits = Gate(), RunLimits(lease=3, window=0.005)
     going = await world.boot(gate, shared=True, limits=limits)
     staying = await world.boot(gate, shared=True, limits=limits)
     await say(staying, "1", id="m1", run_id="r1", wait=False)
@@ -354,7 +354,7 @@ async def test_whoever_is_shut_down_leaves_its_turns_to_the_others(world: World)
 
 
 async def test_a_run_that_waits_keeps_its_lease(world: World) -> None:
-    gate, limits = Gate(), RunLimits(lease=0.6, window=0.005)
+    gate, limits = Gate(), RunLimits(lease=1.5, window=0.005)
     one = await world.boot(gate, shared=True, limits=limits)
     two = await world.boot(gate, shared=True, limits=limits)
     await say(one, "1", id="m1", run_id="r1", wait=False)
