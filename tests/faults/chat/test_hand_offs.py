@@ -116,7 +116,7 @@ async def test_a_hand_off_that_was_committed_is_taken_up(
     """Dead between the commit and the start of what follows."""
     reached = asyncio.Event()
     supervisor = await world.boot(*pair(), limits=LIMITS)
-    enqueue = supervisor._enqueue
+    enqueue = supervisor._performer.enqueue
 
     def dying(startable: Any) -> None:
         if startable.row.agent_id == "one":
@@ -124,7 +124,7 @@ async def test_a_hand_off_that_was_committed_is_taken_up(
         else:
             reached.set()
 
-    monkeypatch.setattr(supervisor, "_enqueue", dying)
+    monkeypatch.setattr(supervisor._performer, "enqueue", dying)
     await say(supervisor, "hello")
     await asyncio.wait_for(reached.wait(), 15)
     await world.crash()
