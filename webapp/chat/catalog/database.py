@@ -67,9 +67,11 @@ class Database:
             event.listen(engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(engine.sync_engine, "begin", _begin_sqlite)
         try:
-            async with engine.begin() as connection:
+            async with engine.connect() as connection:
+                await connection.execution_options(writes=True)
                 await connection.run_sync(metadata.create_all)
                 await _check_version(connection)
+                await connection.commit()
         except BaseException:
             await engine.dispose()
             raise
@@ -182,7 +184,8 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # The driver must not open transactions by itself: _begin_sqlite does, so that it can say which kind.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+    # First the patience: other processes may be opening the same file.
+    for pragma in ("busy_timeout=5000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

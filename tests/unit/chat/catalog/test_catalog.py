@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from webapp.chat.catalog.snapshots import CachedSnapshot
 from webapp.chat.errors import Conflict, Unavailable
 from webapp.chat.messages import Participant
 
+ROOT = Path(__file__).parents[4]
 ANA = Participant("ana", "Ana")
 
 
@@ -151,6 +154,34 @@ async def test_a_database_of_the_version_before_is_brought_up(tmp_path: Path) ->
     with sqlite3.connect(path) as raw:
         assert raw.execute("SELECT version FROM schema_version").fetchall() == [(SCHEMA_VERSION,)]
     raw.close()
+
+
+def test_several_processes_open_a_new_database_at_once(tmp_path: Path) -> None:
+    script = """if True:
+        import asyncio, sys
+        from webapp.chat.catalog import Catalog
+
+        async def main():
+            print("ready", flush=True)
+            sys.stdin.readline()
+            await (await Catalog.open(sys.argv[1])).aclose()
+
+        asyncio.run(main())
+    """
+    command = [sys.executable, "-c", script, f"sqlite:///{tmp_path / 'catalog.db'}"]
+    pipe = subprocess.PIPE
+    processes = [
+        subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(5)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=25)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 5, said
 
 
 async def test_a_database_that_does_not_answer_is_a_refusal_without_anybodys_words(
