@@ -2,7 +2,8 @@
 
 * With ``CI`` set, a skip is a failure: a test that did not run proves nothing.
 * Randomness comes from one seed, printed at the top; ``TEST_SEED=…`` repeats a run.
-* A test has 30 s. ``slow`` and ``long`` ones have five minutes, or what their own ``timeout`` marker says.
+* A test has 30 s, one in a browser 90: cut off, it would take the browser of all that follow with it.
+  ``slow`` and ``long`` ones have five minutes, or what their own ``timeout`` marker says.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import random
 import secrets
 from collections.abc import Generator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -22,6 +24,8 @@ hypothesis.settings.register_profile("project", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("project")
 
 SLOW_TIMEOUT = 300
+BROWSER_TIMEOUT = 90
+BROWSER_TESTS = Path(__file__).parent / "playwright"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -34,9 +38,12 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        patient = item.get_closest_marker("slow") or item.get_closest_marker("long")
-        if patient and not item.get_closest_marker("timeout"):
+        if item.get_closest_marker("timeout"):
+            continue
+        if item.get_closest_marker("slow") or item.get_closest_marker("long"):
             item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT))
+        elif item.path.is_relative_to(BROWSER_TESTS):
+            item.add_marker(pytest.mark.timeout(BROWSER_TIMEOUT))
 
 
 def _fail_skips(report: pytest.TestReport | pytest.CollectReport) -> None:
