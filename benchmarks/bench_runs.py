@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -85,14 +86,14 @@ class Chat:
         return dict(self.http.get(f"/api/chats/{self.id}/snapshot").json())
 
 
-def first_tokens(server: ServerProcess) -> list[object]:
-    """From sending a message to its answer's first token at a reader, in ms."""
+def first_tokens(name: str, server: ServerProcess, reads_at: ServerProcess) -> list[object]:
+    """From sending a message to its answer's first token at a reader, of whichever process, in ms."""
     chat = Chat(server)
     arrived: dict[str, float] = {}
     news = threading.Condition()
 
     def read() -> None:
-        with httpx.Client(base_url=server.url, headers=chat.http.headers) as http:
+        with httpx.Client(base_url=reads_at.url, headers=chat.http.headers) as http:
             for batch in batches(follow(http, "/api/chat-stream", id=chat.id, offset="-1", live="sse")):
                 now = time.perf_counter()
                 with news:
@@ -114,7 +115,24 @@ def first_tokens(server: ServerProcess) -> list[object]:
             news.wait_for(lambda run_id=run_id: run_id in arrived, timeout=30)  # type: ignore[misc]
         delays.append((arrived[run_id] - began) * 1000)
     reader.join(30)
-    return [QUESTIONS, percentile(delays, 0.5), percentile(delays, 0.99)]
+    return [name, QUESTIONS, percentile(delays, 0.5), percentile(delays, 0.99)]
+
+
+def first_tokens_everywhere(folder: Path) -> list[list[object]]:
+    """The same in one process with its own streams, and with two processes on a stream server."""
+    echo = ENV | {"DURABLE_CHAT_AGENT": "echo"}
+    with ServerProcess(folder / "echo", env=echo) as alone:
+        rows = [first_tokens("one process", alone, alone)]
+    with ServerProcess(folder / "streams", command="streams") as streams, ExitStack() as stack:
+        shared = echo | {
+            "DURABLE_CHAT_STREAMS_URL": streams.streams_url,
+            "DURABLE_CHAT_DATABASE_URL": f"sqlite:///{folder / 'catalog.db'}",
+            "DURABLE_CHAT_SECRET_KEY": "one-secret-for-both-of-them",
+        }
+        one, two = (stack.enter_context(ServerProcess(folder / name, env=shared)) for name in ("one", "two"))
+        rows.append(first_tokens("on a stream server, reader at the sender's process", one, one))
+        rows.append(first_tokens("on a stream server, reader at another process", one, two))
+    return rows
 
 
 def throughput(server: ServerProcess) -> list[object]:
@@ -158,12 +176,11 @@ def main() -> None:
     header = ("agent", "µs of CPU", "bytes besides the text", "events in all")
     table("From the agent to the stream, per token of 6 bytes", header, rows)
     with tempfile.TemporaryDirectory() as folder:
-        with ServerProcess(Path(folder) / "echo", env=ENV | {"DURABLE_CHAT_AGENT": "echo"}) as server:
-            table(
-                "From a question to the first token at a reader, ms",
-                ("questions", "p50", "p99"),
-                [first_tokens(server)],
-            )
+        table(
+            "From a question to the first token at a reader, ms",
+            ("where", "questions", "p50", "p99"),
+            first_tokens_everywhere(Path(folder)),
+        )
         with ServerProcess(Path(folder) / "demo", env=ENV | {"DURABLE_CHAT_DEMO_WORD_DELAY": "0"}) as server:
             table(
                 f"Answers of {WORDS:,} tokens in many chats at once",

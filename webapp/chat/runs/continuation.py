@@ -14,13 +14,13 @@ from typing import Any
 import msgspec
 
 from webapp.chat.catalog.answers import AnswerRow
-from webapp.chat.catalog.runs import RunRow, RunStatus
+from webapp.chat.catalog.runs import RunRow
 from webapp.chat.errors import Conflict, Forbidden, TooLarge
 from webapp.chat.messages import MAX_MESSAGE_BYTES, Participant
-from webapp.chat.runs.acceptance import hash_of
 from webapp.chat.runs.decisions import Decisions, decided
 from webapp.chat.runs.desk import Desk
 from webapp.chat.runs.pauses import Answer, Decision, Pause, Question, find_pause, nothing_waits
+from webapp.chat.runs.sequel import sequel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,26 +85,20 @@ class Continuation:
             by_question = {row.question: row.answer for row in found}
             if any(question.key not in by_question for question in pause.questions):
                 return None
-            return RunRow(
-                run_id=request.run_id or self._desk.ids(),
+            return sequel(
+                self._desk,
+                pause.trigger,
                 chat_id=request.chat_id,
-                message_id=pause.trigger["id"],
+                continues=pause.run_id,
                 agent_id=pause.agent_id,
-                attempt=1 + sum(row.agent_id == pause.agent_id for row in attempts),
                 # Whoever decides, it is the answer to the one who asked, whose client has the tools.
                 participant_id=paused.participant_id,
-                content_hash=hash_of(pause.trigger) or b"",
-                events=None,
+                attempts=attempts,
+                offset=current.offset,
+                run_id=request.run_id,
                 data=request.data or paused.data,
                 tools=request.tools or paused.tools,
                 resume=tuple(by_question[question.key]["resume"] for question in pause.questions),
-                parent_run_id=pause.run_id,
-                continues=pause.run_id,
-                status=RunStatus.APPENDED,
-                owner=self._desk.owner,
-                lease_until=now + self._desk.limits.lease,
-                accepted_at=now,
-                offset=current.offset,
             )
 
         rows = [_row(question, answer, pause, request, now=now) for question, answer in fresh]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from webapp.chat.catalog.runs import RunRow, RunStatus
+from webapp.chat.catalog.runs import RunRow
 from webapp.chat.errors import Conflict
 from webapp.chat.messages import Participant
-from webapp.chat.runs.acceptance import hash_of
 from webapp.chat.runs.desk import Desk
+from webapp.chat.runs.sequel import sequel
 
 _BROKEN_OFF = frozenset({"stopped", "interrupted", "failed"})
 
@@ -53,23 +53,14 @@ class Extensions:
         if "supersededBy" in run:
             raise Conflict("That has been answered again since.", code="nothing-to-continue")
         await self._desk.check_load(request.participant, request.chat_id)
-        agent_id = run.get("agentId", "")
-        now = self._desk.clock()
-        row = RunRow(
-            run_id=self._desk.ids(),
+        row = sequel(
+            self._desk,
+            asked,
             chat_id=request.chat_id,
-            message_id=asked["id"],
-            agent_id=agent_id,
-            attempt=1 + sum(each.agent_id == agent_id for each in attempts),
-            participant_id=request.participant.id,
-            content_hash=hash_of(asked) or b"",
-            events=None,
-            parent_run_id=request.run_id,
             continues=request.run_id,
-            status=RunStatus.APPENDED,
-            owner=self._desk.owner,
-            lease_until=now + self._desk.limits.lease,
-            accepted_at=now,
+            agent_id=run.get("agentId", ""),
+            participant_id=request.participant.id,
+            attempts=attempts,
             offset=current.offset,
         )
         await self._desk.inbox.add(row)
