@@ -12,8 +12,7 @@ Pure. ``static/js/branches.js`` is the same in JavaScript. Must not know who cho
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from webapp.agents.base import UIMessage
 
@@ -23,8 +22,7 @@ Choices: TypeAlias = Mapping[str, str]
 _NONE: Choices = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(NamedTuple):
     """Where one message is: what it follows, and of what group it is which version."""
 
     parent: str | None
@@ -42,10 +40,15 @@ class Branches:
         self._versions: dict[str, dict[str, str]] = {}
         previous: str | None = None
         for message in messages:
-            placement = self._place(message, previous)
-            self._placed[message["id"]] = placement
-            self._versions.setdefault(placement.group, {})[placement.version] = message["id"]
-            previous = message["id"]
+            message_id = message["id"]
+            self._placed[message_id] = placement = self._place(message, previous)
+            _, group, version = placement
+            versions = self._versions.get(group)
+            if versions is None:
+                self._versions[group] = {version: message_id}
+            else:
+                versions[version] = message_id
+            previous = message_id
 
     def __contains__(self, message_id: str) -> bool:
         return message_id in self._placed
@@ -78,9 +81,9 @@ class Branches:
         shown: set[str] = set()
         path: list[UIMessage] = []
         for message in self._messages:
-            placed = self._placed[message["id"]]
-            follows = placed.parent is None or placed.parent in shown
-            if follows and placed.version == self.chosen(placed.group, choices):
+            parent, group, version = self._placed[message["id"]]
+            alone = len(self._versions[group]) == 1
+            if (parent is None or parent in shown) and (alone or version == self.chosen(group, choices)):
                 shown.add(message["id"])
                 path.append(message)
         return path
