@@ -175,8 +175,8 @@ class Run:
 
     async def _write(self, prepare: Callable[[], Awaitable[AgentTurn]]) -> str:
         if self._ending is None:
-            # Durable before the agent is asked: a run that is known to have begun is not begun again.
-            self._flushed_at = asyncio.get_running_loop().time()
+            # Durable before the agent is asked: a run that is known to have begun is not begun again. What it
+            # says first is waited for, and need not wait for more.
             await self._writer.append(self._take())
             reached(Step.STARTED)
         if self._ending is None:
