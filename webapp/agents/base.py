@@ -16,6 +16,12 @@ Event: TypeAlias = dict[str, Any]
 UIMessage: TypeAlias = dict[str, Any]
 
 
+def text_of(message: UIMessage) -> str:
+    """All its text."""
+    parts = message.get("parts") or ()
+    return "".join(part.get("content", "") for part in parts if part.get("type") == "text")
+
+
 class AgentError(Exception):
     """A failure the people may read: ``sentence`` is shown, ``code`` is stable."""
 

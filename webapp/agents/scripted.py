@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 
 from webapp.agents import scripted_texts as texts
-from webapp.agents.base import AgentError, AgentTurn, Event, UIMessage
+from webapp.agents.base import AgentError, AgentTurn, Event, text_of
 from webapp.agents.pieces import Piece, as_events, ask_client, go_on
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -243,7 +243,7 @@ class CriticAgent:
             return texts.debate_text(turn.speaker, next(iter(turn.others), None))
         # On what was said before the critic was asked; if nothing was, on the question.
         earlier = next((each for each in turn.messages[-2::-1] if each.get("name") != self.name), None)
-        said = _text(earlier) if earlier else _ADDRESS.sub("", turn.text)
+        said = text_of(earlier) if earlier else _ADDRESS.sub("", turn.text)
         return texts.comment_text((earlier or {}).get("name") or turn.speaker, said, count)
 
 
@@ -259,10 +259,6 @@ def _from_agent(turn: AgentTurn, own_id: str) -> bool:
         each for each in reversed(turn.messages) if (each.get("metadata") or {}).get("agentId") != own_id
     )
     return next(others, {}).get("role") == "assistant"
-
-
-def _text(message: UIMessage) -> str:
-    return "".join(part.get("content", "") for part in message["parts"] if part.get("type") == "text")
 
 
 def words(text: str) -> Iterable[str]:

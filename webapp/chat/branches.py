@@ -134,7 +134,7 @@ class Branches:
 
 
 def place(metadata: Mapping[str, Any], branches: Branches, choices: Choices) -> dict[str, Any]:
-    """``parentId``, ``editOf`` and ``choices`` of a new message, as far as they apply.
+    """``parentId``, ``editOf`` (the first version) and ``choices`` of a new message, as far as they apply.
 
     ``metadata`` is what its client says of them. A client that does not say what was on its screen has seen
     the path of ``choices``; those that are not the default stay with the message, so that the path to it can
@@ -143,8 +143,7 @@ def place(metadata: Mapping[str, Any], branches: Branches, choices: Choices) -> 
     placed: dict[str, Any] = {}
     edited = branches.known(metadata.get("editOf"))
     if edited is not None:
-        placed["editOf"] = edited
-        parent = branches.placement(edited).parent
+        parent, placed["editOf"], _ = branches.placement(edited)
     else:
         parent = branches.known(metadata.get("parentId")) or branches.tip(choices)
     if parent is not None:

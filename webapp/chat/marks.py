@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from webapp.agents.base import Event
 from webapp.chat import events
-from webapp.chat.branches import Branches
 from webapp.chat.catalog import Catalog
 from webapp.chat.catalog.choices import Choice
 from webapp.chat.errors import InvalidMessage
@@ -47,15 +46,15 @@ class Marks:
 
         Raises InvalidMessage if there is no such version.
         """
-        snapshot = (await self._sessions.snapshot(chat_id)).snapshot
-        if version not in Branches(snapshot.messages).versions(group):
+        at = await self._sessions.snapshot(chat_id)
+        if version not in at.branches.versions(group):
             raise InvalidMessage("There is no such version.", code="unknown-version")
         if pin:
             told = events.branch_pinned(group, version, participant_id=by.id, name=by.name)
             await self._tell(chat_id, told)
             await self._catalog.choices.forget(chat_id, by.id, [group])
         else:
-            choice = Choice(version, snapshot.pins.get(group))
+            choice = Choice(version, at.snapshot.pins.get(group))
             await self._catalog.choices.choose(chat_id, by.id, group, choice)
 
     async def _tell(self, chat_id: str, event: Event, *, once: ProducerTuple | None = None) -> None:

@@ -10,10 +10,12 @@ import asyncio
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import msgspec
 
 from webapp.chat import events
+from webapp.chat.branches import Branches
 from webapp.chat.catalog.snapshots import CachedSnapshot, SnapshotCache
 from webapp.chat.reducer import REDUCER_VERSION, Reducer
 from webapp.chat.reducer.snapshot import Snapshot, StaleSnapshot
@@ -28,12 +30,17 @@ from webapp.streams.clients.base import (
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ChatSnapshot:
     """A chat as of ``offset``: subscribe from there and nothing is missing or repeated."""
 
     snapshot: Snapshot
     offset: str
+
+    @cached_property
+    def branches(self) -> Branches:
+        """The tree of its messages: made when it is asked for, and once for all who ask."""
+        return Branches(self.snapshot.messages)
 
 
 @dataclass(slots=True)

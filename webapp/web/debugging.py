@@ -12,6 +12,7 @@ import msgspec
 from litestar import MediaType, Response
 from litestar.params import FromPath
 
+from webapp.agents.base import UIMessage, text_of
 from webapp.chat.prompt import prompt
 from webapp.streams.clients.base import BEGINNING
 from webapp.web.identity import Caller
@@ -71,15 +72,10 @@ async def _newest(services: Services, chat_id: str) -> list[LoggedEvent]:
             return found[-_EVENTS:]
 
 
-def _shown(message: dict[str, object]) -> PromptMessage:
-    parts = message.get("parts")
-    parts = parts if isinstance(parts, list) else []
+def _shown(message: UIMessage) -> PromptMessage:
+    parts = message.get("parts") or ()
     plain = all(part.get("type") == "text" for part in parts)
-    said = (
-        "".join(part.get("content", "") for part in parts)
-        if plain
-        else msgspec.json.format(msgspec.json.encode(parts), indent=1).decode()
-    )
+    said = text_of(message) if plain else msgspec.json.format(msgspec.json.encode(parts), indent=1).decode()
     return PromptMessage(str(message["id"]), str(message.get("name") or message.get("role")), said)
 
 

@@ -10,7 +10,6 @@ from litestar import MediaType, Response, post
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
 
-from webapp.chat.branches import Branches
 from webapp.chat.errors import ChatNotFound
 from webapp.chat.messages import NewMessage, Role, newest_user_message
 from webapp.web.bodies import ChatRequest, read_form
@@ -105,7 +104,6 @@ async def view_of(services: Services, visitor: Visitor, chat_id: str) -> ChatVie
         role=admission.role,
         at=at,
         chosen=await services.catalog.choices.of(chat_id, visitor.participant.id),
-        branches=Branches(at.snapshot.messages),
         deciders=deciders,
     )
 

@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from webapp.agents.cast import Cast, Member
 from webapp.assets import Assets
-from webapp.chat.branches import Branches, Choices
+from webapp.chat.branches import Choices
 from webapp.chat.catalog import Chat
 from webapp.chat.catalog.choices import Choice, in_effect
 from webapp.chat.messages import Participant, Role, hue
@@ -93,7 +93,6 @@ class ChatView:
     role: Role
     at: ChatSnapshot
     chosen: Mapping[str, Choice]
-    branches: Branches
     deciders: tuple[str, ...] = ()
     """Names of those who may decide approvals, if the reader may not."""
 
@@ -104,9 +103,9 @@ class ChatView:
 
     def path(self, *, to: str | None = None) -> Sequence[Message]:
         """The messages the reader has before them; with ``to`` those on the way to that message."""
-        if to is None or to not in self.branches:
-            return self.branches.path(self.choices)
-        return self.branches.path({**self.choices, **self.branches.choices_of(to)})
+        branches = self.at.branches
+        leading = branches.choices_of(to) if to is not None and to in branches else {}
+        return branches.path({**self.choices, **leading})
 
 
 class Pages:
@@ -146,7 +145,8 @@ class Pages:
         self, view: ChatView, *, chats: Sequence[Chat], now: float, ping: float, debug: bool = False
     ) -> str:
         """The page of a chat, with its latest messages. ``ping`` is the live reply's, in seconds."""
-        shown = window(view.path())
+        path = view.path()
+        shown = window(path)
         assert shown is not None
         return self._render(
             "chat.html",
@@ -154,7 +154,7 @@ class Pages:
             me=person(view.me.id, view.me.name),
             role=view.role.name.lower(),
             can=_can(view.role),
-            pending=_tools(view).pending({message["id"] for message in view.path()}),
+            pending=_tools(view).pending({message["id"] for message in path}),
             rows=self._rows(view, shown),
             older_url=_older_url(view.chat.id, shown),
             agent=self._agent_context(),
@@ -206,7 +206,7 @@ class Pages:
             hues=self._hues,
             notes=snapshot.notes,
             html=self._markdown.render,
-            branches=view.branches,
+            branches=view.at.branches,
             pins=snapshot.pins,
             tools=_tools(view),
         )
@@ -227,7 +227,7 @@ class Pages:
             "agent": {"id": self._agent.id, "name": self._agent.name},
             "agents": self._agents(view),
             "snapshot": view.at.snapshot.to_json(last=len(messages) - above),
-            "outline": [_outline(one) for one in messages[:above]] if view.branches.forked else [],
+            "outline": [_outline(one) for one in messages[:above]] if view.at.branches.forked else [],
             "choices": {group: asdict(choice) for group, choice in view.chosen.items()},
             "offset": view.at.offset,
             "urls": {

@@ -21,7 +21,7 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 
-from webapp.agents.base import UIMessage
+from webapp.agents.base import UIMessage, text_of
 
 _GO_ON = "(Your last answer broke off. Go on exactly where it did, in the middle of a word if need be.)"
 
@@ -91,7 +91,7 @@ def _names(messages: Iterable[UIMessage]) -> Mapping[_Author, str]:
 
 
 def _heard(message: UIMessage, name: str) -> list[ModelMessage]:
-    text = "".join(part.get("content", "") for part in message.get("parts", ()) if part.get("type") == "text")
+    text = text_of(message)
     told = framed(name, _author(message)[0], text)
     return [ModelRequest(parts=[UserPromptPart(content=told)])] if text else []
 

@@ -10,16 +10,16 @@ the recoverer. The append carries the same producer tuple each time, so the mess
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from webapp.agents.base import UIMessage
+from webapp.agents.base import Event, UIMessage, text_of
 from webapp.chat import events
-from webapp.chat.branches import Branches, place
+from webapp.chat.branches import place
 from webapp.chat.catalog.choices import in_effect
 from webapp.chat.catalog.runs import RunRow, RunStatus
 from webapp.chat.catalog.schema import RUN_ID_LENGTH
@@ -30,6 +30,7 @@ from webapp.chat.messages import NewMessage, Participant
 from webapp.chat.reducer.snapshot import Snapshot
 from webapp.chat.runs.desk import Desk, unavailable
 from webapp.chat.runs.failpoints import Step, reached
+from webapp.chat.sessions import ChatSnapshot
 from webapp.streams.clients.base import (
     BEGINNING,
     PayloadTooLarge,
@@ -123,6 +124,7 @@ class Acceptance:
         await self._desk.check_load(request.participant, request.chat_id, runs=len(new))
         await self._desk.inbox.add_all(new, seen=len(_at_message(rows, request)))
         reached(Step.ROW_COMMITTED)
+        await self._look_at_newest(new)
         return await self._completed(new, again=False), False
 
     async def _attempts(self, request: Request) -> list[RunRow]:
@@ -169,21 +171,12 @@ class Acceptance:
             raise InvalidMessage("That message is nothing this agent could answer.")
         if known is not None and not earlier and (hash_of(known) or HANDED_ON) != said:
             raise _other_content()
-        looked_at = await self._desk.choices.of(request.chat_id, request.participant.id)
-        branches = Branches(current.snapshot.messages)
-        echo = message_echo(
-            message,
-            name=request.participant.name,
-            participant_id=request.participant.id,
-            created_at_ms=int(now * 1000),
-            placed=place(message.metadata, branches, in_effect(looked_at, current.snapshot.pins)),
-        )
+        echo = None if known else await self._echo(request, current, now=now)
         first = request.run_id or self._desk.ids()
         if request.agent_id is None:
             agents = self._addressed(message.text, current.snapshot)
         else:
             agents = [request.agent_id]
-        await self._look_at_newest(request, branches, looked_at, agents)
         # What an agent handed on stays so at the next attempt.
         parent = next((row.parent_run_id for row in earlier if message.by_agent), request.parent_run_id)
         return [
@@ -195,7 +188,7 @@ class Acceptance:
                 attempt=1 + sum(row.agent_id == agent_id for row in earlier),
                 participant_id=request.participant.id,
                 content_hash=earlier[0].content_hash if earlier else said,
-                events=None if known else tuple(echo),
+                events=echo,
                 data=request.data,
                 tools=request.tools,
                 parent_run_id=parent,
@@ -208,15 +201,29 @@ class Acceptance:
             for number, agent_id in enumerate(agents)
         ]
 
-    async def _look_at_newest(
-        self, request: Request, branches: Branches, looked_at: Collection[str], agents: Sequence[str]
-    ) -> None:
+    async def _echo(self, request: Request, current: ChatSnapshot, *, now: float) -> tuple[Event, ...]:
+        """The message as it will be in the stream, where its sender is in the conversation."""
+        looked_at = await self._desk.choices.of(request.chat_id, request.participant.id)
+        choices = in_effect(looked_at, current.snapshot.pins)
+        echo = message_echo(
+            request.message,
+            name=request.participant.name,
+            participant_id=request.participant.id,
+            created_at_ms=int(now * 1000),
+            placed=place(request.message.metadata, current.branches, choices),
+        )
+        return tuple(echo)
+
+    async def _look_at_newest(self, rows: Sequence[RunRow]) -> None:
         """Who makes another version of something looks at that one, whatever they chose before."""
-        message = request.message
-        edited = branches.known(message.metadata.get("editOf"))
-        groups = [branches.placement(edited).group] if edited else [f"{message.id}/{each}" for each in agents]
-        if seen := [group for group in groups if group in looked_at]:
-            await self._desk.choices.forget(request.chat_id, request.participant.id, seen)
+        first = rows[0]
+        if first.events is None:
+            groups = [f"{row.message_id}/{row.agent_id}" for row in rows]
+        else:
+            edited = first.events[0]["metadata"].get("editOf")
+            groups = [edited] if edited else []
+        if groups:
+            await self._desk.choices.forget(first.chat_id, first.participant_id, groups)
 
     def _run_id(self, first: str, agent_id: str) -> str:
         """Of a further run: no client's, which have no ``~``, and told by the first unless that is long."""
@@ -266,9 +273,8 @@ def hash_of(message: UIMessage) -> bytes | None:
     """The hash of a message in the stream; None for an agent's, which nobody can send again."""
     if message.get("role") != "user":
         return None
-    parts = message.get("parts", [])
-    text = "".join(part.get("content", "") for part in parts if part.get("type") == "text")
-    return content_hash(text, [part for part in parts if part.get("type") != "text"])
+    others = [part for part in message.get("parts", []) if part.get("type") != "text"]
+    return content_hash(text_of(message), others)
 
 
 def _find(messages: Sequence[UIMessage], message_id: str) -> UIMessage | None:

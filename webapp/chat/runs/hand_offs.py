@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from webapp.agents.base import UIMessage
+from webapp.agents.base import UIMessage, text_of
 from webapp.chat import events
 from webapp.chat.catalog.runs import HandOff, NoTurnsLeft, RunRow, RunStatus
 from webapp.chat.catalog.turns import HANDED_ON
@@ -53,10 +53,10 @@ class HandOffs:
     def _following(self, row: RunRow, current: ChatSnapshot) -> list[RunRow]:
         """A run for each agent that the answer addresses; what it answers is the answer's last message."""
         answer = [each for each in current.snapshot.messages if _meta(each, "runId") == row.run_id]
-        said = [each for each in answer if _text(each)]
+        said = [each for each in answer if text_of(each)]
         if not said:
             return []
-        text = "\n\n".join(map(_text, said))
+        text = "\n\n".join(map(text_of, said))
         now = self._desk.clock()
         return [
             RunRow(
@@ -97,7 +97,3 @@ class HandOffs:
 def _meta(message: UIMessage, key: str) -> str:
     value = (message.get("metadata") or {}).get(key)
     return value if isinstance(value, str) else ""
-
-
-def _text(message: UIMessage) -> str:
-    return "".join(part.get("content", "") for part in message["parts"] if part.get("type") == "text")

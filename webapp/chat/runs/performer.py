@@ -101,9 +101,10 @@ class Performer:
     async def _carry_out(self, run: Run, its_turn: Awaitable[bool]) -> None:
         if await its_turn:
             reached(Step.MARKED_RUNNING)
-            if lineage := await self._inbox.lineage(run.row):
+            lineage = await self._inbox.lineage(run.row)
+            if lineage:
                 run.continues(lineage[-1])
-            outcome = await run.perform(lambda: self._turns.of(run.row))
+            outcome = await run.perform(lambda: self._turns.of(run.row, lineage))
             await self.finish(run.row, outcome)
             reached(Step.MARKED_DONE)
             self._background.spawn(self._sessions.save(run.row.chat_id))

@@ -141,7 +141,7 @@ class Supervisor:
             inbox=self._inbox,
             lanes=self._lanes,
             queue=self._queue,
-            turns=Turns(sessions=sessions, inbox=self._inbox, presence=presence, limits=self._limits),
+            turns=Turns(sessions=sessions, presence=presence, limits=self._limits),
             hand_offs=HandOffs(streams=streams, desk=desk, presence=presence),
             titles=titles,
             writer=self._writer,

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Mapping
 
 from webapp.agents.base import Agent
-from webapp.chat.branches import Branches
 from webapp.chat.catalog.runs import RunRow
 from webapp.chat.errors import ChatError
 from webapp.chat.marks import Marks
@@ -39,12 +38,12 @@ class Titles:
         if make is None:
             return
         try:
-            snapshot = (await self._sessions.snapshot(row.chat_id)).snapshot
-            asked = sum(message["role"] == "user" for message in snapshot.messages)
-            if snapshot.title or asked > _QUESTIONS:
+            at = await self._sessions.snapshot(row.chat_id)
+            asked = sum(message["role"] == "user" for message in at.snapshot.messages)
+            if at.snapshot.title or asked > _QUESTIONS:
                 return
             async with asyncio.timeout(_PATIENCE):
-                title = await make(Branches(snapshot.messages).path(snapshot.pins))
+                title = await make(at.branches.path(at.snapshot.pins))
             if isinstance(title, str) and title.strip():
                 await self._marks.name(row.chat_id, title)
         except (ChatError, StreamError, TimeoutError) as error:

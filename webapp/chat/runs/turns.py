@@ -5,8 +5,10 @@ Must not know agents, lanes or writers.
 
 from __future__ import annotations
 
-from webapp.agents.base import AgentError, AgentTurn, UIMessage
-from webapp.chat.catalog.runs import RunInbox, RunRow
+from collections.abc import Sequence
+
+from webapp.agents.base import AgentError, AgentTurn, text_of
+from webapp.chat.catalog.runs import RunRow
 from webapp.chat.endings import APPROVAL_VOID
 from webapp.chat.prompt import prompt
 from webapp.chat.roster import Presence
@@ -18,14 +20,14 @@ from webapp.chat.sessions import Sessions
 class Turns:
     """Turns of every chat."""
 
-    def __init__(self, *, sessions: Sessions, inbox: RunInbox, presence: Presence, limits: RunLimits) -> None:
+    def __init__(self, *, sessions: Sessions, presence: Presence, limits: RunLimits) -> None:
         self._sessions = sessions
-        self._inbox = inbox
         self._presence = presence
         self._limits = limits
 
-    async def of(self, row: RunRow) -> AgentTurn:
-        """What the agent of ``row`` is asked, as the chat stands now.
+    async def of(self, row: RunRow, continues: Sequence[str]) -> AgentTurn:
+        """What the agent of ``row`` is asked, as the chat stands now. ``continues`` are the runs that it goes
+        on with.
 
         Raises StreamErrors, and AgentError if what was approved is no longer what would be done.
         """
@@ -33,7 +35,6 @@ class Turns:
         if row.continues is not None and is_void(current.snapshot, row.resume, run_id=row.continues):
             code, sentence = APPROVAL_VOID
             raise AgentError(sentence, code=code)
-        continues = await self._inbox.lineage(row)
         messages = prompt(current.snapshot.messages, row.message_id, continues=continues)
         trigger = next(each for each in messages if each["id"] == row.message_id)
         goes_on = () if row.resume else continues
@@ -43,17 +44,12 @@ class Turns:
             chat_id=row.chat_id,
             run_id=row.run_id,
             messages=messages,
-            text=_text(trigger),
+            text=text_of(trigger),
             speaker=trigger.get("name") or "you",
             others=[each.name for each in others],
             data=row.data,
             tools=row.tools,
             resume=[{key: each[key] for key in each if key != "argumentsHash"} for each in row.resume],
-            begun="".join(map(_text, begun)),
+            begun="".join(map(text_of, begun)),
             max_output_tokens=self._limits.max_output_tokens,
         )
-
-
-def _text(message: UIMessage) -> str:
-    parts = message.get("parts", [])
-    return "".join(part.get("content", "") for part in parts if part.get("type") == "text")
