@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from webapp.chat.catalog.runs import RunRow
+from webapp.chat.catalog.run_row import RunRow
 from webapp.chat.errors import ChatNotFound, InvalidMessage
 from webapp.chat.following import RunCursor, RunEvent, follow
 from webapp.chat.runs.trace import start_of

@@ -157,7 +157,7 @@ class ToolReader:
             return "running"
         if run.get("code") == "approval-void":
             return "void"
-        return "unknown" if run.get("status") in _BROKEN_OFF else "unanswered"
+        return "unknown" if text(run.get("status")) in _BROKEN_OFF else "unanswered"
 
     def _question(
         self, part: Record, interrupt: Record, verdict: Verdict | None, state: ToolState, *, run: Record

@@ -14,7 +14,7 @@ from tests.support.waiting import aeventually
 from webapp.agents.base import AgentTurn, Event
 from webapp.agents.pieces import Piece
 from webapp.agents.scripted import EchoAgent
-from webapp.chat.catalog.runs import RunStatus
+from webapp.chat.catalog.run_row import RunStatus
 from webapp.chat.messages import NewMessage
 from webapp.chat.runs import RunLimits
 from webapp.chat.sessions import Sessions

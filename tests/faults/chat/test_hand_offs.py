@@ -15,7 +15,8 @@ from tests.support.chats import CHAT, Streams, World, agent, check_runs, of, que
 from tests.support.waiting import aeventually
 from webapp.agents.base import Agent, AgentTurn, Event
 from webapp.agents.pieces import Piece
-from webapp.chat.catalog.runs import RunInbox, RunStatus
+from webapp.chat.catalog.run_row import RunStatus
+from webapp.chat.catalog.runs import RunInbox
 from webapp.chat.runs import RunLimits, Supervisor
 
 LIMITS = RunLimits(window=0.005, agent_turns=4)

@@ -14,8 +14,9 @@ from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from webapp.chat.catalog.database import Database, Transaction
-from webapp.chat.catalog.runs import RunExists, RunRow, insert_run
-from webapp.chat.catalog.schema import answers, chats
+from webapp.chat.catalog.run_row import RunRow, insert_run
+from webapp.chat.catalog.runs import RunExists, lock_chat
+from webapp.chat.catalog.schema import answers, untold
 
 GoOn = Callable[[Sequence["AnswerRow"]], RunRow | None]
 
@@ -48,10 +49,8 @@ class Answers:
         chat_id, run_id = rows[0].chat_id, rows[0].run_id
         try:
             async with self._database.write() as connection:
-                # Or two that answer the last two questions would each wait for the other. SQLite has one
-                # writer and ignores it.
-                lock = select(chats.c.id).where(chats.c.id == chat_id).with_for_update(key_share=True)
-                await connection.execute(lock)
+                # Or two that answer the last two questions would each wait for the other.
+                await lock_chat(connection, chat_id)
                 await connection.execute(insert(answers).values([_values(row) for row in rows]))
                 row = go_on(await _select(connection, _of_run(chat_id, run_id)))
                 if row is not None:
@@ -68,7 +67,7 @@ class Answers:
     async def untold(self) -> list[AnswerRow]:
         """Answers of which something has still to be told, in every chat."""
         async with self._database.read() as connection:
-            return await _select(connection, answers.c.events.is_not(None))
+            return await _select(connection, untold)
 
     async def mark_told(self, row: AnswerRow) -> None:
         """The answer's events are in the stream, which has them from now on."""

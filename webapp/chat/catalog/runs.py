@@ -2,82 +2,24 @@
 
 Owns the rows and their compare-and-set changes. A committed row is the acceptance of a message; who may
 write for it is settled by (owner, epoch) and a lease. Must not know streams, agents or what events mean.
-
-    accepted ──▶ appended ──▶ running ──▶ done
-                     └──────▶ dropped ──────┘
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, case, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from webapp.chat.catalog.database import Database, Transaction
+from webapp.chat.catalog.run_row import RunRow, RunStatus, insert_run, read_run
 from webapp.chat.catalog.schema import chats, runs
 from webapp.chat.catalog.turns import turns_taken
 
 INTERRUPT = "interrupt"
 """The outcome of a run that has paused."""
-
-
-class RunStatus(StrEnum):
-    ACCEPTED = "accepted"  # committed; the message may not be in the stream yet
-    APPENDED = "appended"  # the message is in the stream; no agent has begun
-    RUNNING = "running"  # RUN_STARTED may be in the stream
-    DROPPED = "dropped"  # the message was taken back before a run of it; that has still to be told
-    DONE = "done"  # the terminal event is in the stream, or never will be needed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRow:
-    """One attempt. ``events`` are what has still to be told: of an accepted message itself, of one that
-    waits that it was edited or dropped. They are gone once they are in the stream, and no run begins before.
-
-    Times are seconds since the epoch. ``attempt`` counts from 1. ``content_hash`` identifies what was said.
-    ``offset`` is a place in the stream before the message, and before anything of this run or about it; it
-    never changes. ``tools`` are those the client offers to run. ``continues`` is the run that this one goes
-    on with, after a pause or a stop; ``resume`` are the answers to what that had asked, once this is done
-    without what was answered. ``steered``: it goes before others that wait.
-    """
-
-    run_id: str
-    chat_id: str
-    message_id: str
-    agent_id: str
-    attempt: int
-    participant_id: str
-    content_hash: bytes
-    events: tuple[dict[str, Any], ...] | None
-    data: Mapping[str, Any] = field(default_factory=dict)
-    tools: tuple[dict[str, Any], ...] = ()
-    resume: tuple[dict[str, Any], ...] = ()
-    parent_run_id: str | None = None
-    continues: str | None = None
-    steered: bool = False
-    status: RunStatus
-    owner: str
-    epoch: int = 0
-    lease_until: float
-    accepted_at: float
-    started_at: float | None = None
-    ended_at: float | None = None
-    outcome: str | None = None
-    offset: str | None = None
-
-    @property
-    def is_dropped(self) -> bool:
-        """Whether the message was taken back."""
-        return self.status is RunStatus.DROPPED or self.outcome == RunStatus.DROPPED
-
-    @property
-    def is_untold(self) -> bool:
-        """Whether the message is in the stream, and what has become of it while it waited is not."""
-        return self.events is not None and self.status is not RunStatus.ACCEPTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +72,7 @@ class RunInbox:
         """
         try:
             async with self._database.write() as connection:
-                await _lock_chat(connection, row.chat_id)
+                await lock_chat(connection, row.chat_id)
                 await _check_unchanged(connection, row)
                 await insert_run(connection, row)
         except IntegrityError as error:
@@ -144,7 +86,7 @@ class RunInbox:
         attempts = (runs.c.chat_id == first.chat_id) & (runs.c.message_id == first.message_id)
         try:
             async with self._database.write() as connection:
-                await _lock_chat(connection, first.chat_id)
+                await lock_chat(connection, first.chat_id)
                 await _check_unchanged(connection, first)
                 count = select(func.count()).select_from(runs).where(attempts)
                 if (await connection.execute(count)).scalar_one() != seen:
@@ -168,7 +110,7 @@ class RunInbox:
         """The newest attempts in the chat, the last one first."""
         query = select(runs).where(runs.c.chat_id == chat_id).order_by(runs.c.seq.desc()).limit(limit)
         async with self._database.read() as connection:
-            return [_run_row(row) for row in await connection.execute(query)]
+            return [read_run(row) for row in await connection.execute(query)]
 
     async def lineage(self, row: RunRow) -> list[str]:
         """The runs that ``row`` goes on with: the one it continues, then what that continued, and so on."""
@@ -256,7 +198,7 @@ class RunInbox:
         change = {"status": RunStatus.RUNNING, "started_at": now}
         async with self._database.write() as connection:
             # Or two that see each other wait would both begin.
-            await _lock_chat(connection, row.chat_id)
+            await lock_chat(connection, row.chat_id)
             found = (await connection.execute(select(before).select_from(runs).where(unmoved))).first()
             if found is not None and found[0] is not None:
                 return Turn(taken=False, behind=found[0])
@@ -279,7 +221,7 @@ class RunInbox:
         if not hand_off.rows:
             return await self._change(row, changes)
         async with self._database.write() as connection:
-            await _lock_chat(connection, row.chat_id)
+            await lock_chat(connection, row.chat_id)
             taken = await turns_taken(connection, chat_id=row.chat_id, run_id=row.run_id)
             left = max(hand_off.turns - len(taken), 0)
             if len(hand_off.rows) > left:
@@ -300,7 +242,7 @@ class RunInbox:
         them: the rows as they were, and whether they were changed. No run of them begins at the same time.
         """
         async with self._database.write() as connection:
-            await _lock_chat(connection, chat_id)  # nobody adds another attempt meanwhile
+            await lock_chat(connection, chat_id)  # nobody adds another attempt meanwhile
             rows = await _rows_of(connection, chat_id, message_id)
             waiting = all(row.status is RunStatus.APPENDED and row.events is None for row in rows)
             if not rows or not waiting:
@@ -357,7 +299,7 @@ class RunInbox:
     async def _select(self, condition: ColumnElement[bool], *order: ColumnElement[Any]) -> list[RunRow]:
         async with self._database.read() as connection:
             found = await connection.execute(select(runs).where(condition).order_by(*order, runs.c.seq))
-            return [_run_row(row) for row in found]
+            return [read_run(row) for row in found]
 
 
 async def _check_unchanged(connection: Transaction, row: RunRow) -> None:
@@ -375,35 +317,13 @@ async def _rows_of(
     if agent_id is not None:
         wanted &= runs.c.agent_id == agent_id
     found = await connection.execute(select(runs).where(wanted).order_by(runs.c.seq).with_for_update())
-    return [_run_row(row) for row in found]
+    return [read_run(row) for row in found]
 
 
-async def _lock_chat(connection: Transaction, chat_id: str) -> None:
+async def lock_chat(connection: Transaction, chat_id: str) -> None:
     """What is read of the chat's rows is true until the end. SQLite has one writer and ignores it."""
     await connection.execute(select(chats.c.id).where(chats.c.id == chat_id).with_for_update(key_share=True))
 
 
-async def insert_run(connection: Transaction, row: RunRow) -> None:
-    """Add the row as part of somebody's transaction. Raises IntegrityError."""
-    values = {name: getattr(row, name) for name in row.__slots__}
-    values["events"] = None if row.events is None else list(row.events)
-    values["data"] = dict(row.data)
-    values["tools"] = list(row.tools) or None
-    values["resume"] = list(row.resume) or None
-    await connection.execute(insert(runs).values(values))
-
-
 def _still(row: RunRow) -> ColumnElement[bool]:
     return (runs.c.run_id == row.run_id) & (runs.c.owner == row.owner) & (runs.c.epoch == row.epoch)
-
-
-def _run_row(row: Row[Any]) -> RunRow:
-    values = dict(row._mapping)
-    del values["seq"]
-    values["status"] = RunStatus(row.status)
-    values["steered"] = bool(row.steered)
-    values["events"] = None if row.events is None else tuple(row.events)
-    values["data"] = row.data or {}
-    values["tools"] = tuple(row.tools or ())
-    values["resume"] = tuple(row.resume or ())
-    return RunRow(**values)

@@ -25,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 8
 RUN_ID_LENGTH = 128
 
 STEPS: Mapping[int, str] = {
@@ -34,6 +34,8 @@ STEPS: Mapping[int, str] = {
     4: "ALTER TABLE runs ADD COLUMN continues VARCHAR(128)",
     5: "UPDATE runs SET continues = parent_run_id WHERE resume IS NOT NULL",
     6: "ALTER TABLE runs ADD COLUMN steered INTEGER NOT NULL DEFAULT 0",
+    7: "CREATE INDEX runs_of_participant_by_time ON runs (participant_id, accepted_at)",
+    8: "CREATE INDEX runs_of_chat_by_time ON runs (chat_id, accepted_at)",
 }
 """What brings a database from the version before to this one. Tables that are new need no step."""
 
@@ -94,6 +96,8 @@ runs = Table(
     UniqueConstraint("chat_id", "message_id", "agent_id", "attempt"),
     Index("runs_unfinished", "status", "lease_until"),
     Index("runs_of_participant", "participant_id", "status"),
+    Index("runs_of_participant_by_time", "participant_id", "accepted_at"),
+    Index("runs_of_chat_by_time", "chat_id", "accepted_at"),
     sqlite_autoincrement=True,
 )
 
@@ -110,6 +114,8 @@ answers = Table(
     Column("events", JSON(none_as_null=True)),
     Column("answered_at", Float, nullable=False),
 )
+untold = answers.c.events.is_not(None)
+Index("answers_untold", answers.c.answered_at, sqlite_where=untold, postgresql_where=untold)
 
 # Which version of a message or answer one participant looks at, where several exist (``group``). ``pin`` is
 # what was pinned for everybody when they chose: once that changes, the choice is void.

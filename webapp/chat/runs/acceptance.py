@@ -21,7 +21,7 @@ from webapp.agents.base import Event, UIMessage, text_of
 from webapp.chat import events
 from webapp.chat.branches import place
 from webapp.chat.catalog.choices import in_effect
-from webapp.chat.catalog.runs import RunRow, RunStatus
+from webapp.chat.catalog.run_row import RunRow, RunStatus
 from webapp.chat.catalog.schema import RUN_ID_LENGTH
 from webapp.chat.catalog.turns import HANDED_ON
 from webapp.chat.echo import message_echo

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from webapp.chat.catalog.answers import AnswerRow
-from webapp.chat.catalog.runs import RunRow
+from webapp.chat.catalog.run_row import RunRow
 from webapp.chat.errors import Conflict, Forbidden, TooLarge
 from webapp.chat.messages import MAX_MESSAGE_BYTES, Participant
 from webapp.chat.runs.decisions import Decisions, decided

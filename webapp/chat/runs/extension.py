@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from webapp.chat.catalog.runs import RunRow
+from webapp.chat.catalog.run_row import RunRow
 from webapp.chat.errors import Conflict
 from webapp.chat.messages import Participant
 from webapp.chat.runs.desk import Desk

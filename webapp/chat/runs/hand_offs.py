@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 from webapp.agents.base import UIMessage, text_of
 from webapp.chat import events
-from webapp.chat.catalog.runs import HandOff, NoTurnsLeft, RunRow, RunStatus
+from webapp.chat.catalog.run_row import RunRow, RunStatus
+from webapp.chat.catalog.runs import HandOff, NoTurnsLeft
 from webapp.chat.catalog.turns import HANDED_ON
 from webapp.chat.roster import Presence
 from webapp.chat.runs.desk import Desk

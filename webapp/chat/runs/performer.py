@@ -9,7 +9,8 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from webapp.agents.cast import Cast
-from webapp.chat.catalog.runs import RunInbox, RunRow
+from webapp.chat.catalog.run_row import RunRow
+from webapp.chat.catalog.runs import RunInbox
 from webapp.chat.runs.background import Background
 from webapp.chat.runs.failpoints import Step, reached
 from webapp.chat.runs.hand_offs import HandOffs

@@ -15,7 +15,8 @@ from enum import StrEnum
 
 from webapp.agents.base import Event
 from webapp.chat import events
-from webapp.chat.catalog.runs import RunInbox, RunRow, RunStatus, Turn
+from webapp.chat.catalog.run_row import RunRow, RunStatus
+from webapp.chat.catalog.runs import RunInbox, Turn
 from webapp.chat.errors import Conflict, Unavailable
 from webapp.chat.messages import Participant
 from webapp.chat.runs.desk import unavailable

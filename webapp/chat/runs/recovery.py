@@ -15,7 +15,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from webapp.chat import events
-from webapp.chat.catalog.runs import RunInbox, RunRow, RunStatus
+from webapp.chat.catalog.run_row import RunRow, RunStatus
+from webapp.chat.catalog.runs import RunInbox
 from webapp.chat.endings import INTERRUPTED
 from webapp.chat.messages import Participant
 from webapp.chat.runs.acceptance import Acceptance

@@ -16,7 +16,7 @@ from typing import Any
 
 from webapp.agents.base import Agent, AgentError, AgentTurn, Event
 from webapp.chat import events
-from webapp.chat.catalog.runs import RunRow
+from webapp.chat.catalog.run_row import RunRow
 from webapp.chat.coalesce import MAX_BATCH, merge
 from webapp.chat.endings import FAILED, MODEL_TIMEOUT, OUTPUT_LIMIT, TIME_LIMIT
 from webapp.chat.messages import Participant

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from webapp.agents.base import UIMessage
-from webapp.chat.catalog.runs import RunRow, RunStatus
+from webapp.chat.catalog.run_row import RunRow, RunStatus
 from webapp.chat.runs.acceptance import hash_of
 from webapp.chat.runs.desk import Desk
 

@@ -10,7 +10,7 @@ import asyncio
 from contextlib import aclosing, suppress
 
 from webapp.chat import events
-from webapp.chat.catalog.runs import RunRow
+from webapp.chat.catalog.run_row import RunRow
 from webapp.chat.messages import Participant
 from webapp.chat.runs.failpoints import Step, reached
 from webapp.chat.runs.trace import STREAM_IS_GONE, Trace

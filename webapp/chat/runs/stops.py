@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from webapp.chat.catalog.runs import RunInbox, RunRow, RunStatus
+from webapp.chat.catalog.run_row import RunRow, RunStatus
+from webapp.chat.catalog.runs import RunInbox
 from webapp.chat.messages import Participant
 from webapp.chat.runs.lanes import Lanes
 from webapp.chat.runs.run import Run

@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 from webapp.agents.base import Agent
 from webapp.agents.cast import Cast, Member
 from webapp.chat.catalog import Catalog
-from webapp.chat.catalog.runs import RunRow, RunStatus
+from webapp.chat.catalog.run_row import RunRow, RunStatus
 from webapp.chat.endings import INTERRUPTED
 from webapp.chat.errors import InvalidMessage, Unavailable
 from webapp.chat.messages import NewMessage, Participant, check_id

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping
 
 from webapp.agents.base import Agent
-from webapp.chat.catalog.runs import RunRow
+from webapp.chat.catalog.run_row import RunRow
 from webapp.chat.errors import ChatError
 from webapp.chat.marks import Marks
 from webapp.chat.sessions import Sessions

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from webapp.agents.base import Event
 from webapp.chat import events
-from webapp.chat.catalog.runs import RunRow
+from webapp.chat.catalog.run_row import RunRow
 from webapp.chat.following import RunFilter
 from webapp.chat.messages import Participant
 from webapp.streams.clients.base import (

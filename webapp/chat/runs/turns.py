@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from webapp.agents.base import AgentError, AgentTurn, text_of
-from webapp.chat.catalog.runs import RunRow
+from webapp.chat.catalog.run_row import RunRow
 from webapp.chat.endings import APPROVAL_VOID
 from webapp.chat.prompt import prompt
 from webapp.chat.roster import Presence

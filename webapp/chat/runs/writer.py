@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from webapp.agents.base import Event
 from webapp.chat import events
-from webapp.chat.catalog.runs import RunRow
+from webapp.chat.catalog.run_row import RunRow
 from webapp.chat.sessions import Sessions
 from webapp.streams.clients.base import StreamClient
 from webapp.streams.clients.producer import IdempotentProducer, ProducerLimits

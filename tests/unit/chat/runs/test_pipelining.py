@@ -11,7 +11,7 @@ from tests.support.scheduler import Scheduler
 from tests.support.waiting import aeventually
 from webapp.agents.base import AgentTurn
 from webapp.agents.pieces import Piece
-from webapp.chat.catalog.runs import RunRow, RunStatus
+from webapp.chat.catalog.run_row import RunRow, RunStatus
 from webapp.chat.runs import RunLimits
 from webapp.chat.runs.run import Run
 from webapp.chat.runs.writer import RunWriter

@@ -11,7 +11,7 @@ import pytest
 from tests.support.chats import ANA, BEN, CHAT, Gate, Streams, World, check_runs, of, questions, said, say
 from tests.support.waiting import aeventually
 from webapp.agents.base import Event
-from webapp.chat.catalog.runs import RunStatus
+from webapp.chat.catalog.run_row import RunStatus
 from webapp.chat.errors import Conflict, Unavailable
 from webapp.chat.events import MESSAGE_DROPPED, MESSAGE_EDITED
 from webapp.chat.following import RunCursor, follow

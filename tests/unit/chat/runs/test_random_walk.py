@@ -20,7 +20,7 @@ from tests.support.chats import ANA, BEN, CHAT, Streams, World, agent, check_run
 from tests.support.waiting import aeventually
 from webapp.agents.base import AgentTurn, Event
 from webapp.agents.pieces import Piece
-from webapp.chat.catalog.runs import RunRow, RunStatus
+from webapp.chat.catalog.run_row import RunRow, RunStatus
 from webapp.chat.errors import ChatError
 from webapp.chat.events import MESSAGE_DROPPED, MESSAGE_EDITED
 from webapp.chat.messages import NewMessage

@@ -18,7 +18,7 @@ from tests.support.chats import (
 )
 from webapp.agents.base import AgentError, AgentTurn
 from webapp.agents.pieces import Piece
-from webapp.chat.catalog.runs import RunStatus
+from webapp.chat.catalog.run_row import RunStatus
 from webapp.chat.runs import RunLimits
 
 

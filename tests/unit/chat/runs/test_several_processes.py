@@ -26,7 +26,8 @@ from tests.support.chats import (
 from tests.support.waiting import aeventually
 from webapp.agents.base import AgentTurn, Event
 from webapp.agents.pieces import Piece
-from webapp.chat.catalog.runs import RunStatus, Turn
+from webapp.chat.catalog.run_row import RunStatus
+from webapp.chat.catalog.runs import Turn
 from webapp.chat.messages import NewMessage, Participant
 from webapp.chat.runs import RunLimits, Supervisor, watch
 from webapp.streams.clients.base import AppendReceipt
