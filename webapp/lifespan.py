@@ -21,6 +21,7 @@ from webapp.chat.runs import Supervisor
 from webapp.chat.runs.limits import RunLimits
 from webapp.chat.runs.titles import Titles
 from webapp.chat.sessions import Sessions
+from webapp.chat.telling import Telling
 from webapp.settings import Settings, secret_keys
 from webapp.sharing.capabilities import Capabilities
 from webapp.streams.clients.base import StreamClient
@@ -58,7 +59,8 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
         for member in parts.cast:
             await _open_agent(stack, member.agent)
         sessions = Sessions(streams=streams, cache=catalog.snapshots)
-        marks = Marks(streams=streams, sessions=sessions, catalog=catalog)
+        telling = Telling(streams=streams, sessions=sessions)
+        marks = Marks(telling=telling, sessions=sessions, catalog=catalog)
         titles = Titles(marks=marks, sessions=sessions, agents={each.id: each.agent for each in parts.cast})
         supervisor = Supervisor(
             streams=streams,
@@ -91,7 +93,7 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
             sessions=sessions,
             supervisor=supervisor,
             marks=marks,
-            roster=Roster(cast=parts.cast, streams=streams, sessions=sessions),
+            roster=Roster(cast=parts.cast, telling=telling, sessions=sessions),
             cookies=CookieSigner(secret_keys(settings)),
             pages=parts.pages,
             slots=Slots(

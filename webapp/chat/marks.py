@@ -5,21 +5,20 @@ Owns the order of what is stored and what is told. Must not know who may do so.
 
 from __future__ import annotations
 
-from webapp.agents.base import Event
 from webapp.chat import events
 from webapp.chat.catalog import Catalog
 from webapp.chat.catalog.choices import Choice
 from webapp.chat.errors import InvalidMessage
 from webapp.chat.messages import Participant
 from webapp.chat.sessions import Sessions
-from webapp.streams.clients.base import ProducerTuple, StreamClient
+from webapp.chat.telling import Telling
 
 
 class Marks:
-    """Marks of all chats. Raises StreamErrors when a chat cannot be told."""
+    """Marks of all chats. Raises Unavailable and ChatNotFound when a chat cannot be told."""
 
-    def __init__(self, *, streams: StreamClient, sessions: Sessions, catalog: Catalog) -> None:
-        self._streams = streams
+    def __init__(self, *, telling: Telling, sessions: Sessions, catalog: Catalog) -> None:
+        self._telling = telling
         self._sessions = sessions
         self._catalog = catalog
 
@@ -28,7 +27,7 @@ class Marks:
         cleaned = await self._catalog.rename_chat(chat_id, title)
         if cleaned is None:
             raise InvalidMessage("A chat needs a title.", code="no-title")
-        await self._tell(chat_id, events.chat_renamed(cleaned, participant_id=by.id, name=by.name))
+        await self._telling.tell(chat_id, [events.chat_renamed(cleaned, participant_id=by.id, name=by.name)])
         return cleaned
 
     async def name(self, chat_id: str, title: str) -> None:
@@ -37,7 +36,7 @@ class Marks:
             return
         cleaned = await self._catalog.rename_chat(chat_id, title)
         if cleaned is not None:
-            await self._tell(chat_id, events.chat_renamed(cleaned), once=ProducerTuple("title:agent", 0, 0))
+            await self._telling.tell(chat_id, [events.chat_renamed(cleaned)], once="title:agent")
 
     async def choose(
         self, chat_id: str, group: str, version: str, *, by: Participant, pin: bool = False
@@ -51,11 +50,8 @@ class Marks:
             raise InvalidMessage("There is no such version.", code="unknown-version")
         if pin:
             told = events.branch_pinned(group, version, participant_id=by.id, name=by.name)
-            await self._tell(chat_id, told)
+            await self._telling.tell(chat_id, [told])
             await self._catalog.choices.forget(chat_id, by.id, [group])
         else:
             choice = Choice(version, at.snapshot.pins.get(group))
             await self._catalog.choices.choose(chat_id, by.id, group, choice)
-
-    async def _tell(self, chat_id: str, event: Event, *, once: ProducerTuple | None = None) -> None:
-        await self._streams.append(self._sessions.path(chat_id), [events.encode(event)], producer=once)

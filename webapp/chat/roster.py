@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from webapp.agents.cast import Cast, Member
 from webapp.chat import events
-from webapp.chat.errors import ChatNotFound, Conflict, InvalidMessage, Unavailable
+from webapp.chat.errors import Conflict, InvalidMessage
 from webapp.chat.mentions import mentioned
 from webapp.chat.messages import Participant
 from webapp.chat.reducer.snapshot import Snapshot
 from webapp.chat.sessions import Sessions
-from webapp.streams.clients.base import StreamClient, StreamClosed, StreamGone, StreamsUnavailable
+from webapp.chat.telling import Telling
 
 
 class Presence:
@@ -52,9 +52,9 @@ class Presence:
 class Roster(Presence):
     """Changes who is in a chat."""
 
-    def __init__(self, *, cast: Cast, streams: StreamClient, sessions: Sessions) -> None:
+    def __init__(self, *, cast: Cast, telling: Telling, sessions: Sessions) -> None:
         super().__init__(cast)
-        self._streams = streams
+        self._telling = telling
         self._sessions = sessions
 
     async def change(self, chat_id: str, agent_id: str, *, present: bool, by: Participant) -> bool:
@@ -64,20 +64,11 @@ class Roster(Presence):
         member = self.cast.get(agent_id)
         if member is None:
             raise InvalidMessage("There is no such agent here.", code="unknown-agent")
-        try:
-            here = self.present((await self._sessions.snapshot(chat_id)).snapshot)
-            if (member in here) == present:
-                return False
-            if not present and len(here) == 1:
-                raise Conflict("Somebody has to answer: let another agent in first.", code="last-agent")
-            event = events.agent_moved(
-                member.id, member.name, joined=present, participant_id=by.id, by=by.name
-            )
-            await self._streams.append(self._sessions.path(chat_id), [events.encode(event)])
-        except StreamsUnavailable as refusal:
-            raise Unavailable(
-                "That could not be stored. Please try again.", retry_after=refusal.retry_after
-            ) from refusal
-        except (StreamGone, StreamClosed) as refusal:
-            raise ChatNotFound from refusal
+        here = self.present((await self._sessions.snapshot(chat_id)).snapshot)
+        if (member in here) == present:
+            return False
+        if not present and len(here) == 1:
+            raise Conflict("Somebody has to answer: let another agent in first.", code="last-agent")
+        event = events.agent_moved(member.id, member.name, joined=present, participant_id=by.id, by=by.name)
+        await self._telling.tell(chat_id, [event])
         return True

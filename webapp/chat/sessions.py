@@ -23,11 +23,16 @@ from webapp.streams.clients.base import (
     BEGINNING,
     InvalidRequest,
     StreamClient,
+    StreamClosed,
+    StreamConflict,
     StreamGone,
     StreamNotFound,
 )
 
 logger = logging.getLogger(__name__)
+
+STREAM_IS_GONE = (StreamNotFound, StreamGone, StreamClosed, StreamConflict)
+"""Nothing can ever be appended to the chat again: a run in it is over without a word."""
 
 
 @dataclass(frozen=True)

@@ -6,22 +6,15 @@ append carries the same producer tuple each time. Must not know who may decide o
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from contextlib import suppress
 
 from webapp.agents.base import Event
 from webapp.chat import events
 from webapp.chat.catalog.answers import AnswerRow, Answers
+from webapp.chat.errors import ChatNotFound
 from webapp.chat.messages import Participant
-from webapp.chat.runs.desk import unavailable
 from webapp.chat.runs.pauses import Answer, Decision, Question, arguments_hash
-from webapp.chat.runs.trace import STREAM_IS_GONE
-from webapp.chat.sessions import Sessions
-from webapp.streams.clients.base import StreamClient, StreamsUnavailable
-from webapp.streams.clients.producer import IdempotentProducer
-from webapp.streams.clients.retry import Retry
-
-# A person is waiting, as for a message.
-_RETRY = Retry(attempts=3, base=0.05, cap=0.5)
+from webapp.chat.telling import Telling
 
 
 def decided(question: Question, answer: Answer, *, run_id: str, by: Participant, at: float) -> list[Event]:
@@ -49,28 +42,16 @@ def decided(question: Question, answer: Answer, *, run_id: str, by: Participant,
 class Decisions:
     """Brings committed answers into their streams."""
 
-    def __init__(self, *, streams: StreamClient, sessions: Sessions, answers: Answers) -> None:
-        self._streams = streams
-        self._sessions = sessions
+    def __init__(self, *, telling: Telling, answers: Answers) -> None:
+        self._telling = telling
         self._answers = answers
 
     async def tell(self, row: AnswerRow) -> None:
         """Append what the answer has still to tell. Raises Unavailable; then it is told later."""
         if row.events is None:
             return
-        producer = IdempotentProducer(
-            self._streams,
-            self._sessions.path(row.chat_id),
-            producer_id=f"decision:{row.question}",
-            retry=_RETRY,
-        )
-        try:
-            async with aclosing(producer):
-                await producer.append([events.encode(event) for event in row.events])
-        except StreamsUnavailable as refusal:
-            raise unavailable(refusal) from refusal
-        except STREAM_IS_GONE:
-            pass  # there is nobody left to tell
+        with suppress(ChatNotFound):  # there is nobody left to tell
+            await self._telling.tell(row.chat_id, row.events, once=f"decision:{row.question}")
         await self._answers.mark_told(row)
 
     async def tell_all(self) -> None:

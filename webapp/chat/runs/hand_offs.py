@@ -19,14 +19,14 @@ from webapp.chat.catalog.turns import HANDED_ON
 from webapp.chat.roster import Presence
 from webapp.chat.runs.desk import Desk
 from webapp.chat.sessions import ChatSnapshot
-from webapp.streams.clients.base import ProducerTuple, StreamClient
+from webapp.chat.telling import Telling
 
 
 class HandOffs:
     """Hand-offs in every chat."""
 
-    def __init__(self, *, streams: StreamClient, desk: Desk, presence: Presence) -> None:
-        self._streams = streams
+    def __init__(self, *, telling: Telling, desk: Desk, presence: Presence) -> None:
+        self._telling = telling
         self._desk = desk
         self._presence = presence
 
@@ -88,11 +88,7 @@ class HandOffs:
         names = [member.name for member in members if member is not None]
         event = events.waiting_for_person(began, agents=names, turns=self._desk.limits.agent_turns)
         # Whoever comes to this point, and however often, the stream takes the first.
-        await self._streams.append(
-            self._desk.sessions.path(row.chat_id),
-            [events.encode(event)],
-            producer=ProducerTuple(f"guard:{began}", 0, 0),
-        )
+        await self._telling.tell(row.chat_id, [event], once=f"guard:{began}")
 
 
 def _meta(message: UIMessage, key: str) -> str:

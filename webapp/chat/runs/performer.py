@@ -20,11 +20,10 @@ from webapp.chat.runs.queue import Queue
 from webapp.chat.runs.recovery import Startable
 from webapp.chat.runs.run import MissingAgent, Run
 from webapp.chat.runs.titles import Titles
-from webapp.chat.runs.trace import STREAM_IS_GONE
 from webapp.chat.runs.turns import Turns
 from webapp.chat.runs.watch import Watch
 from webapp.chat.runs.writer import RunWriter
-from webapp.chat.sessions import Sessions
+from webapp.chat.sessions import STREAM_IS_GONE, Sessions
 from webapp.streams.clients.base import StaleEpoch, StreamClient
 
 logger = logging.getLogger(__name__)

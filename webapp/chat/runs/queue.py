@@ -17,14 +17,12 @@ from webapp.agents.base import Event
 from webapp.chat import events
 from webapp.chat.catalog.run_row import RunRow, RunStatus
 from webapp.chat.catalog.runs import RunInbox, Turn
-from webapp.chat.errors import Conflict, Unavailable
+from webapp.chat.errors import ChatNotFound, Conflict, Unavailable
 from webapp.chat.messages import Participant
-from webapp.chat.runs.desk import unavailable
 from webapp.chat.runs.failpoints import Step, reached
 from webapp.chat.runs.lanes import Lanes
-from webapp.chat.runs.trace import STREAM_IS_GONE
-from webapp.chat.sessions import Sessions
-from webapp.streams.clients.base import ProducerTuple, StreamClient, StreamsUnavailable
+from webapp.chat.telling import Telling
+from webapp.streams.clients.base import StreamsUnavailable
 
 _TRIES = 3
 
@@ -54,16 +52,14 @@ class Queue:
     def __init__(
         self,
         *,
-        streams: StreamClient,
-        sessions: Sessions,
+        telling: Telling,
         inbox: RunInbox,
         lanes: Lanes,
         stop: Stop,
         clock: Callable[[], float],
         ids: Callable[[], str],
     ) -> None:
-        self._streams = streams
-        self._sessions = sessions
+        self._telling = telling
         self._inbox = inbox
         self._lanes = lanes
         self._stop = stop
@@ -94,16 +90,10 @@ class Queue:
         current = await self._inbox.get(row.run_id)
         if current is None or not current.events or not current.is_untold:
             return False
-        path = self._sessions.path(current.chat_id)
-        try:
+        with suppress(ChatNotFound):  # nobody is left to be told
             # Two may be telling the same: the stream takes one of them.
             for event in current.events:
-                producer = ProducerTuple(_producer_of(event), 0, 0)
-                await self._streams.append(path, [events.encode(event)], producer=producer)
-        except StreamsUnavailable as refusal:
-            raise unavailable(refusal) from refusal
-        except STREAM_IS_GONE:
-            pass  # nobody is left to be told
+                await self._telling.tell(current.chat_id, [event], once=_producer_of(event))
         reached(Step.CHANGE_TOLD)
         await self._inbox.mark_told(current, now=self._clock())
         return True

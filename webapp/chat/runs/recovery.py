@@ -23,9 +23,9 @@ from webapp.chat.runs.acceptance import Acceptance
 from webapp.chat.runs.failpoints import Step, reached
 from webapp.chat.runs.queue import Queue
 from webapp.chat.runs.run import Ending
-from webapp.chat.runs.trace import STREAM_IS_GONE, Trace
+from webapp.chat.runs.trace import Trace
 from webapp.chat.runs.writer import RunWriter
-from webapp.chat.sessions import Sessions
+from webapp.chat.sessions import STREAM_IS_GONE, Sessions
 from webapp.streams.clients.base import StaleEpoch, StreamClient
 
 

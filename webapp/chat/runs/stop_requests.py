@@ -13,8 +13,8 @@ from webapp.chat import events
 from webapp.chat.catalog.run_row import RunRow
 from webapp.chat.messages import Participant
 from webapp.chat.runs.failpoints import Step, reached
-from webapp.chat.runs.trace import STREAM_IS_GONE, Trace
-from webapp.chat.sessions import Sessions
+from webapp.chat.runs.trace import Trace
+from webapp.chat.sessions import STREAM_IS_GONE, Sessions
 from webapp.streams.clients.base import ProducerTuple, StreamClient
 
 

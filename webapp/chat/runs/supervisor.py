@@ -46,6 +46,7 @@ from webapp.chat.runs.trace import start_of
 from webapp.chat.runs.turns import Turns
 from webapp.chat.runs.writer import RunWriter
 from webapp.chat.sessions import Sessions
+from webapp.chat.telling import Telling
 from webapp.streams.clients.base import StreamClient
 
 logger = logging.getLogger(__name__)
@@ -114,7 +115,8 @@ class Supervisor:
         )
         presence = Presence(self._cast)
         self._acceptance = Acceptance(streams=streams, desk=desk, addressed=presence.addressed)
-        decisions = Decisions(streams=streams, sessions=sessions, answers=catalog.answers)
+        telling = Telling(streams=streams, sessions=sessions)
+        decisions = Decisions(telling=telling, answers=catalog.answers)
         self._continuation = Continuation(desk, decisions)
         self._extensions = Extensions(desk)
         self._lanes = Lanes(self._perform, apart=shared)
@@ -126,8 +128,7 @@ class Supervisor:
             patience=patience,
         )
         self._queue = Queue(
-            streams=streams,
-            sessions=sessions,
+            telling=telling,
             inbox=self._inbox,
             lanes=self._lanes,
             stop=lambda row, by: self.stop(chat_id=row.chat_id, run_id=row.run_id, participant=by),
@@ -142,7 +143,7 @@ class Supervisor:
             lanes=self._lanes,
             queue=self._queue,
             turns=Turns(sessions=sessions, presence=presence, limits=self._limits),
-            hand_offs=HandOffs(streams=streams, desk=desk, presence=presence),
+            hand_offs=HandOffs(telling=telling, desk=desk, presence=presence),
             titles=titles,
             writer=self._writer,
             background=self._background,

@@ -17,14 +17,7 @@ from webapp.streams.clients.base import (
     BEGINNING,
     ReadPage,
     StreamClient,
-    StreamClosed,
-    StreamConflict,
-    StreamGone,
-    StreamNotFound,
 )
-
-STREAM_IS_GONE = (StreamNotFound, StreamGone, StreamClosed, StreamConflict)
-"""Nothing can ever be appended there again: a run in it is over without a word."""
 
 
 @dataclass(slots=True)

@@ -34,6 +34,7 @@ from webapp.chat.messages import NewMessage, Participant
 from webapp.chat.roster import Roster
 from webapp.chat.runs import RunLimits, Supervisor
 from webapp.chat.sessions import Sessions
+from webapp.chat.telling import Telling
 
 EVENT: TypeAdapter[Any] = TypeAdapter(AgUiEvent)
 LIMITS = RunLimits(window=0.005)
@@ -59,7 +60,9 @@ def chatty(id: str, *others: str) -> Agent:
 
 def roster(world: World, cast: Any) -> Roster:
     sessions = Sessions(streams=world.client, cache=world.catalog.snapshots)
-    return Roster(cast=Cast.of(cast), streams=world.client, sessions=sessions)
+    return Roster(
+        cast=Cast.of(cast), telling=Telling(streams=world.client, sessions=sessions), sessions=sessions
+    )
 
 
 async def quiet(world: World) -> list[Event]:
