@@ -1,12 +1,11 @@
 /** The menu of the server's agents: who is in this chat, and a switch for each. Loaded when it is first opened. */
 
 import { byId } from "./dom.js";
-import { postJson } from "./http.js";
 import { agentsOf } from "./room.js";
 
 /** @param {import("./room.js").Room} room */
 export function fillMenu(room) {
-  const { client, url, say } = room;
+  const { client, say } = room;
   const box = byId("agents");
 
   function show() {
@@ -20,7 +19,7 @@ export function fillMenu(room) {
     button.setAttribute("aria-busy", "true");
     try {
       const present = button.getAttribute("aria-checked") !== "true";
-      await postJson(url, { agentId: button.value, present }, { fetchClient: (input, init) => fetch(input, init) });
+      await client.moveAgent(button.value, present);
     } catch (error) {
       say(/** @type {Error} */ (error).message);
     } finally {

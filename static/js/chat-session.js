@@ -16,6 +16,9 @@ import { createId, persist, sendJson } from "./http.js";
 /** @import {ClientTool} from "./client-tools.js" */
 /** @import {Batch, ChatSessionOptions, Chunk, ConnectionStatus, Delivery, Message, RunInfo} from "./types.js" */
 /** @import {Touched} from "./chat-reducer.js" */
+// In characters, of which one may take three bytes.
+const KEPT_ALIVE = 20_000;
+
 /** @typedef {Omit<Delivery, "controller" | "state" | "error">} Errand   what is to be delivered */
 
 export class ChatSession extends EventTarget {
@@ -197,8 +200,9 @@ export class ChatSession extends EventTarget {
    */
   request(method, url, body) {
     const { headers, fetchClient } = this.#options;
-    // keepalive: whoever leaves the page right after has asked for it all the same.
-    const ask = (/** @type {AbortSignal} */ signal) => sendJson(method, url, body, { headers, fetchClient, signal, keepalive: true });
+    // Whoever leaves the page right after has asked for it all the same. Browsers keep no more than 64 KiB alive.
+    const keepalive = JSON.stringify(body).length < KEPT_ALIVE;
+    const ask = (/** @type {AbortSignal} */ signal) => sendJson(method, url, body, { headers, fetchClient, signal, keepalive });
     return this.#persist(ask, this.#closing.signal);
   }
 

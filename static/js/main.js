@@ -56,12 +56,14 @@ function onUpdate(added) {
 }
 
 function showQueue() {
-  if (!strip && !queued(client).length) return;
+  const waiting = queued(client);
+  if (!strip && !waiting.length) return;
   const restore = (/** @type {string} */ text) => composer?.restore(text);
   const say = (/** @type {string} */ text) => bar.say(text);
-  const options = { place: byId("activity"), url: urls.queue, chatId: chat.id, canChat: can.chat, restore, say };
+  const ask = can.chat ? (/** @type {object} */ change) => client.changeQueued(change) : undefined;
+  const options = { place: byId("activity"), ask, restore, say };
   strip ??= import("./queue.js").then(({ QueueStrip }) => new QueueStrip(options));
-  void strip.then((shown) => shown.update(queued(client)));
+  void strip.then((shown) => shown.update(waiting));
 }
 
 /** My last message that waits; whether there is one. */
@@ -74,9 +76,12 @@ function editLast() {
 /** @param {string[]} cards */
 function showPending(cards) {
   const link = /** @type {HTMLAnchorElement} */ (byId("pending"));
-  link.hidden = !cards.length;
-  link.hash = cards[0] ?? "";
-  link.textContent = `${cards.length} approval${cards.length === 1 ? "" : "s"} waiting`;
+  const text = `${cards.length} approval${cards.length === 1 ? "" : "s"} waiting`;
+  const hash = cards.length ? `#${cards[0]}` : "";
+  if (link.hash === hash && link.textContent === text) return;
+  link.hidden = !hash;
+  link.hash = hash;
+  link.textContent = text;
 }
 
 function showJump() {
@@ -138,7 +143,7 @@ const actions = {
   "stop-run": ({ value }) => client.stop(value),
   latest: () => scrolling.toEnd(),
   reconnect: () => client.retryNow(),
-  decide: async (button) => (await import("./approvals.js")).decide(button, (body) => client.request("POST", urls.send, body)),
+  decide: async (button) => (await import("./approvals.js")).decide(button, (body) => client.decide(body)),
   copy: async (button) => (await clipboard()).copyText(button, client.messages),
   "copy-code": async (button) => (await clipboard()).copyText(button),
   "copy-link": async () => (await clipboard()).copyLink(urls.share),
@@ -161,7 +166,7 @@ document.addEventListener("keydown", ({ key, isComposing }) => {
 });
 
 // Who is here, and whom one may name, is loaded when it is asked for.
-const room = { client, agents, me, url: urls.agents, say: (/** @type {string} */ text) => bar.say(text) };
+const room = { client, agents, me, say: (/** @type {string} */ text) => bar.say(text) };
 byId("agents")?.addEventListener("beforetoggle", async () => (await import("./agents-menu.js")).fillMenu(room), { once: true });
 document.addEventListener("input", async function look({ target }) {
   if (!(target instanceof HTMLTextAreaElement) || !target.value.includes("@")) return;

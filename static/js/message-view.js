@@ -116,7 +116,8 @@ export function finish(root) {
 const isGrowing = (row, index) => row.state === "streaming" && index === row.parts.length - 1;
 
 /** @param {Part} part @param {boolean} growing */
-const signature = (part, growing) => JSON.stringify([part, part.kind === "text" && growing]);
+const signature = (part, growing) =>
+  part.kind.startsWith("tool") ? JSON.stringify(part) : [part.kind, part.kind === "text" && growing, part.text].join();
 
 /** @param {Element} root @param {string} selector @param {string} text */
 function fill(root, selector, text) {

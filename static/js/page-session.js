@@ -80,6 +80,21 @@ export class PageSession extends ChatSession {
     return !this.#outline.some(({ id, metadata }) => [id, metadata?.continues, metadata?.runId].includes(version));
   }
 
+  /** Edits, drops or puts first a message that waits. @param {object} change {messageId, action, text?} */
+  changeQueued(change) {
+    return this.request("POST", this.#urls.queue, { id: this.#chatId, ...change });
+  }
+
+  /** Lets an agent in, or sends it away. @param {string} agentId @param {boolean} present */
+  moveAgent(agentId, present) {
+    return this.request("POST", this.#urls.agents, { agentId, present });
+  }
+
+  /** Answers what a paused run asks. @param {object} body */
+  decide(body) {
+    return this.request("POST", this.#urls.send, body);
+  }
+
   /** @param {string} title */
   rename(title) {
     return this.request("PATCH", this.#urls.chat, { title });

@@ -4,16 +4,13 @@
  */
 
 import { h } from "./dom.js";
-import { postJson } from "./http.js";
 import { hue } from "./rows.js";
 
 /** @typedef {import("./types.js").Message} Message */
 /**
  * @typedef {object} Options
  * @property {HTMLElement} place             the strip comes right after it
- * @property {string} url
- * @property {string} chatId
- * @property {boolean} canChat
+ * @property {(change: object) => Promise<unknown>} [ask]   for a change; none: who reads along asks for nothing
  * @property {(text: string) => void} restore  takes what was typed and has no message any more
  * @property {(text: string) => void} say      tells what went wrong
  */
@@ -56,19 +53,18 @@ export class QueueStrip {
 
   /** @param {Message} message */
   #add(message) {
-    const { url, chatId, canChat, restore, say } = this.#options;
+    const { ask: request, restore, say } = this.#options;
     /** @param {object} change */
     const ask = async (change) => {
       try {
-        const fetchClient = /** @type {typeof fetch} */ ((input, init) => fetch(input, init));
-        await postJson(url, { id: chatId, messageId: message.id, ...change }, { fetchClient, signal: AbortSignal.timeout(15_000) });
+        await request?.({ messageId: message.id, ...change });
         return true;
       } catch (error) {
         say(/** @type {Error} */ (error).message);
         return false;
       }
     };
-    const item = new Item(message, { ask: canChat ? ask : undefined, restore });
+    const item = new Item(message, { ask: request && ask, restore });
     this.#items.set(message.id, item);
     this.#list.append(item.element);
   }

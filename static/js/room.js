@@ -6,10 +6,9 @@ import { hue } from "./rows.js";
  * @typedef {{id: string, name: string, hue: number, present: boolean}} Agent   `present`: from the start, as far as
  *   this chat is concerned
  * @typedef {object} Room
- * @property {import("./chat-session.js").ChatSession} client
+ * @property {import("./page-session.js").PageSession} client
  * @property {Agent[]} agents            of the server
  * @property {{id: string, name: string}} me
- * @property {string} url                where agents are let in and sent away
  * @property {(text: string) => void} say   what went wrong
  * @typedef {{name: string, hue: number, kind: "agent" | "person", id: string}} Someone
  */
