@@ -7,11 +7,13 @@ import inspect
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tests.support.appends import stored
+from tests.support.waiting import aeventually
 from webapp.agents.base import Agent, AgentTurn, Event
 from webapp.agents.cast import Member
 from webapp.agents.pieces import Piece
@@ -157,6 +159,26 @@ class World:
                 if not inspect.iscoroutine(work) or "sqlalchemy" not in work.cr_code.co_filename:
                     task.cancel()
             await asyncio.wait(tasks)
+
+    async def crash_at(self, streams: Streams, sending: Coroutine[Any, Any, object]) -> None:
+        """Send, and die at the failpoint of ``streams``."""
+        task = asyncio.create_task(sending)
+        await asyncio.wait_for(streams.reached.wait(), 15)
+        await self.crash()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    async def quiet(self, chat_id: str = CHAT) -> list[Event]:
+        """The whole stream once every run in it is over, each as it should be."""
+
+        async def over() -> bool:
+            return not await self.catalog.runs.unfinished(chat_id=chat_id)
+
+        is_over: bool = await aeventually(over, what="every run is over")
+        assert is_over
+        events = await self.events(chat_id)
+        check_runs(events)
+        return events
 
     async def aclose(self) -> None:
         for supervisor in self._supervisors:

@@ -29,11 +29,9 @@ _HELP = re.compile(r"\bwhat (can|do|could) (you|i) (do|try|say|know)\b|^help\b",
 _WHO = re.compile(r"\b(who|what) are you\b|\bare you (real|human|an? \w+)\b|\byour name\b", re.IGNORECASE)
 
 
-class EchoAgent:
-    """Answers exactly ``Echo: <text>``, word by word. ``word_delay`` is in seconds."""
+class _OneText:
+    """Says one text, word by word, ``word_delay`` seconds for each."""
 
-    id = "echo"
-    name = "Echo"
     scripted = True
 
     def __init__(self, *, word_delay: float = WORD_DELAY, sleep: Sleep = asyncio.sleep) -> None:
@@ -42,8 +40,21 @@ class EchoAgent:
 
     def run(self, turn: AgentTurn) -> AsyncIterator[Event]:
         """Answer the turn."""
-        answer = _spoken(f"Echo: {turn.text}", self._word_delay, self._sleep)
+        answer = _spoken(self._answer(turn), self._word_delay, self._sleep)
         return as_events(go_on(answer, after=turn.begun))
+
+    def _answer(self, turn: AgentTurn) -> str:
+        raise NotImplementedError
+
+
+class EchoAgent(_OneText):
+    """Answers exactly ``Echo: <text>``."""
+
+    id = "echo"
+    name = "Echo"
+
+    def _answer(self, turn: AgentTurn) -> str:
+        return f"Echo: {turn.text}"
 
 
 class DemoAgent:
@@ -220,29 +231,23 @@ def _result(call_id: str, content: str) -> Event:
     }
 
 
-class CriticAgent:
-    """Comments in a sentence or two on what was said last. ``word_delay`` is in seconds per word."""
+class CriticAgent(_OneText):
+    """Comments in a sentence or two on what was said last."""
 
     id = "critic"
     name = "Critic"
-    scripted = True
 
-    def __init__(self, *, word_delay: float = WORD_DELAY, sleep: Sleep = asyncio.sleep) -> None:
-        self._word_delay = word_delay
-        self._sleep = sleep
-
-    def run(self, turn: AgentTurn) -> AsyncIterator[Event]:
-        """Answer the turn."""
-        return as_events(_spoken(self._comment(turn), self._word_delay, self._sleep))
-
-    def _comment(self, turn: AgentTurn) -> str:
-        count = sum(message.get("name") == self.name for message in turn.messages)
+    def _answer(self, turn: AgentTurn) -> str:
+        told = list(turn.messages)
+        while turn.begun and told[-1].get("name") == self.name:
+            told.pop()  # what is to be gone on with is nothing to comment on
+        count = sum(message.get("name") == self.name for message in told)
         if _from_agent(turn, self.id):
             return texts.reply_text(turn.speaker, turn.text, count + 1)
         if "/debate" in turn.text:
             return texts.debate_text(turn.speaker, next(iter(turn.others), None))
         # On what was said before the critic was asked; if nothing was, on the question.
-        earlier = next((each for each in turn.messages[-2::-1] if each.get("name") != self.name), None)
+        earlier = next((each for each in told[-2::-1] if each.get("name") != self.name), None)
         said = text_of(earlier) if earlier else _ADDRESS.sub("", turn.text)
         return texts.comment_text((earlier or {}).get("name") or turn.speaker, said, count)
 

@@ -41,11 +41,7 @@ async def crash_at(world: World, *, before: Condition | None = None, after: Cond
     supervisor = await world.boot(EchoAgent(word_delay=0.05), streams=streams)
     streams.halt_before = before or streams.halt_before
     streams.halt_after = after or streams.halt_after
-    sending = asyncio.create_task(say(supervisor, "hello there", run_id="r1", wait=False))
-    await asyncio.wait_for(streams.reached.wait(), 15)
-    await world.crash()
-    with suppress(asyncio.CancelledError):
-        await sending
+    await world.crash_at(streams, say(supervisor, "hello there", run_id="r1", wait=False))
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.chats import CHAT, Streams, World, agent, check_runs, of, questions, say
-from tests.support.waiting import aeventually
+from tests.support.chats import CHAT, Streams, World, agent, of, questions, say
 from webapp.agents.base import Agent, AgentTurn, Event
 from webapp.agents.pieces import Piece
 from webapp.chat.catalog.run_row import RunStatus
@@ -38,16 +37,6 @@ def pair() -> tuple[Agent, Agent]:
 
 def quiet_pair() -> tuple[Agent, Agent]:
     return chatty("one"), chatty("two")
-
-
-async def quiet(world: World) -> list[Event]:
-    async def over() -> bool:
-        return not await world.catalog.runs.unfinished(chat_id=CHAT)
-
-    await aeventually(over)
-    events = await world.events()
-    check_runs(events)
-    return events
 
 
 def answered(events: Sequence[Event]) -> list[str]:
@@ -85,11 +74,7 @@ async def die_at(world: World, *, before: Place | None = None, after: Place | No
     if after:
         streams.halt_after = nth(*after)
     supervisor = await world.boot(*pair(), streams=streams, limits=LIMITS)
-    sending = asyncio.create_task(say(supervisor, "hello", run_id="r1", wait=False))
-    await asyncio.wait_for(streams.reached.wait(), 15)
-    await world.crash()
-    with suppress(asyncio.CancelledError):
-        await sending
+    await world.crash_at(streams, say(supervisor, "hello", run_id="r1", wait=False))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +91,7 @@ async def test_a_hand_off_is_made_once(world: World, before: Place | None, after
 
     await world.boot(*pair(), limits=LIMITS)
 
-    events = await quiet(world)
+    events = await world.quiet()
     assert answered(events) == ["one", "two"] * 2
     assert cards(events) == 1
 
@@ -134,7 +119,7 @@ async def test_a_hand_off_that_was_committed_is_taken_up(
 
     await world.boot(*pair(), limits=LIMITS)
 
-    events = await quiet(world)
+    events = await world.quiet()
     assert answered(events) == ["one", "two"] * 2
     assert cards(events) == 1
 
@@ -152,7 +137,7 @@ async def test_another_process_takes_up_a_hand_off(world: World) -> None:
 
     await world.boot(*pair(), limits=limits, shared=True)
 
-    events = await quiet(world)
+    events = await world.quiet()
     assert answered(events) == ["one", "two"] * 2
     assert cards(events) == 1
     await world.crash()
@@ -168,7 +153,7 @@ async def test_twenty_requests_for_two_agents_from_two_processes(world: World, r
     )
 
     assert len({(reply.run_id, reply.further) for reply in replies}) == 1
-    events = await quiet(world)
+    events = await world.quiet()
     assert questions(events) == ["m1"]
     assert sorted(answered(events)) == ["one", "two"]
 
@@ -183,7 +168,7 @@ async def test_processes_that_disagree_on_whom_a_message_is_for(world: World) ->
             *(say(each, "hello", id=f"m{number}", wait=False) for each in processes * 5)
         )
         assert len({reply.run_id for reply in replies}) == 1
-    events = await quiet(world)
+    events = await world.quiet()
     assert len(answered(events)) == 10
 
 
@@ -225,6 +210,6 @@ async def test_a_message_for_two_is_healed(
     repeated = await say(again, "@one @two", run_id="r1")
 
     assert (repeated.run_id, repeated.further, repeated.duplicate) == ("r1", ("r1~two",), True)
-    events = await quiet(world)
+    events = await world.quiet()
     assert questions(events) == ["m1"]
     assert sorted(answered(events)) == ["one", "two"]

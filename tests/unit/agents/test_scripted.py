@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from ag_ui.core import Event as AgUiEvent
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from webapp.agents.base import Agent, AgentError, AgentTurn, Event
-from webapp.agents.scripted import DemoAgent, EchoAgent, words
+from webapp.agents.scripted import CriticAgent, DemoAgent, EchoAgent, words
 from webapp.agents.scripted_texts import COMMANDS, long_text
 
 NOON = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)
@@ -159,3 +160,22 @@ async def test_it_speaks_ag_ui(text: str) -> None:
 async def test_a_newcomers_first_question_gets_the_commands(question: str) -> None:
     text = text_of(await answer(demo(), question))
     assert all(command in text for command, _ in COMMANDS)
+
+
+async def test_what_broke_off_goes_on_where_it_did() -> None:
+    earlier = [
+        {"id": "1", "role": "user", "name": "Ana", "parts": [{"type": "text", "content": "One two three"}]},
+        {"id": "2", "role": "user", "name": "Ana", "parts": [{"type": "text", "content": "@Critic?"}]},
+    ]
+
+    async def said(messages: list[dict[str, Any]], begun: str = "") -> str:
+        turn = AgentTurn(
+            chat_id="c", run_id="r", messages=messages, text="@Critic?", speaker="Ana", begun=begun
+        )
+        told = CriticAgent(word_delay=0).run(turn)
+        return "".join([event["delta"] async for event in told if "delta" in event])
+
+    whole = await said(earlier)
+    begun = whole[: len(whole) // 2]
+    answer = {"id": "3", "role": "assistant", "name": "Critic", "parts": [{"type": "text", "content": begun}]}
+    assert begun + await said([*earlier, answer], begun) == whole

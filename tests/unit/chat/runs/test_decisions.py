@@ -3,98 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from ag_ui.core import Event as AgUiEvent
-from pydantic import TypeAdapter
 
-from tests.support.chats import ANA, BEN, CHAT, Streams, World, agent, check_runs, of, say, text_of
-from webapp.agents.base import AgentTurn, Event
-from webapp.agents.pieces import Piece, ask_client
+from tests.support.approvals import Sender, check, decide, decisions, paused, to
+from tests.support.chats import ANA, BEN, CHAT, World, agent, of, say, text_of
+from webapp.agents.base import AgentTurn
+from webapp.agents.pieces import Piece
 from webapp.chat import events as names
-from webapp.chat.errors import Conflict, Forbidden, InvalidMessage, Unavailable
-from webapp.chat.messages import Participant
-from webapp.chat.reducer import materialize
-from webapp.chat.runs import Accepted, Supervisor
-from webapp.streams.clients.base import StreamsUnavailable
-
-EVENT: TypeAdapter[Any] = TypeAdapter(AgUiEvent)
-
-
-class Sender:
-    """Asks whether it may send each thing the message names, and sends what it may. ``clock``: asks its
-    client for the time too. ``sent`` is what it did, for ever.
-    """
-
-    def __init__(self) -> None:
-        self.sent: list[str] = []
-        self.turns: list[AgentTurn] = []
-
-    async def run(self, turn: AgentTurn) -> AsyncIterator[Piece]:
-        self.turns.append(turn)
-        things = turn.text.split()
-        if not turn.resume:
-            yield "May I? "
-            interrupts: list[dict[str, Any]] = []
-            for thing in things:
-                call = {"toolCallId": f"call-{thing}"}
-                yield {"type": "TOOL_CALL_START", "toolCallName": "send", **call}
-                yield {"type": "TOOL_CALL_ARGS", "delta": json.dumps({"what": thing}), **call}
-                yield {"type": "TOOL_CALL_END", **call}
-                if thing == "clock":
-                    (asks,) = ask_client([("call-clock", "clock", {})])["outcome"]["interrupts"]
-                    interrupts.append(asks)
-                else:
-                    interrupts.append({"id": f"may-{thing}", "reason": "tool_call", **call})
-            yield {"type": "RUN_FINISHED", "outcome": {"type": "interrupt", "interrupts": interrupts}}
-            return
-        for thing, answer in zip(things, turn.resume, strict=True):
-            if thing != "clock" and answer["payload"]["approved"]:
-                self.sent.append(thing)
-                done = {"toolCallId": f"call-{thing}", "messageId": thing, "role": "tool"}
-                yield {"type": "TOOL_CALL_RESULT", "content": "sent", **done}
-        yield "Done."
-
-
-@pytest.fixture
-def sender() -> Sender:
-    return Sender()
-
-
-async def paused(world: World, sender: Sender, things: str = "letter", **boot: Any) -> Supervisor:
-    supervisor = await world.boot(agent(sender.run), **boot)
-    await say(supervisor, things, run_id="r1")
-    return supervisor
-
-
-def to(thing: str, approved: bool = True, **payload: Any) -> dict[str, Any]:
-    answer = {"approved": approved, **payload}
-    return {"interruptId": f"may-{thing}", "status": "resolved", "payload": answer}
-
-
-async def decide(
-    supervisor: Supervisor, *answers: dict[str, Any], by: Participant = ANA, **more: Any
-) -> Accepted:
-    accepted = await supervisor.resume(
-        chat_id=CHAT, participant=by, answers=answers, may_approve=True, **more
-    )
-    await supervisor.wait(accepted.run_id)
-    return accepted
-
-
-async def decisions(world: World) -> list[dict[str, Any]]:
-    return [each["value"] for each in await world.events() if each.get("name") == names.APPROVAL_DECIDED]
-
-
-async def check(world: World) -> list[Event]:
-    events = await world.events()
-    for event in events:
-        EVENT.validate_python(event)
-    check_runs(events)
-    return events
+from webapp.chat.errors import Conflict, Forbidden, InvalidMessage
+from webapp.chat.runs import Accepted
 
 
 async def test_a_decision_is_told_and_the_run_goes_on(world: World, sender: Sender) -> None:
@@ -311,120 +231,3 @@ async def test_edited_arguments_are_told(world: World, sender: Sender) -> None:
     )
     assert [each.get("arguments") for each in await decisions(world)] == [{"what": "card"}, None]
     assert sender.turns[-1].resume[0]["payload"]["editedArgs"] == {"what": "card"}
-
-
-# Crashes
-
-
-@pytest.mark.parametrize("shared", [False, True])
-async def test_a_crash_between_the_row_and_the_telling_is_healed(
-    world: World, sender: Sender, shared: bool
-) -> None:
-    streams = Streams(world.client)
-    supervisor = await paused(world, sender, streams=streams)
-    streams.halt_before = lambda batch: batch[0].get("name") == names.APPROVAL_DECIDED
-    deciding = asyncio.create_task(decide(supervisor, to("letter")))
-    await streams.reached.wait()
-    await world.crash()
-    assert deciding.done()
-    assert await decisions(world) == []
-    assert len(await world.catalog.answers.untold()) == 1
-
-    restarted = await world.boot(agent(sender.run), shared=shared)
-    assert len(await decisions(world)) == 1
-    assert await world.catalog.answers.untold() == []
-    assert (await restarted.resume(chat_id=CHAT, participant=ANA, answers=[to("letter")])).duplicate
-    if not shared:  # else its lease has still to run out
-        (row,) = [each for each in await _rows(world) if each.continues == "r1"]
-        await restarted.wait(row.run_id)
-        assert sender.sent == ["letter"]
-        await check(world)
-
-
-async def test_a_crash_after_the_telling_tells_it_once(world: World, sender: Sender) -> None:
-    streams = Streams(world.client)
-    supervisor = await paused(world, sender, streams=streams)
-    streams.halt_after = lambda batch: batch[0].get("name") == names.APPROVAL_DECIDED
-    deciding = asyncio.create_task(decide(supervisor, to("letter")))
-    await streams.reached.wait()
-    await world.crash()
-    assert deciding.done()
-    restarted = await world.boot(agent(sender.run))
-    (row,) = [each for each in await _rows(world) if each.continues == "r1"]
-    await restarted.wait(row.run_id)
-    assert len(await decisions(world)) == 1
-    assert sender.sent == ["letter"]
-    await check(world)
-
-
-async def test_a_stream_that_is_away_keeps_the_answer(world: World, sender: Sender) -> None:
-    streams = Streams(world.client)
-    supervisor = await paused(world, sender, streams=streams)
-
-    def away(batch: list[Event]) -> Exception | None:
-        gone = batch[0].get("name") == names.APPROVAL_DECIDED
-        return StreamsUnavailable("away") if gone else None
-
-    streams.refuse = away
-    with pytest.raises(Unavailable):
-        await decide(supervisor, to("letter"))
-    streams.refuse = lambda batch: None
-    with pytest.raises(Conflict):
-        await decide(supervisor, to("letter", approved=False), by=BEN)
-    assert (await decide(supervisor, to("letter"))).duplicate
-    assert sender.sent == ["letter"]
-    assert len(await decisions(world)) == 1
-
-
-async def test_a_pending_approval_outlives_a_restart(world: World, sender: Sender) -> None:
-    await paused(world, sender, "letter parcel")
-    await world.crash()
-    supervisor = await world.boot(agent(sender.run))
-    await decide(supervisor, to("letter"))
-    await world.crash()
-    supervisor = await world.boot(agent(sender.run))
-    await decide(supervisor, to("parcel"), by=BEN)
-    assert sender.sent == ["letter", "parcel"]
-    await check(world)
-
-
-async def test_an_approved_tool_that_may_have_run_is_not_run_again(world: World, sender: Sender) -> None:
-    running = asyncio.Event()
-
-    async def breaks(turn: AgentTurn) -> AsyncIterator[Piece]:
-        if turn.resume:
-            sender.sent.append("letter")
-            running.set()
-            await asyncio.Event().wait()
-        async for piece in sender.run(turn):
-            yield piece
-
-    supervisor = await world.boot(agent(breaks))
-    await say(supervisor, "letter", run_id="r1")
-    await supervisor.resume(chat_id=CHAT, participant=ANA, answers=[to("letter")], may_approve=True)
-    await running.wait()
-    await world.crash()
-
-    restarted = await world.boot(agent(sender.run))
-    events = await check(world)
-    (ended,) = of(events, "RUN_ERROR")
-    assert ended["code"] == "interrupted"
-    assert sender.sent == ["letter"]
-    # Another attempt asks again.
-    await say(restarted, "letter", run_id="again")
-    (run,) = [
-        each
-        for each in (await _snapshot_runs(world)).values()
-        if each["status"] == "awaiting-approval" and "supersededBy" not in each
-    ]
-    assert run["runId"] == "again"
-    await decide(restarted, to("letter"), parent_run_id="again")
-    assert sender.sent == ["letter", "letter"], "which is a decision of its own"
-
-
-async def _rows(world: World) -> list[Any]:
-    return await world.catalog.runs.attempts(CHAT, "m1")
-
-
-async def _snapshot_runs(world: World) -> dict[str, Any]:
-    return materialize(await world.events()).runs

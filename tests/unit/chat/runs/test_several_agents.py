@@ -18,7 +18,6 @@ from tests.support.chats import (
     Gate,
     World,
     agent,
-    check_runs,
     of,
     questions,
     say,
@@ -66,14 +65,8 @@ def roster(world: World, cast: Any) -> Roster:
 
 
 async def quiet(world: World) -> list[Event]:
-    """The stream, once every run of the chat is over."""
-
-    async def over() -> bool:
-        return not await world.catalog.runs.unfinished(chat_id=CHAT)
-
-    await aeventually(over)
-    events = await world.events()
-    check_runs(events)
+    """The stream, once every run of the chat is over: AG-UI's events alone."""
+    events = await world.quiet()
     for event in events:
         EVENT.validate_python(event)
     return events
