@@ -12,11 +12,14 @@ from dataclasses import dataclass
 
 from webapp.agents.base import Agent
 
+HUES = 24
+"""So many colours there are for people and agents."""
+
 COLORS = {
     "rose": 0, "red": 2, "orange": 4, "yellow": 6, "lime": 8, "green": 10, "teal": 12, "cyan": 14, "blue": 17,
     "indigo": 18, "violet": 20, "pink": 22,
 }  # fmt: skip
-"""Names of some of the 24 hues."""
+"""Names of some of them."""
 
 
 class BadCast(ValueError):

@@ -15,10 +15,9 @@ from typing import Annotated, Any
 import msgspec
 
 from webapp.agents.base import Agent
-from webapp.agents.cast import COLORS, BadCast, Cast, Member, trigger
+from webapp.agents.cast import COLORS, HUES, BadCast, Cast, Member, trigger
 from webapp.agents.registry import AgentNotFound, Wishes, load_agent, look_up
 
-_HUES = 24
 _Name = Annotated[str, msgspec.Meta(pattern=r"^\S.{0,59}$")]
 
 
@@ -142,6 +141,6 @@ def _triggers(key: _Key, given: Iterable[str]) -> Iterable[re.Pattern[str]]:
 
 def _hue(key: _Key, color: int | str | None) -> int | None:
     found = COLORS.get(color) if isinstance(color, str) else color
-    if color is not None and (found is None or not 0 <= found < _HUES):
-        raise key.bad(f"must be 0 to {_HUES - 1} or one of {', '.join(COLORS)}")
+    if color is not None and (found is None or not 0 <= found < HUES):
+        raise key.bad(f"must be 0 to {HUES - 1} or one of {', '.join(COLORS)}")
     return found

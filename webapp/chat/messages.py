@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import msgspec
 
+from webapp.agents.cast import HUES
 from webapp.chat.errors import InvalidMessage, TooLarge
 
 MAX_MESSAGE_BYTES: Final = 256 * 1024
@@ -23,8 +24,6 @@ MAX_MESSAGE_BYTES: Final = 256 * 1024
 
 MEDIA: Final = ("image", "audio", "video", "document")
 """Kinds of parts with a ``source``."""
-
-HUES: Final = 24
 
 # Not "." and "..": an id is a segment of addresses, and those would lead elsewhere. No "~" either: what the
 # chat names by itself has one, so that no client's id can be the same.

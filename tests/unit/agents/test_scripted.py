@@ -177,5 +177,11 @@ async def test_what_broke_off_goes_on_where_it_did() -> None:
 
     whole = await said(earlier)
     begun = whole[: len(whole) // 2]
-    answer = {"id": "3", "role": "assistant", "name": "Critic", "parts": [{"type": "text", "content": begun}]}
+    answer = {
+        "id": "3",
+        "role": "assistant",
+        "name": "Critic",
+        "parts": [{"type": "text", "content": begun}],
+        "metadata": {"agentId": "critic"},
+    }
     assert begun + await said([*earlier, answer], begun) == whole
