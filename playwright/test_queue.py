@@ -57,6 +57,7 @@ def test_the_queue_is_seen_and_changed_by_all(two: tuple[ChatPage, ChatPage], pe
     hers.send("/long 31")
     waits(his, "/long 31")
     his.send("/long 32")
+    waits(hers, "/long 31", "/long 32")
     hers.send("/long 33")
     everybody = (hers, his, viewer)
     for chat in everybody:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections import Counter
@@ -23,14 +24,21 @@ OPTIONAL = "Reserved subscription APIs"
 """The one group of the suite that is off by default; we do not serve subscriptions."""
 
 
-def run_suite(server: ServerProcess, report: Path) -> list[dict[str, Any]]:
-    """Every test of the suite with its outcome, as vitest reports them."""
+BY_THE_CLOCK = ("TTL Expiration Behavior",)
+"""Groups whose tests sleep nearly as long as a stream lives. On a busy machine one may oversleep, and is asked
+once more with nothing beside it.
+"""
+
+
+def run_suite(server: ServerProcess, report: Path, *, only: str = "") -> list[dict[str, Any]]:
+    """Every test of the suite with its outcome, as vitest reports them. ``only``: the full name of one."""
     node = shutil.which("node")
     assert node, "Node is needed to run the suite"
     done = subprocess.run(
         [
             *(node, str(VITEST), "run", str(SUITE.relative_to(ROOT)), "--cache=false"),
             *("--reporter=json", f"--outputFile={report}"),
+            *(("--testNamePattern", re.escape(only)) if only else ()),
             "--testTimeout=60000",  # vitest's own five seconds are no verdict on a busy machine
         ],
         cwd=ROOT,
@@ -62,6 +70,13 @@ def test_every_test_of_the_suite_passes(start_server: Callable[..., ServerProces
     ]
     with ThreadPoolExecutor(len(STORES)) as pool:
         runs = list(pool.map(lambda s: run_suite(s, tmp_path / f"{s.data_dir.name}.json"), servers))
+    for server, tests in zip(servers, runs, strict=True):
+        for test in tests:
+            if test["status"] == "failed" and test["ancestorTitles"][-1] in BY_THE_CLOCK:
+                alone = run_suite(server, tmp_path / "again.json", only=test["fullName"])
+                test["status"] = next(each for each in alone if each["fullName"] == test["fullName"])[
+                    "status"
+                ]
     problems = [
         f"{store}: {test['fullName']}: {test['status']}\n{''.join(test['failureMessages'][:1])[:600]}"
         for store, tests in zip(STORES, runs, strict=True)
