@@ -176,7 +176,9 @@ async def _check_version(connection: AsyncConnection) -> None:
     if found > SCHEMA_VERSION:
         raise CatalogTooNew(f"The catalog has schema {found}, this program knows up to {SCHEMA_VERSION}.")
     for version in range(found + 1, SCHEMA_VERSION + 1):
-        await connection.execute(text(STEPS[version]))
+        step = STEPS[version]
+        for statement in (step,) if isinstance(step, str) else step:
+            await connection.execute(text(statement))
     await connection.execute(update(schema_version).values(version=SCHEMA_VERSION))
 
 

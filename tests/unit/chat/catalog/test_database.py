@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import sqlite3
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from tests.support.chats import ANA
 from tests.support.run_rows import row
 from webapp.chat.catalog import Catalog, CatalogTooNew
 from webapp.chat.catalog.run_row import RunStatus
-from webapp.chat.catalog.schema import SCHEMA_VERSION
+from webapp.chat.catalog.schema import SCHEMA_VERSION, STEPS
 from webapp.chat.errors import Unavailable
 
 ROOT = Path(__file__).parents[4]
@@ -49,10 +50,12 @@ async def test_a_database_of_the_version_before_is_brought_up(tmp_path: Path) ->
     await catalog.runs.add(row())
     await catalog.aclose()
     with sqlite3.connect(path) as raw:
-        for index in ("runs_of_participant_by_time", "runs_of_chat_by_time"):
-            raw.execute(f"DROP INDEX {index}")
-        for column in ("tools", "resume", "continues", "steered"):
-            raw.execute(f"ALTER TABLE runs DROP COLUMN {column}")
+        for step in STEPS.values():
+            for statement in (step,) if isinstance(step, str) else step:
+                if index := re.match(r"CREATE INDEX (\w+)", statement):
+                    raw.execute(f"DROP INDEX {index[1]}")
+                if column := re.match(r"ALTER TABLE (\w+) ADD COLUMN (\w+)", statement):
+                    raw.execute(f"ALTER TABLE {column[1]} DROP COLUMN {column[2]}")
         raw.execute("UPDATE schema_version SET version = 1")
     raw.close()
     for _ in range(2):
