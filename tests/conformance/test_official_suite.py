@@ -25,8 +25,8 @@ OPTIONAL = "Reserved subscription APIs"
 
 
 BY_THE_CLOCK = ("TTL Expiration Behavior",)
-"""Groups whose tests sleep nearly as long as a stream lives. On a busy machine one may oversleep, and is asked
-once more with nothing beside it.
+"""Groups whose tests sleep nearly as long as a stream lives. On a busy machine one may oversleep, and is
+asked once more with nothing beside it.
 """
 
 
