@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from support.chat_page import ChatPage, Row, same_everywhere
 from support.people import PHONE, People
 from tests.support.server import ROOT
@@ -49,7 +47,6 @@ def both_write(*pages: ChatPage) -> None:
         )
 
 
-@pytest.mark.converge
 def said_by(chat: ChatPage, agent: str) -> Row:
     """The agent's only row."""
     rows = chat.page.locator("#transcript article", has=chat.page.locator(".name", has_text=agent))

@@ -6,7 +6,7 @@ another attempt, every run has one end, and who sends the same again is told the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -184,6 +184,12 @@ def test_killed_while_the_queue_is_changed(start_server: Callable[..., ServerPro
 
 
 # Two processes on one catalog and one stream server: what one leaves, the other takes when the lease ends.
+# All steps are in the long run; one process has died at each of them above.
+
+
+def a_few(steps: Iterable[str], *kept: str) -> list[Any]:
+    """Those that are kept as they are, the others for the long run."""
+    return [step if step in kept else pytest.param(step, marks=pytest.mark.long) for step in steps]
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +212,10 @@ def heir(shared: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> It
         yield heir
 
 
-@pytest.mark.parametrize("step", [*ANSWERED, *INTERRUPTED])
+@pytest.mark.parametrize(
+    "step",
+    a_few([*ANSWERED, *INTERRUPTED], Step.MESSAGE_APPENDED, Step.MARKED_RUNNING, Step.ENDED, Step.STARTED),
+)
 def test_killed_at_a_step_and_the_other_takes_over(
     start_server: Callable[..., ServerProcess], shared: dict[str, str], heir: ServerProcess, step: str
 ) -> None:
@@ -219,7 +228,7 @@ def test_killed_at_a_step_and_the_other_takes_over(
     check_one_answer(ana, chat_id, interrupted=step in INTERRUPTED)
 
 
-@pytest.mark.parametrize("step", RECOVERING)
+@pytest.mark.parametrize("step", a_few(RECOVERING, Step.FENCED))
 def test_the_heir_dies_too(tmp_path: Path, shared: dict[str, str], step: str) -> None:
     env = shared | {"DURABLE_CHAT_DATABASE_URL": f"sqlite:///{tmp_path / 'catalog.db'}"}
     with ExitStack() as stack:

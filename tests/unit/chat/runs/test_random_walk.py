@@ -245,7 +245,9 @@ class Walk:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shared", [False, True], ids=["alone", "two processes"])
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize(
+    "number", [0, 1, 2, *(pytest.param(number, marks=pytest.mark.long) for number in range(3, 20))]
+)
 async def test_whatever_happens_nothing_accepted_is_lost_or_doubled(
     world: World, rng: random.Random, shared: bool, number: int
 ) -> None:
