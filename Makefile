@@ -16,6 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 RUNTIME := $(VENV)/.runtime
 LLM := $(VENV)/.llm
+POSTGRES := $(VENV)/.postgres
 DEV := $(VENV)/.dev
 NODE := node_modules/.stamp
 BROWSER := $(VENV)/.browser
@@ -31,9 +32,13 @@ $(LLM): requirements/llm.lock | $(RUNTIME)
 	scripts/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $<
 	touch $@
 
-$(DEV): requirements/dev.lock requirements/llm.lock requirements/runtime.lock | $(VENV)/pyvenv.cfg
+$(POSTGRES): requirements/postgres.lock | $(RUNTIME)
+	scripts/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $<
+	touch $@
+
+$(DEV): requirements/dev.lock requirements/llm.lock requirements/postgres.lock requirements/runtime.lock | $(VENV)/pyvenv.cfg
 	scripts/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes $<
-	touch $(RUNTIME) $(LLM) $@
+	touch $(RUNTIME) $(LLM) $(POSTGRES) $@
 
 $(NODE): package.json package-lock.json $(DEV)
 	npm ci --no-audit --no-fund --loglevel=error
@@ -42,19 +47,22 @@ $(NODE): package.json package-lock.json $(DEV)
 $(BROWSER): $(DEV) playwright/support/chromium.py
 	$(BIN)/python playwright/support/chromium.py
 	scripts/system-package strace
+	scripts/system-package postgresql initdb
 	touch $@
 
 # --- for people ------------------------------------------------------------------------------------------------
 
-# An agent that names a model needs the extra; only those who ask for one wait for it.
+# Only those who ask for a model, or for another database than SQLite, wait for what that needs.
 MODEL := $(filter openai:% openai-chat:% openai-responses:% anthropic:% ollama:%,$(DURABLE_CHAT_AGENT))
+
+DATABASE := $(filter postgresql:% postgresql+asyncpg:%,$(DURABLE_CHAT_DATABASE_URL))
 
 .PHONY: help run llm test check test-long bench demo screenshot lock audit clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-run: $(RUNTIME) $(if $(MODEL),$(LLM)) ## serve on http://127.0.0.1:8000; ARGS='--port 9000 --access open' adds options
+run: $(RUNTIME) $(if $(MODEL),$(LLM)) $(if $(DATABASE),$(POSTGRES)) ## serve on http://127.0.0.1:8000; ARGS='--port 9000 --access open' adds options
 	$(BIN)/python -m webapp serve $(ARGS)
 
 llm: $(LLM) ## install what an agent made with pydantic-ai needs

@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from tests.support.fault_proxy import FaultProxy
 from tests.support.live_app import Chatter, LiveApp
+from tests.support.postgres import Postgres, programs
 from tests.support.server import ServerProcess
 
 # How fast a machine is decides no test.
@@ -53,3 +54,12 @@ def ana(app: LiveApp) -> Chatter:
 def ben(app: LiveApp) -> Chatter:
     """Another participant of ``app``."""
     return Chatter(app)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server."""
+    if programs() is None:
+        pytest.skip("PostgreSQL is not installed")
+    with Postgres.running() as server:
+        yield server

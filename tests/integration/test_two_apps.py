@@ -14,17 +14,18 @@ import pytest
 from tests.support.chats import check_runs, of, questions, text_of
 from tests.support.live_app import Chatter
 from tests.support.onlooker import Onlooker
+from tests.support.postgres import Postgres
 from tests.support.server import ServerProcess
 from tests.support.waiting import eventually
 
 LONG = "/long 2000"
 
 
-def settings(streams: ServerProcess, directory: Path) -> dict[str, str]:
+def settings(streams: ServerProcess, database_url: str) -> dict[str, str]:
     """Of every app process on ``streams``."""
     return {
         "DURABLE_CHAT_STREAMS_URL": streams.streams_url,
-        "DURABLE_CHAT_DATABASE_URL": f"sqlite:///{directory / 'catalog.db'}",
+        "DURABLE_CHAT_DATABASE_URL": database_url,
         "DURABLE_CHAT_SECRET_KEY": "one-secret-for-both-of-them",
         "DURABLE_CHAT_SSE_LIFETIME": "1",
         "DURABLE_CHAT_DEMO_WORD_DELAY": "0.02",
@@ -38,11 +39,11 @@ class Two:
 
 
 @pytest.fixture(scope="module")
-def apps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+def apps(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[Two]:
     directory = tmp_path_factory.mktemp("two")
     with ExitStack() as stack:
         streams = stack.enter_context(ServerProcess(directory / "streams", command="streams"))
-        env = settings(streams, directory)
+        env = settings(streams, postgres.new_database())
         # One after the other: the first makes the catalog.
         yield Two(*(stack.enter_context(ServerProcess(directory / name, env=env)) for name in ("one", "two")))
 
@@ -203,7 +204,8 @@ def test_one_agent_answers_in_order_wherever_it_is_asked(room: Room) -> None:
 @pytest.fixture
 def mortal(start_server: Callable[..., ServerProcess], tmp_path: Path) -> tuple[ServerProcess, ServerProcess]:
     """Two apps of which the first may be killed; its lease is short."""
-    env = settings(start_server("streams", command="streams"), tmp_path) | {"DURABLE_CHAT_LEASE": "1"}
+    database_url = f"sqlite:///{tmp_path / 'catalog.db'}"
+    env = settings(start_server("streams", command="streams"), database_url) | {"DURABLE_CHAT_LEASE": "1"}
     return start_server("doomed", env=env), start_server("heir", env=env)
 
 

@@ -56,7 +56,11 @@ class Database:
         target = _with_async_driver(url)
         try:
             return await cls._open(target)
-        except (SQLAlchemyError, ImportError, OSError) as error:
+        except ModuleNotFoundError as missing:
+            raise CatalogUnusable(
+                f"{target.drivername} needs {missing.name}: install durable-chat[postgres]."
+            ) from missing
+        except (SQLAlchemyError, OSError) as error:
             shown = target.render_as_string(hide_password=True)
             raise CatalogUnusable(f"The catalog {shown} cannot be opened: {_cause(error)}.") from error
 

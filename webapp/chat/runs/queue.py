@@ -103,7 +103,7 @@ class Queue:
         the caller's. Raises Unavailable.
         """
         while not await self._inbox.mark_running(row, now=self._clock()):
-            if not await self.catch_up(row):
+            if not await self._still_waits(row):
                 return False
         return True
 
@@ -111,8 +111,16 @@ class Queue:
         """``begin``, if no other run is before this one. Raises Unavailable."""
         while True:
             turn = await self._inbox.take_turn(row, now=self._clock())
-            if turn.taken or turn.behind is not None or not await self.catch_up(row):
+            if turn.taken or turn.behind is not None or not await self._still_waits(row):
                 return turn
+
+    async def _still_waits(self, row: RunRow) -> bool:
+        """Whether the row is the caller's as before, now that everything about its message has been told: by
+        this call, or by whoever was quicker.
+        """
+        await self.catch_up(row)
+        current = await self._inbox.get(row.run_id)
+        return current is not None and _place(current) == _place(row)
 
     async def _commit(self, change: Change) -> list[RunRow]:
         """The rows of the message, changed."""
@@ -154,6 +162,10 @@ class Queue:
             if other.status is RunStatus.RUNNING and other.agent_id in agents:
                 with suppress(StreamsUnavailable):  # it is the next one all the same
                     await self._stop(other, participant)
+
+
+def _place(row: RunRow) -> tuple[str, int, RunStatus]:
+    return row.owner, row.epoch, row.status
 
 
 def _producer_of(event: Event) -> str:

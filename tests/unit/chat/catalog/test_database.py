@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from tests.support.chats import ANA
 from tests.support.run_rows import row
-from webapp.chat.catalog import Catalog, CatalogTooNew
+from webapp.chat.catalog import Catalog, CatalogTooNew, CatalogUnusable
 from webapp.chat.catalog.run_row import RunStatus
 from webapp.chat.catalog.schema import SCHEMA_VERSION, STEPS
 from webapp.chat.errors import Unavailable
@@ -115,10 +115,10 @@ async def test_a_database_that_does_not_answer_is_a_refusal_without_anybodys_wor
 
 
 async def test_a_caller_that_is_cancelled_leaves_no_lock_behind(
-    catalog: Catalog, tmp_path: Path, rng: random.Random
+    catalog: Catalog, database_url: str, rng: random.Random
 ) -> None:
     """At whatever step of whichever transaction."""
-    other = await Catalog.open(f"sqlite:///{tmp_path / 'catalog.db'}")
+    other = await Catalog.open(database_url)
     await catalog.create_chat("c1234567", owner=ANA)
     await catalog.runs.add(row(status=RunStatus.APPENDED))
     calls: list[Callable[[], Coroutine[Any, Any, object]]] = [
@@ -135,3 +135,9 @@ async def test_a_caller_that_is_cancelled_leaves_no_lock_behind(
         await asyncio.gather(*tasks, return_exceptions=True)
         assert await other.runs.renew(["r1"], owner="me", lease_until=3.0) == {"r1"}
     await other.aclose()
+
+
+async def test_a_driver_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    with pytest.raises(CatalogUnusable, match=r"asyncpg: install durable-chat\[postgres\]"):
+        await Catalog.open("postgresql://nobody@127.0.0.1:1/nowhere")

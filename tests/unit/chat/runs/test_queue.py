@@ -11,7 +11,7 @@ import pytest
 from tests.support.chats import ANA, BEN, CHAT, Gate, Streams, World, check_runs, of, questions, said, say
 from tests.support.waiting import aeventually
 from webapp.agents.base import Event
-from webapp.chat.catalog.run_row import RunStatus
+from webapp.chat.catalog.run_row import RunRow, RunStatus
 from webapp.chat.errors import Conflict, Unavailable
 from webapp.chat.events import MESSAGE_DROPPED, MESSAGE_EDITED
 from webapp.chat.following import RunCursor, follow
@@ -267,3 +267,36 @@ async def test_of_many_changes_at_once_and_a_start_one_order_comes_out(world: Wo
         kept = [each for each in materialize(events).messages if each["id"] == names[1]]
         assert asked == [each["parts"][0]["content"] for each in kept]
         assert await said(world, f"{names[0]}: ")
+
+
+@pytest.mark.parametrize("shared", [False, True])
+async def test_somebody_is_quicker_to_tell_a_change_just_as_the_turn_comes(
+    world: World, monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
+    """The turn is refused because a change has to be told, and then there is nothing left to tell."""
+    gate = Gate()
+    one, other = await world.boot(gate, shared=shared), await world.boot(gate, shared=True)
+    await fill(one, gate, "first", "second")
+    name = "take_turn" if shared else "mark_running"
+    begin = getattr(one._inbox, name)
+
+    async def between(row: RunRow, *, now: float) -> object:
+        monkeypatch.setattr(one._inbox, name, begin)
+        edited = {"editId": "e1", "messageId": "m2", "text": "edited", "participantId": "ben", "name": "Ben"}
+        event: Event = {"type": "CUSTOM", "name": MESSAGE_EDITED, "value": edited}
+        await other._inbox.change_waiting(CHAT, "m2", lambda _: {"events": [event]})
+        refused = await begin(row, now=now)
+        await other._queue.catch_up(row)
+        return refused
+
+    async def wait_for_second(row: RunRow, *, now: float) -> object:
+        return await (between if row.message_id == "m2" and gate.open.is_set() else begin)(row, now=now)
+
+    monkeypatch.setattr(one._inbox, name, wait_for_second)
+    events = await ended(world, one, gate, "r1", "r2")
+    assert shown(events) == ["first", "edited"]
+    assert gate.waiting == ["first", "edited"]
+    answered = await one._inbox.get("r2")
+    assert answered is not None
+    assert answered.epoch == 0, "nobody had to take it over"
+    check_runs(events)
