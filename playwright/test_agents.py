@@ -130,8 +130,10 @@ def test_agents_are_let_in_and_sent_away_on_every_screen(people: People) -> None
     switch[hers].click()
     his.page.locator(".note", has_text=f"{name} sent Ash Tree away").wait_for()
     same_order(hers, his, viewer)
-    for other in ("Oak", "Elm"):
-        hers.page.get_by_role("switch", name=other).click()
+    oak, elm = (hers.page.get_by_role("switch", name=other) for other in ("Oak", "Elm"))
+    oak.click()
+    eventually(lambda: oak.get_attribute("aria-checked") == "false", what="Oak has gone")
+    elm.click()
     hers.page.locator("#connection", has_text="Somebody has to answer").wait_for()
     hers.guard.allow(r"409")
 
