@@ -5,12 +5,12 @@
  * @typedef {import("./chat-reducer-parts.js").Obj} Obj
  * @typedef {import("./chat-reducer-parts.js").Part} Part
  * @typedef {import("./chat-reducer-parts.js").Message} Message
- * @typedef {{open: string[], current: string, adopt: string, step: string}} Lane
  * @typedef {import("./chat-reducer-parts.js").RunInfo} RunInfo
  * @typedef {{messages: Message[], activeRuns: string[], runs: Record<string, RunInfo>, roster: Record<string, boolean>, notes: Obj[], state: Obj, version: number}} Snapshot
  * @typedef {{messages: Set<string>, runs: Set<string>}} Touched   ids of what appeared, changed or went
  */
 
+import { Lanes } from "./chat-reducer-lanes.js";
 import { createNotes } from "./chat-reducer-notes.js";
 import { createSignals } from "./chat-reducer-signals.js";
 import * as parts from "./chat-reducer-parts.js";
@@ -46,8 +46,7 @@ export function createReducer(given) {
   const runs = new Map(Object.entries(start.runs ?? {}));
   /** @type {Set<string>} */
   const active = new Set(start.activeRuns);
-  /** @type {Map<string, Lane>} */
-  const lanes = new Map(Object.entries(start.state?.lanes ?? {}));
+  const lanes = new Lanes(active, start.state?.lanes);
   /** @type {Set<string>} */
   const structured = new Set(start.state?.structured);
   const notes = createNotes(start);
@@ -81,7 +80,6 @@ export function createReducer(given) {
 
   /** Change a message's id everywhere, or drop the message. @param {string} old @param {string} [id] */
   function rename(old, id) {
-    const change = (/** @type {string} */ each) => (each === old ? id ?? [] : each);
     touched.messages.add(old);
     notes.standAfter(old, id ?? messages[messages.findIndex((each) => each.id === old) - 1]?.id ?? "");
     if (id) write(old).id = id;
@@ -89,45 +87,22 @@ export function createReducer(given) {
     if (structured.delete(old) && id) structured.add(id);
     for (const info of runs.values()) {
       if (!info.messageIds.includes(old)) continue;
-      info.messageIds = info.messageIds.flatMap(change);
+      info.messageIds = info.messageIds.flatMap((each) => (each === old ? id ?? [] : each));
       touched.runs.add(info.runId);
     }
-    for (const lane of lanes.values()) {
-      lane.open = lane.open.flatMap(change);
-      if (lane.current === old) lane.current = id ?? "";
-    }
-  }
-
-  /** The run an event belongs to, by what it says or else by when it comes. @param {Obj} event */
-  function owner(event) {
-    const run = str(event.runId) || str(record(event.metadata).runId);
-    return run ? (active.has(run) ? run : "") : ([...active].at(-1) ?? "");
-  }
-
-  /** @param {string} run @returns {Lane} */
-  function laneOf(run) {
-    const lane = lanes.get(run) ?? { open: [], current: "", adopt: "", step: "" };
-    lanes.set(run, lane);
-    return lane;
-  }
-
-  /** The lane's current message from now on, unless some lane has it open. @param {Lane} lane @param {string} id */
-  function enter(lane, id) {
-    for (const { open } of lanes.values()) if (open.includes(id)) return;
-    lane.open.push(id);
-    lane.current = id;
+    lanes.rename(old, id);
   }
 
   /** Where events of a run go: the answer they want, the current one, a new one. @param {string} run @param {any} [wanted] */
   function target(run, wanted) {
-    const lane = laneOf(run);
+    const lane = lanes.of(run);
     let id = isAnswer(wanted) ? wanted : lane.current;
     if (!id) {
       id = lane.adopt = str(wanted) && !message(wanted) ? wanted : newId();
       Object.assign(create(id, "assistant"), parts.signature(runs.get(run)));
       join(run, id);
     }
-    enter(lane, id);
+    lanes.enter(lane, id);
     return id;
   }
 
@@ -209,12 +184,12 @@ export function createReducer(given) {
 
   /** @param {string} run @param {string} id */
   function startAnswer(run, id) {
-    const lane = laneOf(run);
+    const lane = lanes.of(run);
     const { adopt } = lane;
     lane.adopt = "";
     if (!message(id)) adopt ? rename(adopt, id) : create(id, "assistant");
     if (!isAnswer(id)) return;
-    enter(lane, id);
+    lanes.enter(lane, id);
     join(run, id);
   }
 
@@ -234,8 +209,8 @@ export function createReducer(given) {
 
   /** @param {Obj} event @param {any} step @param {any} delta @param {string} [signature] */
   function think(event, step, delta, signature) {
-    const run = owner(event);
-    parts.think(write(target(run)), laneOf(run).step || str(step), str(delta), signature);
+    const run = lanes.owner(event);
+    parts.think(write(target(run)), lanes.of(run).step || str(step), str(delta), signature);
   }
 
   /** @type {Record<string, (event: Obj) => unknown>} */
@@ -280,7 +255,7 @@ export function createReducer(given) {
       const { messageId: id, role, name, metadata } = event;
       if (!str(id)) return;
       const answer = role !== "user" && role !== "system";
-      if (answer) startAnswer(owner(event), id);
+      if (answer) startAnswer(lanes.owner(event), id);
       else if (!message(id)) create(id, role);
       const started = write(id);
       if (started.role !== (answer ? "assistant" : role)) return; // nobody signs what another has said
@@ -290,14 +265,14 @@ export function createReducer(given) {
 
     TEXT_MESSAGE_CONTENT(event) {
       let { messageId: id, delta, metadata } = event;
-      if (!message(id) || isAnswer(id)) id = target(owner(event), id);
+      if (!message(id) || isAnswer(id)) id = target(lanes.owner(event), id);
       parts.mergeMetadata(write(id), metadata);
       if (str(delta)) (structured.has(id) ? parts.appendStructured : parts.appendText)(write(id), delta);
     },
 
     TEXT_MESSAGE_END: ({ messageId: id, metadata }) => message(id) && parts.mergeMetadata(write(id), metadata),
 
-    STEP_STARTED: (event) => (laneOf(owner(event)).step = str(event.stepName)),
+    STEP_STARTED: (event) => (lanes.of(lanes.owner(event)).step = str(event.stepName)),
 
     REASONING_MESSAGE_CONTENT: (event) => think(event, event.messageId, event.delta),
 
@@ -311,7 +286,7 @@ export function createReducer(given) {
     TOOL_CALL_START(event) {
       const { toolCallId, toolCallName, parentMessageId, metadata } = event;
       if (!str(toolCallId)) return;
-      const caller = write(target(owner(event), parentMessageId));
+      const caller = write(target(lanes.owner(event), parentMessageId));
       if (!find(caller, "tool-call", "id", toolCallId)) parts.callTool(caller, toolCallId, str(toolCallName), metadata);
     },
 
@@ -352,10 +327,10 @@ export function createReducer(given) {
   const signals = {
     ...createSignals({ message, all: () => messages, write, rename, runs, note, marks, told: (run) => touched.runs.add(run) }),
 
-    "structured-output.start": ({ messageId }, event) => structured.add(target(owner(event), messageId)),
+    "structured-output.start": ({ messageId }, event) => structured.add(target(lanes.owner(event), messageId)),
 
     "structured-output.complete"(value, event) {
-      const id = target(owner(event), value.messageId);
+      const id = target(lanes.owner(event), value.messageId);
       structured.delete(id);
       parts.completeStructured(write(id), value);
     },
@@ -364,7 +339,7 @@ export function createReducer(given) {
       withCall({ toolCallId, runId }, parts.requestApproval, str(record(approval).id)),
 
     "ui-resource"({ resource, toolCallId, toolName, serverId, meta }, event) {
-      const id = caller(toolCallId) ?? lanes.get(owner(event))?.current;
+      const id = caller(toolCallId) ?? lanes.get(lanes.owner(event))?.current;
       const given = Object.entries({ resource, toolCallId, toolName, serverId, meta });
       const part = Object.fromEntries(given.filter(([, value]) => value !== undefined));
       if (id) write(id).parts.push({ type: "ui-resource", ...part });
