@@ -54,7 +54,6 @@ $(BROWSER): $(DEV) playwright/support/chromium.py
 
 # Only those who ask for a model, or for another database than SQLite, wait for what that needs.
 MODEL := $(filter openai:% openai-chat:% openai-responses:% anthropic:% ollama:%,$(DURABLE_CHAT_AGENT))
-
 DATABASE := $(filter postgresql:% postgresql+asyncpg:%,$(DURABLE_CHAT_DATABASE_URL))
 
 .PHONY: help run llm test check test-long bench demo screenshot lock audit clean
@@ -89,7 +88,7 @@ lock: ## resolve the lock files again
 	scripts/lock
 
 audit: ## look the locked versions up in the advisory databases
-	scripts/uv tool run pip-audit --disable-pip --require-hashes -r requirements/llm.lock
+	scripts/uv tool run pip-audit --disable-pip --require-hashes -r requirements/llm.lock -r requirements/postgres.lock
 
 clean: ## remove what make has fetched; ./data stays
 	rm -rf $(VENV) .tools node_modules build dist test-results

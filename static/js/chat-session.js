@@ -16,10 +16,10 @@ import { createId, persist, sendJson } from "./http.js";
 /** @import {ClientTool} from "./client-tools.js" */
 /** @import {Batch, ChatSessionOptions, Chunk, ConnectionStatus, Delivery, Message, RunInfo} from "./types.js" */
 /** @import {Touched} from "./chat-reducer.js" */
-// In characters, of which one may take three bytes.
-const KEPT_ALIVE = 20_000;
-
 /** @typedef {Omit<Delivery, "controller" | "state" | "error">} Errand   what is to be delivered */
+
+/** In characters, of which one may take three bytes. */
+const KEPT_ALIVE = 20_000;
 
 export class ChatSession extends EventTarget {
   #options;

@@ -74,9 +74,7 @@ def test_every_test_of_the_suite_passes(start_server: Callable[..., ServerProces
         for test in tests:
             if test["status"] == "failed" and test["ancestorTitles"][-1] in BY_THE_CLOCK:
                 alone = run_suite(server, tmp_path / "again.json", only=test["fullName"])
-                test["status"] = next(each for each in alone if each["fullName"] == test["fullName"])[
-                    "status"
-                ]
+                test.update(next(each for each in alone if each["fullName"] == test["fullName"]))
     problems = [
         f"{store}: {test['fullName']}: {test['status']}\n{''.join(test['failureMessages'][:1])[:600]}"
         for store, tests in zip(STORES, runs, strict=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 
@@ -29,7 +30,7 @@ _HELP = re.compile(r"\bwhat (can|do|could) (you|i) (do|try|say|know)\b|^help\b",
 _WHO = re.compile(r"\b(who|what) are you\b|\bare you (real|human|an? \w+)\b|\byour name\b", re.IGNORECASE)
 
 
-class _OneText:
+class _OneText(ABC):
     """Says one text, word by word, ``word_delay`` seconds for each."""
 
     scripted = True
@@ -43,8 +44,9 @@ class _OneText:
         answer = _spoken(self._answer(turn), self._word_delay, self._sleep)
         return as_events(go_on(answer, after=turn.begun))
 
+    @abstractmethod
     def _answer(self, turn: AgentTurn) -> str:
-        raise NotImplementedError
+        """The text."""
 
 
 class EchoAgent(_OneText):

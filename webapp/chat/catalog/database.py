@@ -60,7 +60,7 @@ class Database:
             raise CatalogUnusable(
                 f"{target.drivername} needs {missing.name}: install durable-chat[postgres]."
             ) from missing
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, ImportError, OSError) as error:
             shown = target.render_as_string(hide_password=True)
             raise CatalogUnusable(f"The catalog {shown} cannot be opened: {_cause(error)}.") from error
 
@@ -180,9 +180,7 @@ async def _check_version(connection: AsyncConnection) -> None:
     if found > SCHEMA_VERSION:
         raise CatalogTooNew(f"The catalog has schema {found}, this program knows up to {SCHEMA_VERSION}.")
     for version in range(found + 1, SCHEMA_VERSION + 1):
-        step = STEPS[version]
-        for statement in (step,) if isinstance(step, str) else step:
-            await connection.execute(text(statement))
+        await connection.execute(text(STEPS[version]))
     await connection.execute(update(schema_version).values(version=SCHEMA_VERSION))
 
 

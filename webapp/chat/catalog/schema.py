@@ -25,10 +25,10 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 8
 RUN_ID_LENGTH = 128
 
-STEPS: Mapping[int, str | tuple[str, ...]] = {
+STEPS: Mapping[int, str] = {
     2: "ALTER TABLE runs ADD COLUMN tools JSON",
     3: "ALTER TABLE runs ADD COLUMN resume JSON",
     4: "ALTER TABLE runs ADD COLUMN continues VARCHAR(128)",
@@ -36,22 +36,6 @@ STEPS: Mapping[int, str | tuple[str, ...]] = {
     6: "ALTER TABLE runs ADD COLUMN steered INTEGER NOT NULL DEFAULT 0",
     7: "CREATE INDEX runs_of_participant_by_time ON runs (participant_id, accepted_at)",
     8: "CREATE INDEX runs_of_chat_by_time ON runs (chat_id, accepted_at)",
-    9: (
-        "ALTER TABLE participants ADD COLUMN hue INTEGER",
-        "ALTER TABLE participants ADD COLUMN guest INTEGER NOT NULL DEFAULT 1",
-        "ALTER TABLE chats ADD COLUMN message_count INTEGER NOT NULL DEFAULT 0",
-        "ALTER TABLE chats ADD COLUMN parent_id VARCHAR(64)",
-        "ALTER TABLE chats ADD COLUMN fork_message_id VARCHAR(128)",
-        "ALTER TABLE chats ADD COLUMN frozen INTEGER NOT NULL DEFAULT 0",
-        "ALTER TABLE grants ADD COLUMN from_message_id VARCHAR(128)",
-        "ALTER TABLE grants ADD COLUMN from_offset TEXT",
-        "ALTER TABLE grants ADD COLUMN expires_at FLOAT",
-        "ALTER TABLE links ADD COLUMN from_message_id VARCHAR(128)",
-        "ALTER TABLE links ADD COLUMN from_offset TEXT",
-        "ALTER TABLE links ADD COLUMN expires_at FLOAT",
-        "ALTER TABLE links ADD COLUMN revoked_at FLOAT",
-        "ALTER TABLE links ADD COLUMN opened INTEGER NOT NULL DEFAULT 0",
-    ),
 }
 """What brings a database from the version before to this one. Tables that are new need no step."""
 
@@ -64,20 +48,8 @@ participants = Table(
     metadata,
     Column("id", String(128), primary_key=True),
     Column("name", Text, nullable=False),
-    Column("hue", Integer),
-    Column("guest", Integer, nullable=False, server_default="1"),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
-)
-
-# A one-time link that makes another browser the same person.
-device_links = Table(
-    "device_links",
-    metadata,
-    Column("token_hash", LargeBinary(32), primary_key=True),
-    Column("participant_id", String(128), nullable=False),
-    Column("expires_at", Float, nullable=False),
-    Column("used_at", Float),
 )
 
 chats = Table(
@@ -86,28 +58,9 @@ chats = Table(
     Column("id", String(64), primary_key=True),
     Column("title", Text),
     Column("owner_id", String(128), nullable=False, index=True),
-    Column("message_count", Integer, nullable=False, server_default="0"),
-    Column("parent_id", String(64)),
-    Column("fork_message_id", String(128)),
-    Column("frozen", Integer, nullable=False, server_default="0"),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
     Column("deleted_at", Float),
-)
-
-# One participant's own view of one chat: where it stands in their list, how far they have read, and what they
-# have begun to write.
-views = Table(
-    "views",
-    metadata,
-    Column("chat_id", String(64), ForeignKey("chats.id"), primary_key=True),
-    Column("participant_id", String(128), primary_key=True, index=True),
-    Column("pinned_at", Float),
-    Column("archived_at", Float),
-    Column("read_count", Integer, nullable=False, server_default="0"),
-    Column("read_message_id", String(128)),
-    Column("draft", Text),
-    Column("draft_at", Float),
 )
 
 # The inbox. ``seq`` is the order of acceptance. ``events`` holds a message only between its acceptance and
@@ -185,9 +138,6 @@ grants = Table(
     Column("participant_id", String(128), primary_key=True, index=True),
     Column("role", Integer, nullable=False),
     Column("link_hash", LargeBinary(32)),
-    Column("from_message_id", String(128)),
-    Column("from_offset", Text),
-    Column("expires_at", Float),
     Column("created_at", Float, nullable=False),
 )
 
@@ -198,24 +148,7 @@ links = Table(
     Column("chat_id", String(64), ForeignKey("chats.id"), nullable=False, index=True),
     Column("role", Integer, nullable=False),
     Column("created_by", String(128), nullable=False),
-    Column("from_message_id", String(128)),
-    Column("from_offset", Text),
-    Column("expires_at", Float),
-    Column("revoked_at", Float),
-    Column("opened", Integer, nullable=False, server_default="0"),
     Column("created_at", Float, nullable=False),
-)
-
-# What somebody has lost in a chat (nobody in particular: everybody), in order, for whoever still serves them.
-losses = Table(
-    "losses",
-    metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
-    Column("chat_id", String(64), nullable=False),
-    Column("participant_id", String(128)),
-    Column("code", String(32), nullable=False),
-    Column("at", Float, nullable=False),
-    sqlite_autoincrement=True,
 )
 
 api_tokens = Table(

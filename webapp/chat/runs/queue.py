@@ -120,7 +120,8 @@ class Queue:
         """
         await self.catch_up(row)
         current = await self._inbox.get(row.run_id)
-        return current is not None and _place(current) == _place(row)
+        waits = (row.owner, row.epoch, RunStatus.APPENDED)
+        return current is not None and (current.owner, current.epoch, current.status) == waits
 
     async def _commit(self, change: Change) -> list[RunRow]:
         """The rows of the message, changed."""
@@ -162,10 +163,6 @@ class Queue:
             if other.status is RunStatus.RUNNING and other.agent_id in agents:
                 with suppress(StreamsUnavailable):  # it is the next one all the same
                     await self._stop(other, participant)
-
-
-def _place(row: RunRow) -> tuple[str, int, RunStatus]:
-    return row.owner, row.epoch, row.status
 
 
 def _producer_of(event: Event) -> str:
