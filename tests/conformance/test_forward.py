@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ from webapp.streams.service import StreamsService
 from webapp.streams.wire import WireRequest
 
 NOW = 1_800_000_000.0
-LIMITS = StreamLimits(long_poll_timeout=0.05, sse_lifetime=0.1, page_bytes=4000, page_messages=5)
+# An SSE answer is read until it is up to date: when the server would end it decides nothing.
+LIMITS = StreamLimits(long_poll_timeout=0.05, sse_lifetime=60, page_bytes=4000, page_messages=5)
 
 OF_THE_TRANSPORT = {
     "access-control-allow-origin",
@@ -105,25 +107,38 @@ class House:
     async def by_socket(self, client: httpx.AsyncClient, request: WireRequest) -> Answer:
         # As ``target`` the path is sent as it is; a URL would be put in order first.
         target = f"{BASE_PATH}/{request.path}?{urlencode(request.query)}".encode()
-        reply = await client.request(
+        async with client.stream(
             request.method, "/", headers=request.headers, extensions={"target": target}
-        )
-        return answer(reply.status_code, list(reply.headers.items()), reply.content)
+        ) as reply:
+            return await answer(reply.status_code, list(reply.headers.items()), reply.aiter_bytes())
 
     async def by(self, client: StreamClient, request: WireRequest) -> Answer:
         reply = await client.forward(request)
         if isinstance(reply.body, bytes):
             body = b"" if request.method == "HEAD" else reply.body
-        else:
-            body = b"".join([piece async for piece in reply.body])
-        return answer(reply.status, list(reply.headers), body)
+            return await answer(reply.status, list(reply.headers), one_piece(body))
+        try:
+            return await answer(reply.status, list(reply.headers), reply.body)
+        finally:
+            if (close := getattr(reply.body, "aclose", None)) is not None:
+                await close()
 
 
-def answer(status: int, headers: list[tuple[str, str]], body: bytes) -> Answer:
+async def one_piece(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+async def answer(status: int, headers: list[tuple[str, str]], pieces: AsyncIterator[bytes]) -> Answer:
     kept = {name.lower(): value for name, value in headers if name.lower() not in OF_THE_TRANSPORT}
     if kept.get("content-type") != "text/event-stream":
-        return Answer(status, kept, body)
-    return Answer(status, kept, [event for event in SseReader().feed(body) if event.event != ":"])
+        return Answer(status, kept, b"".join([piece async for piece in pieces]))
+    reader = SseReader()
+    events: list[SseEvent] = []
+    async for piece in pieces:
+        events += [event for event in reader.feed(piece) if event.event != ":"]
+        if events and events[-1].event == "control" and json.loads(events[-1].data).get("upToDate"):
+            break
+    return Answer(status, kept, events)
 
 
 @pytest.fixture
