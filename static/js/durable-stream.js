@@ -16,11 +16,21 @@ import {
   plan,
 } from "./stream-state.js";
 
-/** @import {Batch, ConnectionStatus, Environment, FollowOptions, Page, Plan, StreamEvent, StreamState} from "./types.js" */
-/** @typedef {"stopped" | "silent" | "failed" | "dropped"} Reason   why we let go of a request */
+/** @import {Batch, ConnectionStatus, Dialect, Environment, FollowOptions, Page, Plan, StreamEvent, StreamState} from "./types.js" */
+/** @typedef {"stopped" | "silent" | "failed" | "dropped" | "changed"} Reason   why we let go of a request */
 
 const WATCH_EVERY = 1_000;
-const WAKE_EVENTS = ["online", "offline", "pageshow", "visibilitychange", "retry"];
+const WAKE_EVENTS = ["online", "offline", "pageshow", "visibilitychange", "retry", "reopen"];
+
+/** Durable Streams. @type {Dialect} */
+const DURABLE_STREAMS = {
+  query: (query) => query,
+  page: readPage,
+  events({ type, data }) {
+    if (type === "data") return [{ type, items: readItems(data) }];
+    return type === "control" ? [{ type, ...readControl(data) }] : [];
+  },
+};
 
 /** @returns {Environment} */
 export const browserEnvironment = () => ({
@@ -50,6 +60,7 @@ export async function* followStream({
   onStatus = () => {},
   nudges,
   ping = 15_000,
+  dialect = DURABLE_STREAMS,
   env = browserEnvironment(),
 }) {
   let state = initialState(offset);
@@ -60,7 +71,7 @@ export async function* followStream({
   /** @param {Event} event */
   const wake = (event) => {
     const glance = event.type === "pageshow" && !(/** @type {PageTransitionEvent} */ (event).persisted);
-    letGo("dropped", glance || event.type === "visibilitychange");
+    letGo(event.type === "reopen" ? "changed" : "dropped", glance || event.type === "visibilitychange");
   };
   const stop = () => {
     letGo("stopped");
@@ -115,7 +126,8 @@ export async function* followStream({
 
     try {
       const target = resolveUrl(url);
-      for (const name in query) target.searchParams.set(name, query[name]);
+      const asked = dialect.query(query);
+      for (const name in asked) target.searchParams.set(name, asked[name]);
       const response = await fetchClient(target.href, {
         headers: await resolveHeaders(headers),
         credentials,
@@ -129,15 +141,14 @@ export async function* followStream({
         else if (passing) yield { type: "failed", at: env.now(), floor: retryAfter };
         else yield { type: "refused", status, code, error: message };
       } else if (phase !== "sse") {
-        yield { type: "page", at: env.now(), ...(await readPage(response, heard)) };
+        yield { type: "page", at: env.now(), ...(await dialect.page(response, heard)) };
       } else if (!isEventStream(response)) {
         yield { type: "silent", at: env.now() };
       } else {
         const parser = createSseParser();
         for await (const bytes of readBytes(response, heard)) {
-          for (const { type, data } of parser.feed(bytes)) {
-            if (type === "data") yield { type, items: readItems(data) };
-            if (type === "control") yield { type, at: env.now(), ...readControl(data) };
+          for (const told of parser.feed(bytes)) {
+            for (const event of dialect.events(told)) yield /** @type {StreamEvent} */ ({ ...event, at: env.now() });
           }
         }
         yield { type: "ended", at: env.now(), lived: env.now() - openedAt };
