@@ -1,13 +1,13 @@
 /**
- * One connection for everything a browser follows: any number of chats, each from a place of its own, who is in them,
- * and what is the person's own. Owns which chats are asked for, and where each of them is. Knows nothing of tabs but
- * what each one wants.
+ * `/api/live`: any number of chats in one reply, each from a place of its own, who is in them, and what is the person's
+ * own. Owns which chats are asked for, and where each of them is. Knows nothing of tabs but what each one wants.
  */
 
-import { followStream } from "./durable-stream.js";
+import { follow } from "./follow.js";
+import { resolveUrl } from "./http.js";
 import { isAfter } from "./stream-state.js";
 
-/** @import {Dialect, LiveOptions} from "./types.js" */
+/** @import {Batch, Dialect, LiveOptions} from "./types.js" */
 
 /** What is wanted within this time is asked for at once. */
 const SETTLE = 20;
@@ -15,8 +15,8 @@ const SETTLE = 20;
 const FORGOTTEN = 200_000;
 const MOST = 100;
 
-/** Of `/api/live`: an offset only counts what has come. @returns {Dialect} */
-function liveDialect() {
+/** An offset only counts what has come. @returns {Dialect} */
+function dialect() {
   let count = 0;
   const next = () => String(++count).padStart(16, "0");
   /** @param {string} [offset] */
@@ -24,14 +24,43 @@ function liveDialect() {
   return {
     query: ({ live = "no", cursor = "" }) => ({ live, cursor }),
     async page(response) {
-      const { frames, ...rest } = await response.json();
-      return { items: frames, offset: frames.length ? next() : undefined, closed: false, ...rest };
+      const { frames, cursor, upToDate } = await response.json();
+      return { items: frames, offset: frames.length ? next() : undefined, cursor, upToDate, closed: false };
     },
     events: ({ type, data, id, tagged }) =>
-      type === "end" // by itself: the server stops
+      type === "end" // by itself: the server lets go of us
         ? [control()]
         : [{ type: "data", items: [[type, JSON.parse(data), tagged ? id : undefined]] }, control(next())],
   };
+}
+
+/** @param {string} url @param {Record<string, string>} places @param {string} [mine] */
+function address(url, places, mine) {
+  const target = resolveUrl(url);
+  target.searchParams.set("chats", Object.entries(places).map((place) => place.join(":")).join());
+  if (mine) target.searchParams.set("mine", mine);
+  return target;
+}
+
+/** @param {any} data @returns {Batch} */
+const batchOf = ({ events, nextOffset, upToDate }) => ({ items: events, offset: nextOffset, upToDate });
+
+/**
+ * One chat by itself, up to the present. Nobody hears how it goes, as long as it goes.
+ *
+ * @param {LiveOptions} options @param {string} id @param {string} offset @param {AbortSignal} [signal]
+ * @returns {AsyncGenerator<Batch, void, void>}
+ */
+export async function* readChat({ url, ...options }, id, offset, signal) {
+  const where = () => address(url, { [id]: offset });
+  for await (const { items } of follow({ ...options, onStatus: undefined, url: where, dialect: dialect(), signal })) {
+    for (const [type, data] of items) {
+      if (type === "gone") return;
+      if (type !== "batch") continue;
+      offset = data.nextOffset;
+      yield batchOf(data);
+    }
+  }
 }
 
 export class LiveConnection {
@@ -45,14 +74,15 @@ export class LiveConnection {
   /** Who was last in each chat. @type {Record<string, object>} */
   #people = {};
   #nudges = new EventTarget();
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  /** @type {any} */
   #settling;
+  /** How far what is the person's own has been read. */
   mine;
 
-  /** @param {LiveOptions} options */
-  constructor(options) {
+  /** @param {LiveOptions} options @param {string} [mine] */
+  constructor(options, mine) {
     this.#options = options;
-    this.mine = options.mine;
+    this.mine = mine;
   }
 
   /** The chats that are being followed, and how far. @returns {Record<string, string>} */
@@ -60,74 +90,73 @@ export class LiveConnection {
     return Object.fromEntries(this.#asked.map((id) => [id, this.#places[id]]));
   }
 
-  /** Everything that a tab follows, with its own places. @param {string} tab @param {Record<string, string>} chats */
+  /** Everything that a tab follows, from its own places. @param {string} tab @param {Record<string, string>} chats */
   want(tab, chats) {
     const { env, publish } = this.#options;
     const before = this.#wants.get(tab)?.chats ?? {};
     this.#wants.set(tab, { chats, at: env.now() });
     for (const id in chats) {
-      if (!(id in this.#places)) {
-        this.#places[id] = chats[id];
-        this.#settling ??= env.setTimeout(() => {
-          this.#settling = undefined;
-          this.nudge("reopen");
-        }, SETTLE);
-      }
       if (!(id in before) && this.#people[id]) publish({ type: "presence", detail: this.#people[id] });
+      if (id in this.#places) continue;
+      this.#places[id] = chats[id];
+      this.#settle(() => this.nudge("reopen"));
     }
   }
 
-  /** Goes on following what it wanted until there is another reason to ask anew. @param {string} tab */
+  /** What it wanted is followed until there is another reason to ask anew. @param {string} tab */
   forget(tab) {
     this.#wants.delete(tab);
   }
 
-  /** @param {string} type   as followStream knows them */
+  /** @param {string} type   as follow() knows them */
   nudge(type) {
     this.#nudges.dispatchEvent(new Event(type));
   }
 
   /** @param {AbortSignal} signal */
   async run(signal) {
-    const { url: _, mine: __, publish, ...options } = this.#options;
-    await new Promise((resolve) => options.env.setTimeout(() => resolve(undefined), SETTLE));
-    options.env.clearTimeout(this.#settling);
-    this.#settling = undefined;
-    const batches = followStream({ ...options, url: () => this.#url(), dialect: liveDialect(), signal, nudges: this.#nudges });
-    for await (const { items } of batches) for (const frame of items) this.#take(frame);
+    const { url, ...options } = this.#options;
+    await new Promise((resolve) => this.#settle(() => resolve(undefined)));
+    const where = () => address(url, this.#ask(), this.mine);
+    for await (const { items } of follow({ ...options, url: where, dialect: dialect(), signal, nudges: this.#nudges }))
+      for (const [type, data, id] of items) this.#take(type, data, id);
     options.env.clearTimeout(this.#settling);
   }
 
-  #url() {
-    const { env, url } = this.#options;
-    for (const [tab, { at }] of this.#wants) if (env.now() - at > FORGOTTEN) this.#wants.delete(tab);
-    const wanted = new Set([...this.#wants.values()].flatMap(({ chats }) => Object.keys(chats)));
-    this.#asked = [...wanted].slice(-MOST);
-    this.#places = Object.fromEntries([...wanted].map((id) => [id, this.#places[id]]));
-    const target = new URL(url, globalThis.document?.baseURI);
-    target.searchParams.set("chats", this.#asked.map((id) => `${id}:${this.#places[id]}`).join());
-    if (this.mine) target.searchParams.set("mine", this.mine);
-    return target;
+  /** @param {() => void} then */
+  #settle(then) {
+    const { env } = this.#options;
+    this.#settling ??= env.setTimeout(() => {
+      this.#settling = undefined;
+      then();
+    }, SETTLE);
   }
 
-  /** @param {[string, any, string?]} frame */
-  #take([type, data, id]) {
+  /** What the next request asks for. */
+  #ask() {
+    const { env } = this.#options;
+    for (const [tab, { at }] of this.#wants) if (env.now() - at > FORGOTTEN) this.forget(tab);
+    const wanted = [...this.#wants.values()].flatMap(({ chats }) => Object.keys(chats));
+    this.#asked = [...new Set(wanted)].slice(-MOST);
+    return (this.#places = this.places);
+  }
+
+  /** @param {string} type @param {any} data @param {string} [place] of what is the person's own */
+  #take(type, data, place) {
     const { publish } = this.#options;
-    if (id) this.mine = id;
-    if (type === "mine") publish({ type, detail: data, mine: id });
-    if (type === "presence") {
-      this.#people[data.id] = data;
-      publish({ type, detail: data });
-    }
+    const { id } = data;
+    this.mine = place ?? this.mine;
+    if (type === "presence") this.#people[id] = data;
+    if (type === "presence" || type === "mine") publish({ type, detail: data, mine: place });
     if (type === "gone") {
-      delete this.#places[data.id];
-      for (const { chats } of this.#wants.values()) delete chats[data.id];
+      delete this.#places[id];
+      for (const { chats } of this.#wants.values()) delete chats[id];
       publish({ ...data, type });
     }
-    const from = this.#places[data.id];
+    const from = this.#places[id];
     if (type !== "batch" || from === undefined) return;
-    const { events: items, nextOffset: offset, upToDate } = data;
-    if (isAfter(offset, from)) this.#places[data.id] = offset;
-    publish({ type, id: data.id, from, batch: { items, offset, upToDate } });
+    const batch = batchOf(data);
+    if (isAfter(batch.offset, from)) this.#places[id] = batch.offset;
+    publish({ type, id, from, batch });
   }
 }

@@ -8,45 +8,49 @@
  *   mine       what has changed that concerns this person alone
  */
 
-import { durableConnection } from "./durable-connection.js";
-import { browserEnvironment } from "./durable-stream.js";
+import { chatConnection } from "./chat-connection.js";
+import { browserEnvironment } from "./follow.js";
 import { createId, readBytes } from "./http.js";
-import { LiveConnection } from "./live-connection.js";
+import { LiveConnection, readChat } from "./live-connection.js";
 import { createPlace } from "./own-place.js";
 import { BEGINNING } from "./stream-state.js";
 import { canShare, joinTabs } from "./tab-leader.js";
 
-/** @import {Batch, ConnectionStatus, DurableConnection, DurableConnectionOptions, HubOptions} from "./types.js" */
+/** @import {Batch, ConnectionStatus, DurableConnection, DurableConnectionOptions, HubOptions, LiveOptions} from "./types.js" */
+/** @typedef {{id: string, place: {offset?: string}, hear: (message: any) => void}} Reader */
 
-/** Two questions without an answer, and a tab is taken for frozen. */
+/** Two questions without an answer, and the leader is taken for frozen. */
 const ASK_EVERY = 700;
 
 const isHidden = () => globalThis.document?.hidden === true;
 
 export class TabHub extends EventTarget {
   #options;
+  /** @type {LiveOptions} */
+  #live;
   #tab = createId();
-  /** Whoever follows a chat in this tab. @type {Set<{id: string, place: {offset?: string}, hear: (message: any) => void}>} */
+  /** Whoever follows a chat in this tab. @type {Set<Reader>} */
   #readers = new Set();
   /** @type {ReturnType<typeof joinTabs> | undefined} */
   #tabs;
-  /** As leader. @type {LiveConnection | undefined} */
-  #live;
-  /** @type {AbortController | undefined} */
+  /** Without others. @type {AbortController | undefined} */
   #alone;
+  /** As leader. @type {LiveConnection | undefined} */
+  #connection;
   /** How the connection is, whoever has it. @type {ConnectionStatus | undefined} */
   #status;
   /** How far what is the person's own has been read, whoever did. @type {string | undefined} */
   #mine;
 
   /** @param {HubOptions} options */
-  constructor(options) {
+  constructor({ url, ping, fetchClient = (input, init) => fetch(input, init), env = browserEnvironment(), ...options }) {
     super();
-    this.#options = { env: browserEnvironment(), ...options };
-    const { events } = this.#options.env;
-    events?.addEventListener("pagehide", () => this.close());
-    events?.addEventListener("pageshow", (event) => /** @type {PageTransitionEvent} */ (event).persisted && this.#open());
-    events?.addEventListener("visibilitychange", () => this.#seen());
+    this.#options = { ping: ASK_EVERY, ...options };
+    const publish = (/** @type {any} */ message) => this.#publish(message);
+    this.#live = { url, ping, fetchClient, env, publish, onStatus: (status) => publish({ type: "status", status }) };
+    env.events?.addEventListener("pagehide", () => this.close());
+    env.events?.addEventListener("pageshow", () => this.#open());
+    env.events?.addEventListener("visibilitychange", () => this.#turn());
     this.#open();
   }
 
@@ -56,15 +60,14 @@ export class TabHub extends EventTarget {
    * @param {string} chatId @param {DurableConnectionOptions} options @returns {DurableConnection}
    */
   connection(chatId, options) {
-    const connection = durableConnection(options);
-    return Object.assign(connection, {
-      /** @type {DurableConnection["follow"]} */
-      follow: (signal, { offset = connection.offset } = {}) => this.#follow(chatId, connection, options, { offset, signal }),
+    const connection = chatConnection(options, {
+      follow: (signal, { offset = connection.offset } = {}) => this.#follow(chatId, connection.report, offset, signal),
       retryNow: () => this.#nudge("retry"),
     });
+    return connection;
   }
 
-  /** Lets go of everything; others may lead. */
+  /** Lets go of everything, so that others lead. */
   close() {
     this.#tabs?.post({ type: "bye", tab: this.#tab });
     this.#tabs?.leave();
@@ -74,13 +77,13 @@ export class TabHub extends EventTarget {
 
   #open() {
     if (this.#tabs || this.#alone) return;
-    const { name, ask = ASK_EVERY, locks, Channel } = this.#options;
-    if (canShare({ name, locks, Channel })) {
-      this.#tabs = joinTabs({ name, ping: ask, quiet: isHidden, locks, Channel }, {
+    if (canShare(this.#options)) {
+      this.#tabs = joinTabs({ ...this.#options, quiet: isHidden }, {
         onMessage: (message) => this.#hear(message),
         onLead: (until) => this.#lead(until),
-        tell: () => (this.#live ? { places: this.#live.places, status: this.#status, mine: this.#live.mine } : { tab: this.#tab, chats: this.#wants }),
-        hear: (message) => (message.type === "ping" ? this.#live?.want(message.tab, message.chats) : this.#deliver(message)),
+        tell: () => ({ tab: this.#tab, chats: this.#wants, status: this.#status, places: this.#connection?.places }),
+        hear: (message) =>
+          message.type === "ping" ? this.#connection?.want(message.tab, message.chats) : this.#deliver(message),
       });
       this.#tabs.ask();
     } else if (!isHidden()) {
@@ -89,41 +92,31 @@ export class TabHub extends EventTarget {
     }
   }
 
-  /** The tab has come into view, or gone out of it. */
-  #seen() {
-    if (this.#tabs) {
-      if (isHidden()) return;
-      this.#tabs.ask();
+  /** In view, or no longer. */
+  #turn() {
+    if (!isHidden()) {
+      this.#open();
+      this.#tabs?.ask();
       this.#nudge("visibilitychange");
-    } else if (isHidden()) this.close();
-    else this.#open();
+    } else if (this.#alone) this.close();
   }
 
-  /** @param {string} type */
-  #nudge(type) {
-    if (this.#live) this.#live.nudge(type);
-    else this.#tabs?.post({ type: "nudge", nudge: type });
+  /** @param {string} nudge */
+  #nudge(nudge) {
+    if (this.#connection) this.#connection.nudge(nudge);
+    else this.#tabs?.post({ type: "nudge", nudge });
   }
 
   /** @param {AbortSignal} until */
   #lead(until) {
-    const { url, fetchClient, ping, env } = this.#options;
-    const live = new LiveConnection({
-      url,
-      fetchClient: fetchClient ?? ((input, init) => fetch(input, init)),
-      ping,
-      env,
-      mine: this.#mine,
-      publish: (message) => this.#publish(message),
-      onStatus: (status) => this.#publish({ type: "status", status }),
-    });
-    this.#live = live;
-    live.want(this.#tab, this.#wants);
+    const connection = new LiveConnection(this.#live, this.#mine);
+    this.#connection = connection;
+    this.#changed();
     until.addEventListener("abort", () => {
-      if (this.#live === live) this.#live = undefined;
-      this.#tabs?.ask();
+      if (this.#connection === connection) this.#connection = undefined;
+      this.#changed();
     });
-    void live.run(until);
+    void connection.run(until);
   }
 
   /** What this tab follows, and from where. @returns {Record<string, string>} */
@@ -132,11 +125,11 @@ export class TabHub extends EventTarget {
   }
 
   #changed() {
-    if (this.#live) this.#live.want(this.#tab, this.#wants);
+    if (this.#connection) this.#connection.want(this.#tab, this.#wants);
     else this.#tabs?.ask();
   }
 
-  /** To everybody. @param {{type: string} & Record<string, any>} message */
+  /** As leader. @param {{type: string} & Record<string, any>} message */
   #publish(message) {
     this.#tabs?.post(message);
     this.#deliver(message);
@@ -145,49 +138,44 @@ export class TabHub extends EventTarget {
   /** From another tab. @param {any} message */
   #hear(message) {
     if (message.type === "lead") this.#tabs?.ask();
-    else if (message.type === "bye") this.#live?.forget(message.tab);
-    else if (message.type === "nudge") this.#live?.nudge(message.nudge);
+    else if (message.type === "bye") this.#connection?.forget(message.tab);
+    else if (message.type === "nudge") this.#connection?.nudge(message.nudge);
     else this.#deliver(message);
   }
 
   /** From the leader, here or elsewhere. @param {any} message */
   #deliver(message) {
     const { type, detail, status, mine } = message;
-    if (status) this.#status = status;
-    if (mine) this.#mine = mine;
+    this.#status = status ?? this.#status;
+    this.#mine = mine ?? this.#mine;
     if (detail) this.dispatchEvent(new CustomEvent(type, { detail }));
     for (const reader of this.#readers) reader.hear(message);
   }
 
   /**
-   * @param {string} id @param {DurableConnection} connection @param {DurableConnectionOptions} options
-   * @param {{offset?: string, signal?: AbortSignal}} how
+   * @param {string} id @param {(status: ConnectionStatus) => void} tell @param {string} [offset] @param {AbortSignal} [signal]
    * @returns {AsyncGenerator<Batch, void, void>}
    */
-  async *#follow(id, connection, options, { offset, signal }) {
-    /** What this tab reads by itself is no news of the connection, unless there is nothing to read. */
-    const alone = durableConnection(options);
-    alone.onStatus((status) => status.state === "gone" && connection.report(status));
-    const place = createPlace(offset, (from) => alone.follow(signal, { offset: from }));
+  async *#follow(id, tell, offset, signal) {
     /** @type {ReadableStreamDefaultController<any>} */
     let inbox;
-    const messages = new ReadableStream({ start: (controller) => void (inbox = controller) });
-    const end = () => inbox.close();
+    const body = new ReadableStream({ start: (controller) => void (inbox = controller) });
+    const place = createPlace(offset, (from = BEGINNING) => readChat(this.#live, id, from, signal));
     const reader = { id, place, hear: (/** @type {any} */ message) => inbox.enqueue(message) };
+    const end = () => inbox.close();
     /** Whether the leader follows this chat. */
     let followed = false;
     /** @type {ConnectionStatus | undefined} */
-    let last;
+    let told;
     let missed = 0;
 
-    const report = (status = this.#status) => {
-      if (!status) return;
-      const { since } = status;
-      const now = followed || status.state !== "live" ? status : { state: /** @type {const} */ ("connecting"), since };
-      if (now.state === last?.state && now.retryAt === last.retryAt) return;
-      connection.report(now.caughtUp === undefined ? now : { ...now, caughtUp: missed });
-      if (now.state === "live") missed = 0;
-      last = now;
+    const report = () => {
+      const status = this.#status;
+      if (!status || (status.state === "live" && !followed)) return;
+      if (status.state === told?.state && status.retryAt === told.retryAt) return;
+      tell(status.caughtUp === undefined ? status : { ...status, caughtUp: missed });
+      if (status.state === "live") missed = 0;
+      told = status;
     };
 
     signal?.addEventListener("abort", end);
@@ -196,23 +184,25 @@ export class TabHub extends EventTarget {
     try {
       report();
       /** @type {AsyncIterable<any>} */
-      const told = readBytes(/** @type {any} */ ({ body: messages }));
-      for await (const message of told) {
-        if (signal?.aborted) return;
-        const { type, from, batch, status, places } = message;
-        if (type === "gone" && message.id === id) {
-          connection.report({ ...message, state: "gone", since: this.#options.env.now() });
-          return;
+      const messages = readBytes(/** @type {any} */ ({ body }));
+      for await (const { type, id: about, from, batch, places, ...rest } of messages) {
+        /** @type {AsyncIterable<Batch> | Batch[]} */
+        let news = [];
+        if (places) {
+          followed = id in places;
+          if (followed && place.lacks(places[id])) news = place.catchUp();
+        } else if (about === id && batch) {
+          followed = true;
+          news = place.take(from, batch);
         }
-        if (places) followed = id in places;
-        const news = type === "batch" && message.id === id ? place.take(from, batch) : places && place.lacks(places[id] ?? BEGINNING) ? place.catchUp() : [];
-        if (type === "batch" && message.id === id) followed = true;
         for await (const found of news) {
-          if (last?.state !== "live") missed += found.items.length;
+          if (signal?.aborted) return;
+          if (told?.state !== "live") missed += found.items.length;
           yield found;
         }
-        if (place.over || this.#status?.state === "gone") return;
-        report(status);
+        if (type === "gone" && about === id) tell({ ...rest, state: "gone", since: this.#live.env.now() });
+        report();
+        if (signal?.aborted || (type === "gone" && about === id) || told?.state === "gone") return;
       }
     } finally {
       signal?.removeEventListener("abort", end);

@@ -152,7 +152,6 @@
  * @property {(status: ConnectionStatus) => void} [onStatus]
  * @property {EventTarget} [nudges]      "retry" on it means: try now; "reopen": there is something else to ask for
  * @property {number} [ping]             ms between two pings of the server
- * @property {Dialect} [dialect]         Durable Streams unless given
  * @property {Environment} [env]
  *
  * @typedef {object} Dialect             how requests ask, and how replies are read
@@ -232,24 +231,22 @@
  * @property {LockManager} [locks]
  * @property {typeof BroadcastChannel} [Channel]
  *
+ * @typedef {object} LiveOptions          of the one connection of a browser
+ * @property {string} url                 of the live reply
+ * @property {Fetch} fetchClient
+ * @property {number} [ping]              ms between two pings of the server
+ * @property {Environment} env
+ * @property {(message: {type: string} & Record<string, any>) => void} publish
+ * @property {(status: ConnectionStatus) => void} onStatus
+ *
  * @typedef {object} HubOptions           of the tabs of one person
  * @property {string} name                the same in every tab of this person, and in no other
  * @property {string} url                 of the live reply
  * @property {number} [ping]              ms between two pings of the server
- * @property {number} [ask]               ms between two questions whether the leader is there
  * @property {Fetch} [fetchClient]
  * @property {Environment} [env]
  * @property {LockManager} [locks]
  * @property {typeof BroadcastChannel} [Channel]
- *
- * @typedef {object} LiveOptions          of the one connection
- * @property {string} url
- * @property {string} [mine]              how far what is the person's own has been read
- * @property {(message: {type: string} & Record<string, any>) => void} publish
- * @property {(status: ConnectionStatus) => void} onStatus
- * @property {Fetch} fetchClient
- * @property {number} [ping]
- * @property {Environment} env
  *
  * @typedef {object} DurableStreamExtras  what durableStreamConnection() takes besides
  * @property {boolean} [emitSnapshotOnSubscribe]   without an initial offset: first all that is there, as one
