@@ -10,7 +10,7 @@
  */
 
 import { createReducer } from "./chat-reducer.js";
-import { browserEnvironment } from "./durable-stream.js";
+import { browserEnvironment } from "./follow.js";
 import { createId, persist, sendJson } from "./http.js";
 
 /** @import {ClientTool} from "./client-tools.js" */

@@ -3,25 +3,22 @@
 import { Autoscroll } from "./autoscroll.js";
 import { ChatView } from "./chat-view.js";
 import { Composer } from "./composer.js";
-import { durableConnection } from "./durable-connection.js";
 import { byId } from "./dom.js";
 import { finish } from "./message-view.js";
 import { PageSession } from "./page-session.js";
 import { queued } from "./queued.js";
 import { pendingIn } from "./rows.js";
 import { Activity, announce, ConnectionBar } from "./status.js";
+import { TabHub } from "./tab-hub.js";
 
 const { urls, me, can, chat, agents, snapshot, outline, choices, offset, live } = JSON.parse(byId("chat-data").textContent ?? "");
 const page = byId("chat");
 const transcript = byId("transcript");
 const jump = byId("jump");
 
-const connection = durableConnection({
-  sendUrl: urls.send,
-  readUrl: urls.read,
-  initialOffset: offset,
-  ping: live.ping * 1000,
-});
+const ping = live.ping * 1000;
+const hub = new TabHub({ name: `live ${me.id}`, url: urls.live, ping });
+const connection = hub.connection(chat.id, { sendUrl: urls.send, readUrl: urls.read, initialOffset: offset, ping });
 /** What an agent may ask of the tab that asked it, and of no other. */
 const tools = [
   {

@@ -73,16 +73,19 @@ class Admission:
     role: Role
 
 
-async def enter(services: Services, visitor: Visitor, chat_id: str, role: Role) -> Admission:
+async def enter(
+    services: Services, visitor: Visitor, chat_id: str, role: Role, *, create: bool = True
+) -> Admission:
     """The chat, if the visitor may act as ``role`` in it.
 
-    With open access an unknown well-formed id becomes a chat of its first visitor. Raises ChatNotFound for
-    what is unknown or unseen, Forbidden for what is seen but not allowed.
+    With open access an unknown well-formed id becomes a chat of its first visitor, if ``create`` says so.
+    Raises ChatNotFound for what is unknown or unseen, Forbidden for what is seen but not allowed.
     """
     if CHAT_ID.fullmatch(chat_id) is None:
         raise ChatNotFound
     chat = await services.catalog.get_chat(chat_id)
-    if chat is None and services.settings.security.access == "open" and visitor.only_chat is None:
+    open_to_all = services.settings.security.access == "open" and visitor.only_chat is None
+    if chat is None and create and open_to_all:
         owner = await remember(services, visitor)
         chat, _, _ = await services.catalog.create_chat(chat_id, owner=owner)
     held = await services.capabilities.may(visitor.participant, chat_id, role, scope=visitor.only_chat)

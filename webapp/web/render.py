@@ -233,6 +233,7 @@ class Pages:
             "urls": {
                 "send": f"/api/chat?id={chat_id}",
                 "read": f"/api/chat-stream?id={chat_id}",
+                "live": "/api/live",
                 "stop": "/api/chat/stop",
                 "queue": "/api/chat/queue",
                 "message": f"/chat/{chat_id}/messages/{{mid}}",

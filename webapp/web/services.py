@@ -14,6 +14,7 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 
 from webapp.chat.catalog import Catalog
+from webapp.chat.live import Presence
 from webapp.chat.marks import Marks
 from webapp.chat.roster import Roster
 from webapp.chat.runs import Supervisor
@@ -49,6 +50,7 @@ class Services:
     """Seconds since the epoch."""
     ids: Callable[[], str]
     """A fresh id of 128 random bits."""
+    presence: Presence | None = None
 
 
 AppServices: TypeAlias = NamedDependency[Services]
