@@ -14,7 +14,9 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 
 from webapp.chat.catalog import Catalog
+from webapp.chat.feeds import Feeds
 from webapp.chat.marks import Marks
+from webapp.chat.overview import Overview
 from webapp.chat.roster import Roster
 from webapp.chat.runs import Supervisor
 from webapp.chat.sessions import Sessions
@@ -40,6 +42,8 @@ class Services:
     sessions: Sessions
     supervisor: Supervisor
     marks: Marks
+    feeds: Feeds
+    overview: Overview
     roster: Roster
     cookies: CookieSigner
     pages: Pages
