@@ -65,6 +65,18 @@ CHAT_ROUTES = [
     ChatRoute(method="GET", path="/api/chats/{chat_id}/snapshot", role=Role.VIEW, ok=200),
     ChatRoute(method="PATCH", path="/api/chats/{chat_id}", role=Role.CHAT, ok=200, json={"title": "Plans"}),
     ChatRoute(
+        method="PATCH", path="/api/chats/{chat_id}/view", role=Role.VIEW, ok=200, json={"pinned": False}
+    ),
+    ChatRoute(
+        method="PUT",
+        path="/api/chats/{chat_id}/read",
+        role=Role.VIEW,
+        ok=200,
+        json={"messageId": "m-first"},
+    ),
+    ChatRoute(method="GET", path="/api/chats/{chat_id}/draft", role=Role.CHAT, ok=200),
+    ChatRoute(method="PUT", path="/api/chats/{chat_id}/draft", role=Role.CHAT, ok=200, json={"text": "x"}),
+    ChatRoute(
         method="PUT",
         path="/api/chats/{chat_id}/branch",
         role=Role.VIEW,
@@ -147,6 +159,7 @@ SOCKET_ROUTES = {"/api/chat/ws"}
 OTHER_ROUTES = {
     ("GET", "/"),
     ("POST", "/"),
+    ("GET", "/chats"),
     ("POST", "/chats"),
     ("GET", "/s/{token}"),
     ("GET", "/api/chats"),

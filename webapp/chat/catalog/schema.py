@@ -245,23 +245,23 @@ texts = Table(
     Column("text", Text, nullable=False),
     UniqueConstraint("chat_id", "message_id"),
 )
-# SQLite's index keeps no copy of the text; triggers keep it equal to the table.
-for _statement in (
-    """CREATE VIRTUAL TABLE texts_index USING fts5(
-        text, content='texts', content_rowid='id', tokenize='unicode61 remove_diacritics 2', prefix='2 3')""",
-    """CREATE TRIGGER texts_inserted AFTER INSERT ON texts BEGIN
-        INSERT INTO texts_index(rowid, text) VALUES (new.id, new.text); END""",
-    """CREATE TRIGGER texts_deleted AFTER DELETE ON texts BEGIN
-        INSERT INTO texts_index(texts_index, rowid, text) VALUES ('delete', old.id, old.text); END""",
-):
-    event.listen(texts, "after_create", DDL(_statement).execute_if(dialect="sqlite"))
-event.listen(
-    texts,
-    "after_create",
-    DDL("CREATE INDEX texts_index ON texts USING gin (to_tsvector('simple', text))").execute_if(
-        dialect="postgresql"
+# The index itself, which each database has in its own way. SQLite's keeps no copy of the text; triggers keep it
+# equal to the table.
+_INDEXES = {
+    "sqlite": (
+        """CREATE VIRTUAL TABLE texts_index USING fts5(text, content='texts', content_rowid='id',
+            tokenize='unicode61 remove_diacritics 2', prefix='2 3')""",
+        """CREATE TRIGGER texts_inserted AFTER INSERT ON texts BEGIN
+            INSERT INTO texts_index(rowid, text) VALUES (new.id, new.text); END""",
+        """CREATE TRIGGER texts_deleted AFTER DELETE ON texts BEGIN
+            INSERT INTO texts_index(texts_index, rowid, text) VALUES ('delete', old.id, old.text); END""",
     ),
-)
+    "postgresql": ("CREATE INDEX texts_index ON texts USING gin (to_tsvector('simple', text))",),
+}
+for _dialect, _statements in _INDEXES.items():
+    for _statement in _statements:
+        _ddl = DDL(_statement)  # type: ignore[no-untyped-call]
+        event.listen(texts, "after_create", _ddl.execute_if(dialect=_dialect))
 
 # A fold of a stream up to ``offset``, kept to spare the replay. It may be deleted at any time.
 snapshots = Table(
