@@ -16,6 +16,7 @@ from webapp.agents.base import Agent, AgentUnusable
 from webapp.agents.cast import Cast
 from webapp.chat.catalog import Catalog
 from webapp.chat.feeds import Feeds
+from webapp.chat.forks import Forks
 from webapp.chat.marks import Marks
 from webapp.chat.overview import Overview
 from webapp.chat.roster import Roster
@@ -100,6 +101,9 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
             supervisor=supervisor,
             marks=marks,
             feeds=feeds,
+            forks=Forks(
+                streams=streams, sessions=sessions, telling=telling, catalog=catalog, clock=parts.clock
+            ),
             overview=overview,
             roster=Roster(cast=parts.cast, telling=telling, sessions=sessions),
             cookies=CookieSigner(secret_keys(settings)),

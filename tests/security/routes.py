@@ -76,6 +76,14 @@ CHAT_ROUTES = [
     ),
     ChatRoute(method="GET", path="/api/chats/{chat_id}/draft", role=Role.CHAT, ok=200),
     ChatRoute(method="PUT", path="/api/chats/{chat_id}/draft", role=Role.CHAT, ok=200, json={"text": "x"}),
+    ChatRoute(method="GET", path="/api/chats/{chat_id}/forks", role=Role.VIEW, ok=200),
+    ChatRoute(
+        method="POST",
+        path="/api/chats/{chat_id}/fork",
+        role=Role.VIEW,
+        ok=201,
+        json={"messageId": "m-first"},
+    ),
     ChatRoute(
         method="PUT",
         path="/api/chats/{chat_id}/branch",

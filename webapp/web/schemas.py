@@ -77,7 +77,7 @@ class ForkChat(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """
 
     message_id: MessageId | None = None
-    offset: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
+    offset: Annotated[str, msgspec.Meta(max_length=256, pattern="^[!-~]+$")] | None = None
     sub_offset: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
     id: str | None = None
 

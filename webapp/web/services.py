@@ -15,6 +15,7 @@ from litestar.di import NamedDependency
 
 from webapp.chat.catalog import Catalog
 from webapp.chat.feeds import Feeds
+from webapp.chat.forks import Forks
 from webapp.chat.marks import Marks
 from webapp.chat.overview import Overview
 from webapp.chat.roster import Roster
@@ -43,6 +44,7 @@ class Services:
     supervisor: Supervisor
     marks: Marks
     feeds: Feeds
+    forks: Forks
     overview: Overview
     roster: Roster
     cookies: CookieSigner

@@ -44,6 +44,8 @@ class Chat:
     created_at: float
     updated_at: float
     deleted_at: float | None = None
+    parent_id: str | None = None
+    """The chat that it was forked from."""
 
 
 class Catalog:
@@ -82,7 +84,13 @@ class Catalog:
             await connection.execute(select(1))
 
     async def create_chat(
-        self, chat_id: str, *, owner: Participant, title: str | None = None
+        self,
+        chat_id: str,
+        *,
+        owner: Participant,
+        title: str | None = None,
+        parent_id: str | None = None,
+        fork_message_id: str | None = None,
     ) -> tuple[Chat, bool, str | None]:
         """Create the chat unless it exists.
 
@@ -91,12 +99,18 @@ class Catalog:
         """
         now = self._clock()
         token = self._new_token()
-        chat = Chat(chat_id, _clean_title(title), owner.id, now, now)
+        chat = Chat(chat_id, _clean_title(title), owner.id, now, now, parent_id=parent_id)
         try:
             async with self._database.write() as connection:
                 await connection.execute(
                     insert(chats).values(
-                        id=chat.id, title=chat.title, owner_id=owner.id, created_at=now, updated_at=now
+                        id=chat.id,
+                        title=chat.title,
+                        owner_id=owner.id,
+                        parent_id=parent_id,
+                        fork_message_id=fork_message_id,
+                        created_at=now,
+                        updated_at=now,
                     )
                 )
                 await connection.execute(
@@ -187,7 +201,9 @@ def _living(condition: ColumnElement[bool]) -> Select[Any]:
 
 
 def _chat(row: Row[Any]) -> Chat:
-    return Chat(row.id, row.title, row.owner_id, row.created_at, row.updated_at, row.deleted_at)
+    return Chat(
+        row.id, row.title, row.owner_id, row.created_at, row.updated_at, row.deleted_at, row.parent_id
+    )
 
 
 def _clean_title(title: str | None) -> str | None:

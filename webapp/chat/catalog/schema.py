@@ -245,8 +245,8 @@ texts = Table(
     Column("text", Text, nullable=False),
     UniqueConstraint("chat_id", "message_id"),
 )
-# The index itself, which each database has in its own way. SQLite's keeps no copy of the text; triggers keep it
-# equal to the table.
+# The index itself, which each database has in its own way. SQLite's keeps no copy of the text; triggers keep
+# it equal to the table.
 _INDEXES = {
     "sqlite": (
         """CREATE VIRTUAL TABLE texts_index USING fts5(text, content='texts', content_rowid='id',

@@ -56,6 +56,20 @@ class Views:
 
     async def of(self, participant_id: str, *, limit: int = 200) -> list[ListedChat]:
         """The chats the participant owns or was let into: those they have pinned, then the latest first."""
+        return await self._list(participant_id, limit=limit)
+
+    async def relatives(
+        self, participant_id: str, chat_id: str, *, parent_id: str | None
+    ) -> tuple[ListedChat | None, list[ListedChat]]:
+        """Of those chats, the one that a chat was forked from, and its own forks."""
+        family = or_(chats.c.id == parent_id, chats.c.parent_id == chat_id)
+        found = await self._list(participant_id, family, limit=200)
+        parent = next((each for each in found if each.id == parent_id), None)
+        return parent, [each for each in found if each.parent_id == chat_id]
+
+    async def _list(
+        self, participant_id: str, *conditions: ColumnElement[bool], limit: int
+    ) -> list[ListedChat]:
         now = self._clock()
         theirs = (grants.c.chat_id == chats.c.id) & (grants.c.participant_id == participant_id)
         valid = or_(grants.c.expires_at.is_(None), grants.c.expires_at > now)
@@ -76,6 +90,7 @@ class Views:
             .where(
                 or_(chats.c.owner_id == participant_id, grants.c.participant_id.is_not(None)),
                 chats.c.deleted_at.is_(None),
+                *conditions,
             )
             .order_by(views.c.pinned_at.is_(None), chats.c.updated_at.desc(), chats.c.id)
             .limit(limit)
