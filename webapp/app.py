@@ -24,6 +24,7 @@ from webapp.web import (
     api_chat_ws,
     api_chats,
     api_forks,
+    api_search,
     chat_list,
     debugging,
     decisions,
@@ -74,7 +75,16 @@ def create_app(
         drain=Drain(),
         pages=Pages(templates=locate("templates"), assets=assets, cast=cast),
     )
-    chat = [api_chat, api_chat_runs, api_chat_stream, api_chat_ws, api_chats, api_forks, chat_list]
+    chat = [
+        api_chat,
+        api_chat_runs,
+        api_chat_stream,
+        api_chat_ws,
+        api_chats,
+        api_forks,
+        api_search,
+        chat_list,
+    ]
     routes = [*chat, debugging, decisions, health, lab, pages, shares, static_files]
     return Litestar(
         [*(handler for module in routes for handler in module.ROUTES), *stream_mount(settings.streams)],

@@ -23,6 +23,7 @@ from webapp.chat.roster import Roster
 from webapp.chat.runs import Supervisor
 from webapp.chat.runs.limits import RunLimits
 from webapp.chat.runs.titles import Titles
+from webapp.chat.search import Search
 from webapp.chat.sessions import Sessions
 from webapp.chat.telling import Telling
 from webapp.settings import Settings, secret_keys
@@ -66,6 +67,8 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
         feeds = Feeds(streams=streams)
         overview = Overview(sessions=sessions, catalog=catalog, feeds=feeds)
         stack.push_async_callback(overview.aclose)
+        search = Search(catalog=catalog, overview=overview)
+        stack.push_async_callback(search.aclose)
         marks = Marks(telling=telling, sessions=sessions, catalog=catalog, changed=overview.changed)
         titles = Titles(marks=marks, sessions=sessions, agents={each.id: each.agent for each in parts.cast})
         supervisor = Supervisor(
@@ -101,6 +104,7 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
             supervisor=supervisor,
             marks=marks,
             feeds=feeds,
+            search=search,
             forks=Forks(
                 streams=streams, sessions=sessions, telling=telling, catalog=catalog, clock=parts.clock
             ),

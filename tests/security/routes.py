@@ -171,6 +171,7 @@ OTHER_ROUTES = {
     ("POST", "/chats"),
     ("GET", "/s/{token}"),
     ("GET", "/api/chats"),
+    ("GET", "/api/search"),
     ("POST", "/api/chats"),
     ("GET", "/lab"),
     ("GET", "/healthz"),

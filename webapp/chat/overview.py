@@ -21,7 +21,7 @@ from webapp.chat.catalog.texts import IndexedText
 from webapp.chat.errors import ChatError
 from webapp.chat.feeds import Feeds
 from webapp.chat.reducer.snapshot import Snapshot
-from webapp.chat.sessions import Sessions
+from webapp.chat.sessions import STREAM_IS_GONE, Sessions
 from webapp.streams.clients.base import StreamError
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,11 @@ class Overview:
         """Bring the catalog up to date with the chat. Raises as ``Sessions.snapshot`` does, and
         Unavailable.
         """
-        at = (await self._sessions.snapshot(chat_id)).snapshot
+        try:
+            at = (await self._sessions.snapshot(chat_id)).snapshot
+        except STREAM_IS_GONE:
+            await self._catalog.note_messages(chat_id, count=0, changed=())
+            raise
         chat = await self._catalog.get_chat(chat_id)
         if chat is None:
             return

@@ -20,6 +20,7 @@ from webapp.chat.marks import Marks
 from webapp.chat.overview import Overview
 from webapp.chat.roster import Roster
 from webapp.chat.runs import Supervisor
+from webapp.chat.search import Search
 from webapp.chat.sessions import Sessions
 from webapp.settings import Settings
 from webapp.sharing.capabilities import Capabilities
@@ -41,6 +42,7 @@ class Services:
     catalog: Catalog
     capabilities: Capabilities
     sessions: Sessions
+    search: Search
     supervisor: Supervisor
     marks: Marks
     feeds: Feeds

@@ -72,13 +72,12 @@ class Texts:
         async with self._database.read() as connection:
             return {row.message_id: row.digest for row in await connection.execute(query)}
 
-    async def unindexed(self, chat_ids: Collection[str], *, limit: int) -> list[str]:
+    async def unindexed(self, chat_ids: Collection[str]) -> list[str]:
         """Which of these chats have never been looked through, the latest first."""
         query = (
             select(chats.c.id)
             .where(chats.c.id.in_(chat_ids), chats.c.indexed_at.is_(None))
             .order_by(chats.c.updated_at.desc())
-            .limit(limit)
         )
         async with self._database.read() as connection:
             return list((await connection.execute(query)).scalars())

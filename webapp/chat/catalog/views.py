@@ -37,6 +37,8 @@ class ListedChat:
     unread: int = 0
     running: bool = False
     shared: bool = False
+    limited: bool = False
+    """They were let in from one message on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,4 +203,5 @@ def _listed(row: Row[Any], participant_id: str) -> ListedChat:
         unread=max(row.message_count - read, 0),
         running=bool(row.running),
         shared=bool(row.shared) or row.owner_id != participant_id,
+        limited=row.owner_id != participant_id and row.from_message_id is not None,
     )
