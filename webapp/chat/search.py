@@ -1,7 +1,7 @@
 """Finds what was said, and chats by what they are called.
 
-Owns that chats which were never looked through are so by and by: some at once, so that what was said lately is
-found, the others after the answer. Must not know who may see which chat.
+Owns that chats which were never looked through are so by and by: some at once, so that what was said lately
+is found, the others after the answer. Must not know who may see which chat.
 """
 
 from __future__ import annotations
