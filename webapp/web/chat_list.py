@@ -67,22 +67,22 @@ async def read_until(
 async def draft(chat_id: FromPath[str], services: AppServices, visitor: Caller) -> Response[Any]:
     """``{text, at}``: what the caller has begun to write, and when, in milliseconds."""
     await enter(services, visitor, chat_id, Role.CHAT)
-    kept = await services.catalog.views.draft(chat_id, visitor.participant.id)
-    return Response({"text": kept.text, "at": None if kept.at is None else round(kept.at * 1000)})
+    kept = (await services.catalog.views.own(chat_id, visitor.participant.id)).draft
+    return Response({"text": kept.text, "at": kept.at_ms})
 
 
 @put("/api/chats/{chat_id:str}/draft")
 async def write_draft(
     chat_id: FromPath[str], request: ChatRequest, services: AppServices, visitor: Caller
 ) -> Response[Any]:
-    """Keep what the caller has begun to write: 200 ``{}``. ``tab`` tells their other tabs who did."""
+    """Keep what the caller has begun to write: 200 ``{at}``. ``tab`` tells their other tabs who did."""
     await enter(services, visitor, chat_id, Role.CHAT)
     wanted = await read_struct(request, WriteDraft)
     me = await remember(services, visitor)
-    await services.catalog.views.write_draft(chat_id, me.id, wanted.text)
+    kept = await services.catalog.views.write_draft(chat_id, me.id, wanted.text)
     # Without the text: only a tab that wants it asks for it, and no feed keeps what was never said.
     await services.feeds.tell([me.id], {"kind": "draft", "chatId": chat_id, "tab": wanted.tab})
-    return Response({})
+    return Response({"at": kept.at_ms})
 
 
 async def listing_of(

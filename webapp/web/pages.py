@@ -108,6 +108,7 @@ async def view_of(services: Services, visitor: Visitor, chat_id: str) -> ChatVie
         role=admission.role,
         at=at,
         chosen=await services.catalog.choices.of(chat_id, visitor.participant.id),
+        own=await services.catalog.views.own(chat_id, visitor.participant.id),
         deciders=deciders,
     )
 

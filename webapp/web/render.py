@@ -19,6 +19,7 @@ from webapp.assets import Assets
 from webapp.chat.branches import Choices
 from webapp.chat.catalog import Chat
 from webapp.chat.catalog.choices import Choice, in_effect
+from webapp.chat.catalog.views import OwnView
 from webapp.chat.messages import Participant, Role, hue
 from webapp.chat.roster import Presence
 from webapp.chat.sessions import ChatSnapshot
@@ -93,6 +94,7 @@ class ChatView:
     role: Role
     at: ChatSnapshot
     chosen: Mapping[str, Choice]
+    own: OwnView
     deciders: tuple[str, ...] = ()
     """Names of those who may decide approvals, if the reader may not."""
 
@@ -243,7 +245,11 @@ class Pages:
                 "branch": f"/api/chats/{chat_id}/branch",
                 "continue": "/api/chat/continue",
                 "agents": f"/api/chats/{chat_id}/agents",
+                "seen": f"/api/chats/{chat_id}/read",
+                "draft": f"/api/chats/{chat_id}/draft",
             },
+            "readTo": view.own.read_to,
+            "draft": {"text": view.own.draft.text, "at": view.own.draft.at_ms},
             "live": {"ping": ping},
         }
 

@@ -48,6 +48,22 @@ class Draft:
     text: str = ""
     at: float | None = None
 
+    @property
+    def at_ms(self) -> int | None:
+        """When, in milliseconds."""
+        return None if self.at is None else round(self.at * 1000)
+
+
+NO_DRAFT = Draft()
+
+
+@dataclass(frozen=True, slots=True)
+class OwnView:
+    """What a page of the chat begins with: the last message they have seen, and their draft."""
+
+    read_to: str | None = None
+    draft: Draft = NO_DRAFT
+
 
 class Views:
     """Rows of views, by chat and participant."""
@@ -115,23 +131,18 @@ class Views:
         async with self._database.write() as connection:
             return await note_read(connection, chat_id, participant_id, count=count, message_id=message_id)
 
-    async def read_until(self, chat_id: str, participant_id: str) -> str | None:
-        """The id of the last message they have seen."""
-        query = select(views.c.read_message_id).where(_of(chat_id, participant_id))
+    async def own(self, chat_id: str, participant_id: str) -> OwnView:
+        """Their view of the chat."""
+        columns = (views.c.read_message_id, views.c.draft, views.c.draft_at)
         async with self._database.read() as connection:
-            return (await connection.execute(query)).scalar()
+            row = (await connection.execute(select(*columns).where(_of(chat_id, participant_id)))).first()
+        return OwnView(row.read_message_id, Draft(row.draft or "", row.draft_at)) if row else OwnView()
 
-    async def draft(self, chat_id: str, participant_id: str) -> Draft:
-        """What they have begun to write."""
-        query = select(views.c.draft, views.c.draft_at).where(_of(chat_id, participant_id))
-        async with self._database.read() as connection:
-            row = (await connection.execute(query)).first()
-        return Draft(row.draft or "", row.draft_at) if row else Draft()
-
-    async def write_draft(self, chat_id: str, participant_id: str, text: str) -> None:
+    async def write_draft(self, chat_id: str, participant_id: str, text: str) -> Draft:
         """Keep ``text`` in place of what was there; empty forgets it."""
-        changes = {"draft": text or None, "draft_at": self._clock() if text else None}
-        await self._change(chat_id, participant_id, changes)
+        draft = Draft(text, self._clock())
+        await self._change(chat_id, participant_id, {"draft": text or None, "draft_at": draft.at})
+        return draft
 
     async def members(self, chat_id: str) -> list[str]:
         """Everybody in whose list the chat stands: the owner, and who was let in."""
