@@ -23,7 +23,10 @@ from webapp.web import (
     api_chat_stream,
     api_chat_ws,
     api_chats,
+    api_forks,
     api_live,
+    api_search,
+    chat_list,
     debugging,
     decisions,
     health,
@@ -73,7 +76,17 @@ def create_app(
         drain=Drain(),
         pages=Pages(templates=locate("templates"), assets=assets, cast=cast),
     )
-    chat = [api_chat, api_chat_runs, api_chat_stream, api_chat_ws, api_chats, api_live]
+    chat = [
+        api_chat,
+        api_chat_runs,
+        api_chat_stream,
+        api_chat_ws,
+        api_chats,
+        api_forks,
+        api_live,
+        api_search,
+        chat_list,
+    ]
     routes = [*chat, debugging, decisions, health, lab, pages, shares, static_files]
     return Litestar(
         [*(handler for module in routes for handler in module.ROUTES), *stream_mount(settings.streams)],

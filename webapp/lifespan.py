@@ -15,11 +15,15 @@ from litestar import Litestar
 from webapp.agents.base import Agent, AgentUnusable
 from webapp.agents.cast import Cast
 from webapp.chat.catalog import Catalog
+from webapp.chat.feeds import Feeds
+from webapp.chat.forks import Forks
 from webapp.chat.marks import Marks
+from webapp.chat.overview import Overview
 from webapp.chat.roster import Roster
 from webapp.chat.runs import Supervisor
 from webapp.chat.runs.limits import RunLimits
 from webapp.chat.runs.titles import Titles
+from webapp.chat.search import Search
 from webapp.chat.sessions import Sessions
 from webapp.chat.telling import Telling
 from webapp.settings import Settings, secret_keys
@@ -60,7 +64,12 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
             await _open_agent(stack, member.agent)
         sessions = Sessions(streams=streams, cache=catalog.snapshots)
         telling = Telling(streams=streams, sessions=sessions)
-        marks = Marks(telling=telling, sessions=sessions, catalog=catalog)
+        feeds = Feeds(streams=streams)
+        overview = Overview(sessions=sessions, catalog=catalog, feeds=feeds)
+        stack.push_async_callback(overview.aclose)
+        search = Search(catalog=catalog, overview=overview)
+        stack.push_async_callback(search.aclose)
+        marks = Marks(telling=telling, sessions=sessions, catalog=catalog, changed=overview.changed)
         titles = Titles(marks=marks, sessions=sessions, agents={each.id: each.agent for each in parts.cast})
         supervisor = Supervisor(
             streams=streams,
@@ -68,6 +77,7 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
             catalog=catalog,
             agents=parts.cast,
             titles=titles if settings.agents.titles else None,
+            changed=overview.changed,
             # Nobody else can be using the embedded store.
             shared=engine is None,
             limits=RunLimits(
@@ -93,6 +103,12 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
             sessions=sessions,
             supervisor=supervisor,
             marks=marks,
+            feeds=feeds,
+            search=search,
+            forks=Forks(
+                streams=streams, sessions=sessions, telling=telling, catalog=catalog, clock=parts.clock
+            ),
+            overview=overview,
             roster=Roster(cast=parts.cast, telling=telling, sessions=sessions),
             cookies=CookieSigner(secret_keys(settings)),
             pages=parts.pages,

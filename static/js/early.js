@@ -6,6 +6,7 @@
   root.classList.add("js");
   root.dataset.theme = localStorage.theme ?? "";
   root.dataset.sidebar = localStorage.sidebar ?? "";
+  document.cookie = `tz=${new Date().getTimezoneOffset()};path=/;max-age=31536000;samesite=lax`;
 
   document.addEventListener("readystatechange", () => {
     if (document.readyState !== "interactive") return;

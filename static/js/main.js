@@ -7,11 +7,13 @@ import { byId } from "./dom.js";
 import { finish } from "./message-view.js";
 import { PageSession } from "./page-session.js";
 import { queued } from "./queued.js";
+import { watchReading } from "./reading.js";
 import { pendingIn } from "./rows.js";
+import { watchChats } from "./sidebar.js";
 import { Activity, announce, ConnectionBar } from "./status.js";
 import { TabHub } from "./tab-hub.js";
 
-const { urls, me, can, chat, agents, snapshot, outline, choices, offset, live } = JSON.parse(byId("chat-data").textContent ?? "");
+const { urls, me, can, chat, agents, snapshot, outline, choices, offset, live, readTo, draft } = JSON.parse(byId("chat-data").textContent ?? "");
 const page = byId("chat");
 const transcript = byId("transcript");
 const jump = byId("jump");
@@ -114,6 +116,20 @@ async function turn({ value, parentElement }, pin) {
   if (!here) location.reload();
 }
 
+// What was begun and not sent is loaded when there is any.
+const drafts = { key: `draft:${me.id}:${chat.id}`, url: urls.draft, kept: draft };
+/** @type {Promise<{take: (by: string) => Promise<void>}> | undefined} */
+let kept;
+const keepDraft = () => (kept ??= import("./draft.js").then((module) => module.keepDraft(client, drafts)));
+if (composer) {
+  if (draft.text || localStorage[drafts.key]) void keepDraft();
+  byId("composer-input").addEventListener("input", keepDraft, { once: true });
+  hub.addEventListener("mine", async (event) => {
+    const { kind, chatId, tab } = /** @type {CustomEvent} */ (event).detail;
+    if (kind === "draft" && chatId === chat.id) await (await keepDraft()).take(tab);
+  });
+}
+
 const clipboard = () => import("./clipboard.js");
 
 /** @type {Record<string, (button: HTMLButtonElement, row: DOMStringMap) => unknown>} */
@@ -139,6 +155,7 @@ const actions = {
   stop: () => client.stop(client.activeRuns.at(-1)),
   "stop-run": ({ value }) => client.stop(value),
   latest: () => scrolling.toEnd(),
+  fork: async (_, { messageId }) => (await import("./fork.js")).forkChat(chat.id, { messageId }),
   reconnect: () => client.retryNow(),
   decide: async (button) => (await import("./approvals.js")).decide(button, (body) => client.decide(body)),
   copy: async (button) => (await clipboard()).copyText(button, client.messages),
@@ -191,5 +208,7 @@ client.addEventListener("connection", () => {
   page.dataset.live = client.connectionStatus.state;
   bar.update(client.connectionStatus);
 });
+watchChats(hub, { current: chat.id, say: (text) => bar.say(text) });
+watchReading(client, { atEnd: () => scrolling.pinned, url: urls.seen, known: readTo });
 onUpdate(0);
 client.start();

@@ -65,6 +65,26 @@ CHAT_ROUTES = [
     ChatRoute(method="GET", path="/api/chats/{chat_id}/snapshot", role=Role.VIEW, ok=200),
     ChatRoute(method="PATCH", path="/api/chats/{chat_id}", role=Role.CHAT, ok=200, json={"title": "Plans"}),
     ChatRoute(
+        method="PATCH", path="/api/chats/{chat_id}/view", role=Role.VIEW, ok=200, json={"pinned": False}
+    ),
+    ChatRoute(
+        method="PUT",
+        path="/api/chats/{chat_id}/read",
+        role=Role.VIEW,
+        ok=200,
+        json={"messageId": "m-first"},
+    ),
+    ChatRoute(method="GET", path="/api/chats/{chat_id}/draft", role=Role.CHAT, ok=200),
+    ChatRoute(method="PUT", path="/api/chats/{chat_id}/draft", role=Role.CHAT, ok=200, json={"text": "x"}),
+    ChatRoute(method="GET", path="/api/chats/{chat_id}/forks", role=Role.VIEW, ok=200),
+    ChatRoute(
+        method="POST",
+        path="/api/chats/{chat_id}/fork",
+        role=Role.VIEW,
+        ok=201,
+        json={"messageId": "m-first"},
+    ),
+    ChatRoute(
         method="PUT",
         path="/api/chats/{chat_id}/branch",
         role=Role.VIEW,
@@ -147,10 +167,12 @@ SOCKET_ROUTES = {"/api/chat/ws"}
 OTHER_ROUTES = {
     ("GET", "/"),
     ("POST", "/"),
+    ("GET", "/chats"),
     ("POST", "/chats"),
     ("GET", "/s/{token}"),
     ("GET", "/api/chats"),
     ("GET", "/api/live"),  # about any number of chats: test_live.py
+    ("GET", "/api/search"),
     ("POST", "/api/chats"),
     ("GET", "/lab"),
     ("GET", "/healthz"),

@@ -10,7 +10,7 @@ from litestar import Response, patch, post, put
 from litestar.params import FromPath
 
 from webapp.agents.cast import Member
-from webapp.chat.catalog import Chat
+from webapp.chat.catalog.views import ListedChat
 from webapp.chat.messages import Role
 from webapp.web.bodies import ChatRequest, read_struct
 from webapp.web.errors import BadChatId
@@ -128,7 +128,7 @@ def _agents(shown: Sequence[tuple[Member, bool]]) -> list[dict[str, Any]]:
     return [{"id": each.id, "name": each.name, "present": present} for each, present in shown]
 
 
-def _summary(chat: Chat) -> dict[str, Any]:
+def _summary(chat: ListedChat) -> dict[str, Any]:
     """Times in milliseconds since the epoch, as everywhere on the wire."""
     return {
         "id": chat.id,
@@ -136,6 +136,11 @@ def _summary(chat: Chat) -> dict[str, Any]:
         "url": chat_url(chat.id),
         "createdAt": round(chat.created_at * 1000),
         "updatedAt": round(chat.updated_at * 1000),
+        "pinned": chat.pinned,
+        "archived": chat.archived,
+        "shared": chat.shared,
+        "running": chat.running,
+        "unread": chat.unread,
     }
 
 

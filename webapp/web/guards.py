@@ -15,6 +15,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from webapp.chat.catalog import Chat
+from webapp.chat.catalog.views import ListedChat
 from webapp.chat.errors import ChatNotFound
 from webapp.chat.messages import Role
 from webapp.web.errors import BadHost, CrossSite
@@ -94,7 +95,7 @@ async def enter(
     return Admission(chat, held)
 
 
-async def chats_of(services: Services, visitor: Visitor) -> list[Chat]:
+async def chats_of(services: Services, visitor: Visitor) -> list[ListedChat]:
     """The chats the visitor is in, the latest first; for a bearer token only its own."""
-    chats = await services.catalog.list_chats(visitor.participant.id)
+    chats = await services.catalog.views.of(visitor.participant.id)
     return [chat for chat in chats if visitor.only_chat in (None, chat.id)]

@@ -13,7 +13,8 @@ from litestar.response import Redirect
 from webapp.chat.errors import ChatNotFound
 from webapp.chat.messages import NewMessage, Role, newest_user_message
 from webapp.web.bodies import ChatRequest, read_form
-from webapp.web.guards import chats_of, enter
+from webapp.web.chat_list import listing_of
+from webapp.web.guards import enter
 from webapp.web.identity import Caller, Visitor, forbid_scoped, remember
 from webapp.web.reads import read
 from webapp.web.render import ChatView, chat_url
@@ -21,9 +22,9 @@ from webapp.web.services import AppServices, Services
 
 
 @read("/")
-async def start_page(services: AppServices, visitor: Caller) -> Response[str]:
-    chats = await chats_of(services, visitor)
-    return _html(services.pages.chats(me=visitor.participant, chats=chats, now=services.clock()))
+async def start_page(request: ChatRequest, services: AppServices, visitor: Caller) -> Response[str]:
+    listing = await listing_of(request, services, visitor)
+    return _html(services.pages.chats(me=visitor.participant, listing=listing))
 
 
 @post(["/", "/chats"])
@@ -42,19 +43,22 @@ async def start_chat(request: ChatRequest, services: AppServices, visitor: Calle
 
 @read("/chat/{chat_id:str}")
 async def chat_page(
-    chat_id: FromPath[str], services: AppServices, visitor: Caller, debug: FromQuery[str | None] = None
+    chat_id: FromPath[str],
+    request: ChatRequest,
+    services: AppServices,
+    visitor: Caller,
+    debug: FromQuery[str | None] = None,
 ) -> Response[str]:
     """The chat; with ``?debug`` it has a drawer that shows what the agent is sent."""
     view = await view_of(services, visitor, chat_id)
-    chats = await chats_of(services, visitor)
+    listing = await listing_of(request, services, visitor, current=chat_id)
     ping = services.settings.streams.ping_interval
     # Markdown of sixty long messages takes a while the first time; the loop has live readers to serve.
     return _html(
         await asyncio.to_thread(
             services.pages.chat,
             view,
-            chats=chats,
-            now=services.clock(),
+            listing=listing,
             ping=ping,
             debug=debug is not None,
         )
@@ -104,6 +108,7 @@ async def view_of(services: Services, visitor: Visitor, chat_id: str) -> ChatVie
         role=admission.role,
         at=at,
         chosen=await services.catalog.choices.of(chat_id, visitor.participant.id),
+        own=await services.catalog.views.own(chat_id, visitor.participant.id),
         deciders=deciders,
     )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,10 +19,12 @@ from webapp.assets import Assets
 from webapp.chat.branches import Choices
 from webapp.chat.catalog import Chat
 from webapp.chat.catalog.choices import Choice, in_effect
+from webapp.chat.catalog.views import OwnView
 from webapp.chat.messages import Participant, Role, hue
 from webapp.chat.roster import Presence
 from webapp.chat.sessions import ChatSnapshot
 from webapp.web.errors import Problem
+from webapp.web.listing import Listing, sections
 from webapp.web.markdown import MarkdownCache
 from webapp.web.rows import Message, Row, RowBuilder, person
 from webapp.web.tool_lines import ToolReader
@@ -93,6 +94,7 @@ class ChatView:
     role: Role
     at: ChatSnapshot
     chosen: Mapping[str, Choice]
+    own: OwnView
     deciders: tuple[str, ...] = ()
     """Names of those who may decide approvals, if the reader may not."""
 
@@ -131,19 +133,21 @@ class Pages:
             code=problem.reference or problem.code,
         )
 
-    def chats(self, *, me: Participant, chats: Sequence[Chat], now: float) -> str:
+    def chats(self, *, me: Participant, listing: Listing) -> str:
         """The start page: a new chat, and the visitor's chats."""
         return self._render(
             "chats.html",
             me=person(me.id, me.name),
-            chats=[_chat_row(chat, now=now, current=False) for chat in chats],
+            sections=sections(listing),
             starters=self._starters(),
             agent=self._agent_context(),
         )
 
-    def chat(
-        self, view: ChatView, *, chats: Sequence[Chat], now: float, ping: float, debug: bool = False
-    ) -> str:
+    def chat_list(self, listing: Listing) -> str:
+        """The fragment with the list of chats."""
+        return self._render("partials/chat-list.html", sections=sections(listing))
+
+    def chat(self, view: ChatView, *, listing: Listing, ping: float, debug: bool = False) -> str:
         """The page of a chat, with its latest messages. ``ping`` is the live reply's, in seconds."""
         path = view.path()
         shown = window(path)
@@ -160,7 +164,7 @@ class Pages:
             agent=self._agent_context(),
             agents=self._agents(view),
             island=self._island(view, shown, ping=ping),
-            chats=[_chat_row(chat, now=now, current=chat.id == view.chat.id) for chat in chats],
+            sections=sections(listing),
             starters=self._starters(),
             debug_url=f"{chat_url(view.chat.id)}/debug" if debug else None,
         )
@@ -242,7 +246,11 @@ class Pages:
                 "branch": f"/api/chats/{chat_id}/branch",
                 "continue": "/api/chat/continue",
                 "agents": f"/api/chats/{chat_id}/agents",
+                "seen": f"/api/chats/{chat_id}/read",
+                "draft": f"/api/chats/{chat_id}/draft",
             },
+            "readTo": view.own.read_to,
+            "draft": {"text": view.own.draft.text, "at": view.own.draft.at_ms},
             "live": {"ping": ping},
         }
 
@@ -312,19 +320,6 @@ def _tools(view: ChatView) -> ToolReader:
 
 def _can(role: Role) -> dict[str, bool]:
     return {"chat": role >= Role.CHAT, "approve": role >= Role.APPROVE, "share": role >= Role.MANAGE}
-
-
-def _chat_row(chat: Chat, *, now: float, current: bool) -> dict[str, Any]:
-    updated = datetime.fromtimestamp(chat.updated_at, UTC)
-    today = datetime.fromtimestamp(now, UTC).date()
-    return {
-        "id": chat.id,
-        "title": chat.title or "New chat",
-        "url": chat_url(chat.id),
-        "updated_iso": updated.isoformat(timespec="seconds"),
-        "updated_label": updated.strftime("%H:%M" if updated.date() == today else "%-d %b"),
-        "current": current,
-    }
 
 
 def _size(message: Message) -> int:

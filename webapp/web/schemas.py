@@ -9,6 +9,7 @@ import msgspec
 from webapp.chat.runs.queue import Action
 
 RunId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+MessageId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 
 class NewChat(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +49,37 @@ class RenameChat(msgspec.Struct, frozen=True, kw_only=True):
     """``PATCH /api/chats/{id}``."""
 
     title: Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
+    """``PATCH /api/chats/{id}/view``: what is left out stays as it is."""
+
+    pinned: bool | None = None
+    archived: bool | None = None
+
+
+class ReadUntil(msgspec.Struct, frozen=True, kw_only=True):
+    """``PUT /api/chats/{id}/read``."""
+
+    message_id: MessageId = msgspec.field(name="messageId")
+
+
+class WriteDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """``PUT /api/chats/{id}/draft``. ``tab`` is whatever a tab calls itself."""
+
+    text: Annotated[str, msgspec.Meta(max_length=100_000)]
+    tab: Annotated[str, msgspec.Meta(max_length=64)] = ""
+
+
+class ForkChat(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """``POST /api/chats/{id}/fork``: after the message, or at a place in the stream; the end if neither is
+    said. ``id`` names the new chat, so that the same request again is the same fork.
+    """
+
+    message_id: MessageId | None = None
+    offset: Annotated[str, msgspec.Meta(max_length=256, pattern="^[!-~]+$")] | None = None
+    sub_offset: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+    id: str | None = None
 
 
 class ChooseVersion(msgspec.Struct, frozen=True, kw_only=True):

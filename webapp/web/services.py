@@ -14,10 +14,14 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 
 from webapp.chat.catalog import Catalog
+from webapp.chat.feeds import Feeds
+from webapp.chat.forks import Forks
 from webapp.chat.live import Presence
 from webapp.chat.marks import Marks
+from webapp.chat.overview import Overview
 from webapp.chat.roster import Roster
 from webapp.chat.runs import Supervisor
+from webapp.chat.search import Search
 from webapp.chat.sessions import Sessions
 from webapp.settings import Settings
 from webapp.sharing.capabilities import Capabilities
@@ -39,8 +43,12 @@ class Services:
     catalog: Catalog
     capabilities: Capabilities
     sessions: Sessions
+    search: Search
     supervisor: Supervisor
     marks: Marks
+    feeds: Feeds
+    forks: Forks
+    overview: Overview
     roster: Roster
     cookies: CookieSigner
     pages: Pages

@@ -75,7 +75,7 @@ async def test_links(catalog: Catalog, role: Role) -> None:
     assert await capabilities.redeem(token, EVE) == CHAT
     assert await capabilities.redeem(token, EVE) == CHAT
     assert await capabilities.role_of(EVE.id, CHAT) is role
-    assert [chat.id for chat in await catalog.list_chats(EVE.id)] == [CHAT]
+    assert [chat.id for chat in await catalog.views.of(EVE.id)] == [CHAT]
 
 
 async def test_a_link_never_takes_away(catalog: Catalog) -> None:

@@ -10,11 +10,11 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from webapp.chat.catalog.answers import Answers
@@ -22,8 +22,10 @@ from webapp.chat.catalog.choices import BranchChoices
 from webapp.chat.catalog.database import Database
 from webapp.chat.catalog.grants import Grants
 from webapp.chat.catalog.runs import RunInbox
-from webapp.chat.catalog.schema import api_tokens, chats, grants, participants
+from webapp.chat.catalog.schema import api_tokens, chats, participants
 from webapp.chat.catalog.snapshots import SnapshotCache
+from webapp.chat.catalog.texts import IndexedText, Texts, put_texts
+from webapp.chat.catalog.views import Views, note_read
 from webapp.chat.errors import Conflict
 from webapp.chat.messages import Participant
 
@@ -42,6 +44,8 @@ class Chat:
     created_at: float
     updated_at: float
     deleted_at: float | None = None
+    parent_id: str | None = None
+    """The chat that it was forked from."""
 
 
 class Catalog:
@@ -62,6 +66,8 @@ class Catalog:
         self.grants = Grants(database, clock=clock)
         self.choices = BranchChoices(database)
         self.snapshots = SnapshotCache(database)
+        self.texts = Texts(database)
+        self.views = Views(database, clock=clock)
 
     @classmethod
     async def open(cls, database_url: str, *, clock: Callable[[], float] = time.time) -> Catalog:
@@ -78,7 +84,13 @@ class Catalog:
             await connection.execute(select(1))
 
     async def create_chat(
-        self, chat_id: str, *, owner: Participant, title: str | None = None
+        self,
+        chat_id: str,
+        *,
+        owner: Participant,
+        title: str | None = None,
+        parent_id: str | None = None,
+        fork_message_id: str | None = None,
     ) -> tuple[Chat, bool, str | None]:
         """Create the chat unless it exists.
 
@@ -87,12 +99,18 @@ class Catalog:
         """
         now = self._clock()
         token = self._new_token()
-        chat = Chat(chat_id, _clean_title(title), owner.id, now, now)
+        chat = Chat(chat_id, _clean_title(title), owner.id, now, now, parent_id=parent_id)
         try:
             async with self._database.write() as connection:
                 await connection.execute(
                     insert(chats).values(
-                        id=chat.id, title=chat.title, owner_id=owner.id, created_at=now, updated_at=now
+                        id=chat.id,
+                        title=chat.title,
+                        owner_id=owner.id,
+                        parent_id=parent_id,
+                        fork_message_id=fork_message_id,
+                        created_at=now,
+                        updated_at=now,
                     )
                 )
                 await connection.execute(
@@ -114,14 +132,6 @@ class Catalog:
             row = (await connection.execute(_living(chats.c.id == chat_id))).first()
         return _chat(row) if row else None
 
-    async def list_chats(self, participant_id: str, *, limit: int = 200) -> list[Chat]:
-        """The chats the participant owns or was let into, the latest first."""
-        granted = select(grants.c.chat_id).where(grants.c.participant_id == participant_id)
-        mine = or_(chats.c.owner_id == participant_id, chats.c.id.in_(granted))
-        query = _living(mine).order_by(chats.c.updated_at.desc(), chats.c.id).limit(limit)
-        async with self._database.read() as connection:
-            return [_chat(row) for row in await connection.execute(query)]
-
     async def touch_chat(self, chat_id: str, *, title: str | None = None) -> None:
         """Note that something happened; ``title`` is taken only by a chat that has none."""
         changes: dict[str, object] = {"updated_at": self._clock()}
@@ -138,6 +148,25 @@ class Catalog:
             async with self._database.write() as connection:
                 await connection.execute(update(chats).where(chats.c.id == chat_id).values(title=cleaned))
         return cleaned
+
+    async def note_messages(
+        self,
+        chat_id: str,
+        *,
+        count: int,
+        changed: Sequence[IndexedText],
+        gone: Collection[str] = (),
+        read_by: str | None = None,
+        last: str = "",
+    ) -> None:
+        """Note how many messages the chat has, and what of them can be searched for. ``read_by`` has seen
+        them all, ``last`` among them.
+        """
+        async with self._database.write() as connection:
+            await connection.execute(update(chats).where(chats.c.id == chat_id).values(message_count=count))
+            await put_texts(connection, chat_id, changed, gone=gone, now=self._clock())
+            if read_by is not None and last:
+                await note_read(connection, chat_id, read_by, count=count, message_id=last)
 
     async def upsert_participant(self, participant: Participant) -> None:
         """Remember a person, or their new name."""
@@ -172,7 +201,9 @@ def _living(condition: ColumnElement[bool]) -> Select[Any]:
 
 
 def _chat(row: Row[Any]) -> Chat:
-    return Chat(row.id, row.title, row.owner_id, row.created_at, row.updated_at, row.deleted_at)
+    return Chat(
+        row.id, row.title, row.owner_id, row.created_at, row.updated_at, row.deleted_at, row.parent_id
+    )
 
 
 def _clean_title(title: str | None) -> str | None:

@@ -46,9 +46,10 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self.dialect = engine.dialect.name
         # SQLite has one writer. Waiting here is fair and costs nothing; its own busy handler sleeps and
         # starves.
-        self._writer = asyncio.Lock() if engine.dialect.name == "sqlite" else None
+        self._writer = asyncio.Lock() if self.dialect == "sqlite" else None
 
     @classmethod
     async def open(cls, url: str) -> Database:

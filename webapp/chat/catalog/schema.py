@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sqlalchemy import (
+    DDL,
     JSON,
     Column,
     Float,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
 )
 
 SCHEMA_VERSION = 9
@@ -43,6 +45,7 @@ STEPS: Mapping[int, str | tuple[str, ...]] = {
         "ALTER TABLE chats ADD COLUMN parent_id VARCHAR(64)",
         "ALTER TABLE chats ADD COLUMN fork_message_id VARCHAR(128)",
         "ALTER TABLE chats ADD COLUMN frozen INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE chats ADD COLUMN indexed_at FLOAT",
         "ALTER TABLE grants ADD COLUMN from_message_id VARCHAR(128)",
         "ALTER TABLE grants ADD COLUMN from_offset TEXT",
         "ALTER TABLE grants ADD COLUMN expires_at FLOAT",
@@ -90,6 +93,7 @@ chats = Table(
     Column("parent_id", String(64)),
     Column("fork_message_id", String(128)),
     Column("frozen", Integer, nullable=False, server_default="0"),
+    Column("indexed_at", Float),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
     Column("deleted_at", Float),
@@ -226,6 +230,38 @@ api_tokens = Table(
     Column("participant_id", String(128), nullable=False),
     Column("created_at", Float, nullable=False),
 )
+
+# What can be searched for: the text of each message, and under no message id the title. ``digest`` tells
+# whether a text is another by now. ``chats.indexed_at`` says that a chat has been looked through at all.
+texts = Table(
+    "texts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("chat_id", String(64), ForeignKey("chats.id"), nullable=False),
+    Column("message_id", String(128), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("said_at", Float),
+    Column("digest", LargeBinary(16), nullable=False),
+    Column("text", Text, nullable=False),
+    UniqueConstraint("chat_id", "message_id"),
+)
+# The index itself, which each database has in its own way. SQLite's keeps no copy of the text; triggers keep
+# it equal to the table.
+_INDEXES = {
+    "sqlite": (
+        """CREATE VIRTUAL TABLE texts_index USING fts5(text, content='texts', content_rowid='id',
+            tokenize='unicode61 remove_diacritics 2', prefix='2 3')""",
+        """CREATE TRIGGER texts_inserted AFTER INSERT ON texts BEGIN
+            INSERT INTO texts_index(rowid, text) VALUES (new.id, new.text); END""",
+        """CREATE TRIGGER texts_deleted AFTER DELETE ON texts BEGIN
+            INSERT INTO texts_index(texts_index, rowid, text) VALUES ('delete', old.id, old.text); END""",
+    ),
+    "postgresql": ("CREATE INDEX texts_index ON texts USING gin (to_tsvector('simple', text))",),
+}
+for _dialect, _statements in _INDEXES.items():
+    for _statement in _statements:
+        _ddl = DDL(_statement)  # type: ignore[no-untyped-call]
+        event.listen(texts, "after_create", _ddl.execute_if(dialect=_dialect))
 
 # A fold of a stream up to ``offset``, kept to spare the replay. It may be deleted at any time.
 snapshots = Table(

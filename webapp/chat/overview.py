@@ -1,0 +1,157 @@
+"""Keeps what is shown of a chat elsewhere equal to what is in it: how many messages it has, what can be
+searched for, and the lists in which it stands.
+
+Owns when that is done: soon after a change, once for all that happen meanwhile, and in nobody's way. Whatever
+fails here is made good by the next change. Must not know who may see what, nor how a list looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from webapp.agents.base import UIMessage, text_of
+from webapp.chat.catalog import Catalog
+from webapp.chat.catalog.texts import IndexedText
+from webapp.chat.errors import ChatError
+from webapp.chat.feeds import Feeds
+from webapp.chat.reducer.snapshot import Snapshot
+from webapp.chat.sessions import STREAM_IS_GONE, Sessions
+from webapp.streams.clients.base import StreamError
+
+logger = logging.getLogger(__name__)
+
+_CHATS = 256
+"""How many chats' messages are remembered as they were indexed: of others the catalog is asked."""
+
+
+class Changed(Protocol):
+    """Something of the chat has changed. ``by``: the person whose message it is."""
+
+    def __call__(self, chat_id: str, *, by: str | None = None) -> None: ...
+
+
+def unnoticed(chat_id: str, *, by: str | None = None) -> None:
+    """For who keeps no lists."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    by: str | None = None
+    again: bool = False
+
+
+class Overview:
+    """The overview of every chat. ``window`` is how long after a change the next ones are gathered."""
+
+    def __init__(self, *, sessions: Sessions, catalog: Catalog, feeds: Feeds, window: float = 0.15) -> None:
+        self._sessions = sessions
+        self._catalog = catalog
+        self._feeds = feeds
+        self._window = window
+        self._pending: dict[str, _Pending] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._indexed: OrderedDict[str, Mapping[str, UIMessage]] = OrderedDict()
+
+    def changed(self, chat_id: str, *, by: str | None = None) -> None:
+        """Look at the chat soon. Never raises."""
+        pending = self._pending.get(chat_id)
+        if pending is not None:
+            pending.again = True
+            pending.by = by or pending.by
+            return
+        self._pending[chat_id] = _Pending(by, again=True)
+        task = asyncio.create_task(self._keep_up(chat_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def look(self, chat_id: str, *, by: str | None = None) -> None:
+        """Bring the catalog up to date with the chat. Raises as ``Sessions.snapshot`` does, and
+        Unavailable.
+        """
+        try:
+            at = (await self._sessions.snapshot(chat_id)).snapshot
+        except STREAM_IS_GONE:
+            await self._catalog.note_messages(chat_id, count=0, changed=())
+            raise
+        chat = await self._catalog.get_chat(chat_id)
+        if chat is None:
+            return
+        messages = at.messages
+        before = self._indexed.get(chat_id)
+        changed, gone = await self._difference(chat_id, at, before, title=at.title or chat.title or "")
+        if before is not None and by is None and not changed and len(before) == len(messages):
+            return
+        await self._catalog.note_messages(
+            chat_id,
+            count=len(messages),
+            changed=changed,
+            gone=gone,
+            read_by=by,
+            last=messages[-1]["id"] if messages else "",
+        )
+        self._indexed[chat_id] = {each["id"]: each for each in messages}
+        self._indexed.move_to_end(chat_id)
+        while len(self._indexed) > _CHATS:
+            self._indexed.popitem(last=False)
+
+    async def aclose(self, *, within: float = 1.0) -> None:
+        """Finish what is under way, and give up on the rest."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=within)
+            for task in late:
+                task.cancel()
+
+    async def _keep_up(self, chat_id: str) -> None:
+        pending = self._pending[chat_id]
+        try:
+            while pending.again:
+                by, pending.by, pending.again = pending.by, None, False
+                try:
+                    await self.look(chat_id, by=by)
+                    await self.tell(chat_id)
+                except (ChatError, StreamError) as error:
+                    logger.info("chat %s is not in the lists as it is: %s", chat_id, type(error).__name__)
+                await asyncio.sleep(self._window)
+        except Exception:
+            logger.exception("the overview of chat %s broke", chat_id)
+        finally:
+            del self._pending[chat_id]
+
+    async def tell(self, chat_id: str) -> None:
+        """Have everybody in the chat look at their list again."""
+        members = await self._catalog.views.members(chat_id)
+        await self._feeds.tell(members, {"kind": "chats", "chatId": chat_id})
+
+    async def _difference(
+        self, chat_id: str, at: Snapshot, before: Mapping[str, UIMessage] | None, *, title: str
+    ) -> tuple[Sequence[IndexedText], list[str]]:
+        """The texts that are others than those in the index, and the ids of those that are no more."""
+        # A message that has not changed is the same object in the next snapshot.
+        new = [each for each in at.messages if before is None or before.get(each["id"]) is not each]
+        texts = [_text("", title), *map(_of, new)]
+        asked = None if before is None else [each.message_id for each in texts]
+        known = await self._catalog.texts.digests(chat_id, asked)
+        changed = [each for each in texts if each.text and known.get(each.message_id) != each.digest]
+        here = {each["id"] for each in at.messages} | {""}
+        earlier = known if before is None else before
+        return changed, [message_id for message_id in earlier if message_id not in here]
+
+
+def _of(message: UIMessage) -> IndexedText:
+    metadata = message.get("metadata") or {}
+    created = metadata.get("createdAt")
+    at = created / 1000 if isinstance(created, int | float) else None
+    return _text(message["id"], text_of(message), name=str(message.get("name") or ""), at=at)
+
+
+def _text(message_id: str, text: str, *, name: str = "", at: float | None = None) -> IndexedText:
+    digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
+    # Half a surrogate pair cannot be stored.
+    said = text.encode(errors="replace").decode()
+    return IndexedText(message_id=message_id, name=name, said_at=at, digest=digest, text=said)
