@@ -30,7 +30,11 @@ const tools = [
     execute: async () => (await import("./browser-clock.js")).execute(),
   },
 ];
-const client = new PageSession({ connection, snapshot, outline, choices, urls, me, chatId: chat.id, tools, tab: sessionStorage });
+/** What is said here outlives the page. Loaded before anything can be cut, and after everything that can be seen. */
+const outbox = import("./outbox.js").then(
+  ({ Outbox }) => new Outbox({ participantId: me.id, chatId: chat.id, sendUrl: urls.send, connected: () => page.dataset.live === "live" }),
+);
+const client = new PageSession({ connection, snapshot, outline, choices, urls, me, chatId: chat.id, tools, tab: sessionStorage, outbox });
 const scrolling = new Autoscroll(byId("scroller"), transcript, showJump);
 const bar = new ConnectionBar(byId("connection"));
 /** @type {import("./rows.js").Reader} */
@@ -123,7 +127,12 @@ const clipboard = () => import("./clipboard.js");
 const actions = {
   retry: (_, { runId = "" }) => client.retryRun(runId) ?? bar.say("The question is too far back. Please ask it again."),
   resend: (_, { messageId = "" }) => client.retrySend(messageId),
-  edit: (_, { messageId = "" }) => composer?.restore(client.discard(messageId)),
+  edit: (_, { messageId = "" }) => {
+    const { editOf } = client.messages.find(({ id }) => id === messageId)?.metadata ?? {};
+    const text = client.discard(messageId);
+    if (editOf) composer?.revise(editOf, text);
+    else composer?.restore(text);
+  },
   revise: (_, { messageId = "" }) => composer?.revise(messageId, textOf(client.messages.find(({ id }) => id === messageId))),
   "keep-message": () => composer?.revise(),
   regenerate: (_, { messageId = "" }) => client.regenerate(messageId) ?? bar.say("The question is too far back. Please ask it again."),
@@ -193,6 +202,7 @@ client.addEventListener("outdated", () => {
 client.addEventListener("connection", () => {
   page.dataset.live = client.connectionStatus.state;
   bar.update(client.connectionStatus);
+  activity.update(client);
 });
 onUpdate(0);
 client.start();
