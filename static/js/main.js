@@ -31,9 +31,15 @@ const tools = [
   },
 ];
 /** What is said here outlives the page. Loaded before anything can be cut, and after everything that can be seen. */
-const outbox = import("./outbox.js").then(
-  ({ Outbox }) => new Outbox({ participantId: me.id, chatId: chat.id, sendUrl: urls.send, connected: () => page.dataset.live === "live" }),
-);
+const outbox = import("./outbox.js").then(({ Outbox }) => {
+  const kept = new Outbox({ participantId: me.id, chatId: chat.id, sendUrl: urls.send, connected: () => page.dataset.live === "live" });
+  kept.addEventListener("parcel", async (event) => {
+    const { detail } = /** @type {CustomEvent} */ (event);
+    if (detail.state !== "failed" || detail.chatId === chat.id) return;
+    (await import("./outbox-notice.js")).tellLost(detail, kept, byId("activity"));
+  });
+  return kept;
+});
 const client = new PageSession({ connection, snapshot, outline, choices, urls, me, chatId: chat.id, tools, tab: sessionStorage, outbox });
 const scrolling = new Autoscroll(byId("scroller"), transcript, showJump);
 const bar = new ConnectionBar(byId("connection"));

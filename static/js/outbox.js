@@ -22,6 +22,7 @@ export class Outbox extends EventTarget {
   #options;
   #channel;
   #nudges = new EventTarget();
+  #closing = new AbortController();
   /** What was written on this page and is on its way: how to let go of the lock that says that the page is there. @type {Map<string, () => void>} */
   #written = new Map();
   /** Ids of what is not to be sent any more. @type {Set<string>} */
@@ -98,6 +99,7 @@ export class Outbox extends EventTarget {
   }
 
   close() {
+    this.#closing.abort();
     this.#channel.close();
     for (const release of this.#written.values()) release();
   }
@@ -127,15 +129,20 @@ export class Outbox extends EventTarget {
     };
     const answered = () => (asked = false);
     let timer = locks && !how.steal ? env.setTimeout(watch, PATIENCE) : 0;
+    const leave = () => {
+      lost.abort();
+      env.clearTimeout(timer);
+    };
     this.#nudges.addEventListener(`here ${chatId}`, answered);
+    this.#closing.signal.addEventListener("abort", leave);
     try {
       await (locks ? locks.request(`${name}:${chatId}`, how, work) : work());
     } catch {
-      lost.abort();
-      this.#sending.delete(chatId);
+      this.#sending.delete(chatId); // another page has taken the turn, or the store is gone
     }
-    env.clearTimeout(timer);
+    leave();
     this.#nudges.removeEventListener(`here ${chatId}`, answered);
+    this.#closing.signal.removeEventListener("abort", leave);
   }
 
   /** @param {string} chatId @param {AbortSignal} lost */
@@ -169,7 +176,8 @@ export class Outbox extends EventTarget {
         settled: () => this.#over.has(id),
       });
     } catch (error) {
-      end = { ...parcel, state: "failed", error: /** @type {Error} */ (error).message };
+      const { message, status } = /** @type {import("./http.js").HttpError} */ (error);
+      end = { ...parcel, state: "failed", error: message, status };
     }
     if (lost.aborted) return;
     const over = this.#over.has(id);
@@ -192,6 +200,7 @@ export class Outbox extends EventTarget {
     else if (ask) this.#sending.has(ask) && this.#channel.postMessage({ here: ask });
     else {
       if (parcel.state === "dropped") this.#forget(parcel.id);
+      else if (parcel.state === "sending" && this.#over.has(parcel.id)) return; // who sends it may be heard before who wrote it
       this.#emit(parcel);
       if (parcel.state === "sending" && this.#options.locks) void this.#send(parcel.chatId);
     }
@@ -223,6 +232,7 @@ export class Outbox extends EventTarget {
   /** @param {Parcel} parcel */
   #emit(parcel) {
     if (parcel.state !== "sending") this.#release(parcel.id);
+    if (parcel.state === "sent") this.#over.add(parcel.id);
     this.dispatchEvent(new CustomEvent("parcel", { detail: parcel }));
   }
 }

@@ -9,6 +9,10 @@ async function send() {
   const { Outbox } = await import("./outbox.js");
   const outbox = new Outbox({ participantId });
   addEventListener("online", () => void outbox.flush());
+  outbox.addEventListener("parcel", async (event) => {
+    const { detail } = /** @type {CustomEvent} */ (event);
+    if (detail.state === "failed") (await import("./outbox-notice.js")).tellLost(detail, outbox, document.querySelector(".empty"));
+  });
   await outbox.start();
 }
 

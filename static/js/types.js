@@ -276,6 +276,7 @@
  * @property {Record<string, any>} body   and what
  * @property {"sending" | "sent" | "failed" | "dropped"} state   those that are kept are sending or failed
  * @property {string} [error]
+ * @property {number} [status]            of the refusal
  * @property {boolean} [own]              this page sends it in place of one that is gone
  *
  * @typedef {object} ParcelStore
