@@ -15,6 +15,8 @@ from tests.support.waiting import eventually
 
 SERVER_ENV = {"DURABLE_CHAT_DEMO_WORD_DELAY": "0.005", "DURABLE_CHAT_PING_INTERVAL": "2"}
 SEND = "**/api/chat?id=*"
+DELIVERIES = """() => [...document.querySelectorAll("#transcript [data-delivery]")]
+    .map(row => [row.dataset.delivery, row.querySelector(".message-body").innerText])"""
 
 
 def said(chat: ChatPage) -> list[str]:
@@ -24,8 +26,8 @@ def said(chat: ChatPage) -> list[str]:
 
 def deliveries(chat: ChatPage) -> list[tuple[str, str]]:
     """The messages that are on their way, as they are shown."""
-    rows = chat.page.locator("#transcript [data-delivery]")
-    return [(row.get_attribute("data-delivery") or "", row.locator(".message-body").inner_text()) for row in rows.all()]
+    rows = chat.page.evaluate(DELIVERIES)
+    return [(state, text) for state, text in rows]
 
 
 def watch_posts(context: BrowserContext) -> list[str]:
@@ -74,9 +76,9 @@ def test_a_queue_made_offline_is_said_in_words_and_sent_in_order_by_a_tab_that_i
     for text in texts:
         first.send(text)
     words = "3 queued, will send when online"
+    shown = [("sending", text) for text in texts]
     for chat in (first, second):
         chat.page.locator("#activity", has_text=words).wait_for()
-        shown = [("sending", text) for text in texts]
         eventually(lambda chat=chat: deliveries(chat) == shown, what="three bubbles")
     posts = watch_posts(ana.context)
     first.page.close()
@@ -127,7 +129,11 @@ def test_the_bubble_is_there_again_after_a_reload_in_the_middle(ana: Person) -> 
     chat = ana.new_chat()
     other = ana.open(chat.url)
     held: list[Route] = []
-    ana.context.route(SEND, lambda route: held.append(route))
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    ana.context.route(SEND, hold)
     chat.send("Hold on")
     eventually(lambda: chat.page.evaluate("1") and held, what="it is on its way")
     chat.reload().wait_live()

@@ -33,7 +33,8 @@ async def send(
 
     The body is the durable transport's ``{messages, data?, runId?}`` or AG-UI's ``RunAgentInput``. 202 as
     soon as it is durable; with ``mode=await`` 200 once the run has ended. The history in the body is not
-    believed. A page may say whose it is: what it kept while its reader became somebody else is not that one's.
+    believed. A page may say whose it is: what was kept there before its reader became somebody else is
+    not theirs.
     """
     if request.headers.get(PARTICIPANT, visitor.participant.id) != visitor.participant.id:
         raise Forbidden("You are somebody else in this browser now. Please load the page again.")
