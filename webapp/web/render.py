@@ -218,7 +218,11 @@ class Pages:
         me = person(view.me.id, view.me.name)
         messages = view.at.snapshot.messages
         first = shown.messages[0] if shown.messages else None
-        above = next((index for index, one in enumerate(messages) if one is first), len(messages))
+        # What is being written goes on in the page, though it be on a branch that is not shown.
+        begun = view.at.snapshot.open_ids
+        above = next(
+            (at for at, one in enumerate(messages) if one is first or one["id"] in begun), len(messages)
+        )
         return {
             "chat": {"id": chat_id, "title": view.chat.title},
             "me": {"id": me.id, "name": me.name},
