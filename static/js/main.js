@@ -29,7 +29,17 @@ const tools = [
     execute: async () => (await import("./browser-clock.js")).execute(),
   },
 ];
-const client = new PageSession({ connection, snapshot, outline, choices, urls, me, chatId: chat.id, tools, tab: sessionStorage });
+/** What is said here outlives the page. Loaded before anything can be cut, and after everything that can be seen. */
+const outbox = import("./outbox.js").then(({ Outbox }) => {
+  const kept = new Outbox({ participantId: me.id, chatId: chat.id, sendUrl: urls.send, connected: () => page.dataset.live === "live" });
+  kept.addEventListener("parcel", async (event) => {
+    const { detail } = /** @type {CustomEvent} */ (event);
+    if (detail.state !== "failed" || detail.chatId === chat.id) return;
+    (await import("./outbox-notice.js")).tellLost(detail, kept, byId("activity"));
+  });
+  return kept;
+});
+const client = new PageSession({ connection, snapshot, outline, choices, urls, me, chatId: chat.id, tools, tab: sessionStorage, outbox });
 const scrolling = new Autoscroll(byId("scroller"), transcript, showJump);
 const bar = new ConnectionBar(byId("connection"));
 /** @type {import("./rows.js").Reader} */
@@ -136,7 +146,12 @@ const clipboard = () => import("./clipboard.js");
 const actions = {
   retry: (_, { runId = "" }) => client.retryRun(runId) ?? bar.say("The question is too far back. Please ask it again."),
   resend: (_, { messageId = "" }) => client.retrySend(messageId),
-  edit: (_, { messageId = "" }) => composer?.restore(client.discard(messageId)),
+  edit: (_, { messageId = "" }) => {
+    const { editOf } = client.messages.find(({ id }) => id === messageId)?.metadata ?? {};
+    const text = client.discard(messageId);
+    if (editOf) composer?.revise(editOf, text);
+    else composer?.restore(text);
+  },
   revise: (_, { messageId = "" }) => composer?.revise(messageId, textOf(client.messages.find(({ id }) => id === messageId))),
   "keep-message": () => composer?.revise(),
   regenerate: (_, { messageId = "" }) => client.regenerate(messageId) ?? bar.say("The question is too far back. Please ask it again."),
@@ -207,6 +222,7 @@ client.addEventListener("outdated", () => {
 client.addEventListener("connection", () => {
   page.dataset.live = client.connectionStatus.state;
   bar.update(client.connectionStatus);
+  activity.update(client);
 });
 watchChats(hub, { current: chat.id, say: (text) => bar.say(text) });
 watchReading(client, { atEnd: () => scrolling.pinned, url: urls.seen, known: readTo });

@@ -31,8 +31,8 @@ export class Activity {
     this.#reader = reader;
   }
 
-  /** @param {import("./rows.js").Talk} chat */
-  update({ messages, runs, activeRuns, notes = [] }) {
+  /** @param {import("./rows.js").Talk & {connectionStatus: ConnectionStatus}} chat */
+  update({ messages, runs, activeRuns, notes = [], connectionStatus: { state } }) {
     if (notes.length > (this.#notes ?? notes.length)) announce(noteText(notes.at(-1)));
     this.#notes = notes.length;
     const active = activeRuns.map((id) => runs[id]).filter(Boolean);
@@ -55,7 +55,9 @@ export class Activity {
       const hue = agentHue(agentId || agentName, this.#reader.hues);
       return h("span", { class: `doing hue-${hue}` }, `${agentName} is ${deed}…`, ...(several ? [h("button", stop, "Stop")] : []));
     });
-    if (messages.at(-1)?.metadata?.delivery === "sending") deeds.push(h("span", {}, "Sending…"));
+    const waiting = messages.filter(({ metadata }) => metadata?.delivery === "sending").length;
+    const cut = state === "offline" || state === "reconnecting";
+    if (waiting) deeds.push(h("span", {}, cut ? `${waiting} queued, will send when online` : "Sending…"));
     const line = /** @type {HTMLElement} */ (this.#line.cloneNode());
     line.append(...deeds);
     morph(this.#line, line);

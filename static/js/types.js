@@ -279,10 +279,45 @@
  * @property {string} [stopUrl]          unless the connection stops runs
  * @property {any} [tab]                 sessionStorage, if a tab that is loaded again may still run its tools
  * @property {import("./client-tools.js").ClientTool[]} [tools]   that runs sent from here may ask for
+ * @property {Promise<import("./outbox.js").Outbox>} [outbox]   keeps what is said until it is answered; without one,
+ *   or if it fails, the session does so as long as it lives
  * @property {HeaderSource} [headers]
  * @property {Fetch} [fetchClient]
  * @property {Environment} [env]
  * @property {() => string} [ids]
+ */
+
+/**
+ * The outbox (outbox.js).
+ *
+ * @typedef {object} Parcel               a message that no server has answered for good
+ * @property {string} id                  the message's, which makes repeats harmless
+ * @property {string} runId
+ * @property {string} chatId
+ * @property {number} at                  its place among all of this person
+ * @property {Message} message            as it is shown
+ * @property {string} url                 where it goes,
+ * @property {Record<string, any>} body   and what
+ * @property {"sending" | "sent" | "failed" | "dropped"} state   those that are kept are sending or failed
+ * @property {string} [error]
+ * @property {number} [status]            of the refusal
+ * @property {boolean} [own]              this page sends it in place of one that is gone
+ *
+ * @typedef {object} ParcelStore
+ * @property {(parcel: Parcel) => Promise<unknown>} put
+ * @property {(id: string) => Promise<unknown>} remove
+ * @property {() => Promise<Parcel[]>} all
+ *
+ * @typedef {object} OutboxOptions
+ * @property {string} participantId       whose it is: nobody else in this browser sees it
+ * @property {string} [chatId]            of the page, if it has one,
+ * @property {string} [sendUrl]           and its endpoint
+ * @property {() => boolean} [connected]  whether a failure now is the message's own
+ * @property {ParcelStore} [store]
+ * @property {LockManager | undefined} [locks]
+ * @property {typeof BroadcastChannel} [Channel]
+ * @property {Fetch} [fetchClient]
+ * @property {Environment} [env]
  */
 
 /**

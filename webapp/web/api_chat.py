@@ -7,6 +7,7 @@ from typing import Any
 from litestar import MediaType, Response, post
 from litestar.params import FromQuery
 
+from webapp.chat.errors import Forbidden
 from webapp.chat.messages import Role, check_text
 from webapp.chat.runs.queue import Action, Change
 from webapp.web.bodies import ChatRequest, read_json, read_struct
@@ -16,6 +17,8 @@ from webapp.web.run_input import accept, parse_run_input
 from webapp.web.run_replies import RUN_ID
 from webapp.web.schemas import ChangeQueued, ContinueRun, StopRun
 from webapp.web.services import AppServices
+
+PARTICIPANT = "X-Participant"
 
 
 @post("/api/chat")
@@ -30,8 +33,11 @@ async def send(
 
     The body is the durable transport's ``{messages, data?, runId?}`` or AG-UI's ``RunAgentInput``. 202 as
     soon as it is durable; with ``mode=await`` 200 once the run has ended. The history in the body is not
-    believed.
+    believed. A page may say whose it is: what was kept there before its reader became somebody else is
+    not theirs.
     """
+    if request.headers.get(PARTICIPANT, visitor.participant.id) != visitor.participant.id:
+        raise Forbidden("You are somebody else in this browser now. Please load the page again.")
     await enter(services, visitor, id, Role.CHAT)
     wanted = parse_run_input(await read_json(request), run_id=request.headers.get(RUN_ID))
     accepted = await accept(services, visitor, id, wanted)

@@ -24,7 +24,8 @@ from webapp.web.services import AppServices, Services
 @read("/")
 async def start_page(request: ChatRequest, services: AppServices, visitor: Caller) -> Response[str]:
     listing = await listing_of(request, services, visitor)
-    return _html(services.pages.chats(me=visitor.participant, listing=listing))
+    ping = services.settings.streams.ping_interval
+    return _html(services.pages.chats(me=visitor.participant, listing=listing, ping=ping))
 
 
 @post(["/", "/chats"])

@@ -133,11 +133,12 @@ class Pages:
             code=problem.reference or problem.code,
         )
 
-    def chats(self, *, me: Participant, listing: Listing) -> str:
-        """The start page: a new chat, and the visitor's chats."""
+    def chats(self, *, me: Participant, listing: Listing, ping: float) -> str:
+        """The start page: a new chat, and the visitor's chats. ``ping`` is the live reply's, in seconds."""
         return self._render(
             "chats.html",
             me=person(me.id, me.name),
+            ping=ping,
             sections=sections(listing),
             starters=self._starters(),
             agent=self._agent_context(),
@@ -222,7 +223,11 @@ class Pages:
         me = person(view.me.id, view.me.name)
         messages = view.at.snapshot.messages
         first = shown.messages[0] if shown.messages else None
-        above = next((index for index, one in enumerate(messages) if one is first), len(messages))
+        # What is being written goes on in the page, though it be on a branch that is not shown.
+        begun = view.at.snapshot.open_ids
+        above = next(
+            (at for at, one in enumerate(messages) if one is first or one["id"] in begun), len(messages)
+        )
         return {
             "chat": {"id": chat_id, "title": view.chat.title},
             "me": {"id": me.id, "name": me.name},
