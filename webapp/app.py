@@ -29,6 +29,7 @@ from webapp.web import (
     health,
     lab,
     pages,
+    people,
     shares,
     static_files,
 )
@@ -74,7 +75,7 @@ def create_app(
         pages=Pages(templates=locate("templates"), assets=assets, cast=cast),
     )
     chat = [api_chat, api_chat_runs, api_chat_stream, api_chat_ws, api_chats, api_live]
-    routes = [*chat, debugging, decisions, health, lab, pages, shares, static_files]
+    routes = [*chat, debugging, decisions, health, lab, pages, people, shares, static_files]
     return Litestar(
         [*(handler for module in routes for handler in module.ROUTES), *stream_mount(settings.streams)],
         lifespan=[lambda app: open_services(app, parts)],

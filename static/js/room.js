@@ -1,6 +1,6 @@
 /** Who is in a chat: its agents, and the people that have said something. Loaded when somebody asks. */
 
-import { hue } from "./rows.js";
+import { personHue } from "./rows.js";
 
 /**
  * @typedef {{id: string, name: string, hue: number, present: boolean}} Agent   `present`: from the start, as far as
@@ -27,7 +27,7 @@ export function company(room) {
   const people = new Map();
   for (const { role, name, metadata } of room.client.messages) {
     const id = metadata?.participantId;
-    if (role === "user" && name && id && id !== room.me.id) people.set(id, { id, name, hue: hue(id), kind: "person" });
+    if (role === "user" && name && id && id !== room.me.id) people.set(id, { id, name, hue: personHue(metadata, id), kind: "person" });
   }
   return [...agents, ...people.values()];
 }

@@ -152,6 +152,11 @@ OTHER_ROUTES = {
     ("GET", "/api/chats"),
     ("GET", "/api/live"),  # about any number of chats: test_live.py
     ("POST", "/api/chats"),
+    ("GET", "/api/me"),
+    ("PATCH", "/api/me"),
+    ("POST", "/api/me/device-link"),
+    ("GET", "/d/{token}"),
+    ("POST", "/d/{token}"),
     ("GET", "/lab"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),

@@ -131,11 +131,16 @@ class Pages:
             code=problem.reference or problem.code,
         )
 
+    def device(self, whose: Participant, *, token: str, me: Participant | None) -> str:
+        """The page that asks whether a browser is to be this person; ``me`` is who it has been."""
+        before = person(me) if me else None
+        return self._render("device.html", person=person(whose), token=token, me=before)
+
     def chats(self, *, me: Participant, chats: Sequence[Chat], now: float) -> str:
         """The start page: a new chat, and the visitor's chats."""
         return self._render(
             "chats.html",
-            me=person(me.id, me.name),
+            me=person(me),
             chats=[_chat_row(chat, now=now, current=False) for chat in chats],
             starters=self._starters(),
             agent=self._agent_context(),
@@ -151,7 +156,7 @@ class Pages:
         return self._render(
             "chat.html",
             chat={"id": view.chat.id, "title": view.chat.title, "url": chat_url(view.chat.id)},
-            me=person(view.me.id, view.me.name),
+            me=person(view.me),
             role=view.role.name.lower(),
             can=_can(view.role),
             pending=_tools(view).pending({message["id"] for message in path}),
@@ -215,13 +220,12 @@ class Pages:
     def _island(self, view: ChatView, shown: Window, *, ping: float) -> dict[str, Any]:
         """What JavaScript continues from. Grows with the visible messages, not with the conversation."""
         chat_id = view.chat.id
-        me = person(view.me.id, view.me.name)
         messages = view.at.snapshot.messages
         first = shown.messages[0] if shown.messages else None
         above = next((index for index, one in enumerate(messages) if one is first), len(messages))
         return {
             "chat": {"id": chat_id, "title": view.chat.title},
-            "me": {"id": me.id, "name": me.name},
+            "me": {"id": view.me.id, "name": view.me.name, **view.me.shown},
             "role": view.role.name.lower(),
             "can": _can(view.role),
             "agent": {"id": self._agent.id, "name": self._agent.name},

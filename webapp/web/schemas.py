@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from webapp.agents.cast import HUES
 from webapp.chat.runs.queue import Action
 
 RunId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
@@ -71,3 +72,10 @@ class CutNetwork(msgspec.Struct, frozen=True, kw_only=True):
     """``POST /api/lab/cut``."""
 
     id: str
+
+
+class ChangeMe(msgspec.Struct, frozen=True, kw_only=True):
+    """``PATCH /api/me``."""
+
+    name: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    hue: Annotated[int, msgspec.Meta(ge=0, lt=HUES)] | None = None
