@@ -24,6 +24,7 @@ from webapp.web import (
     api_chat_ws,
     api_chats,
     api_live,
+    api_presence,
     debugging,
     decisions,
     health,
@@ -74,7 +75,7 @@ def create_app(
         drain=Drain(),
         pages=Pages(templates=locate("templates"), assets=assets, cast=cast),
     )
-    chat = [api_chat, api_chat_runs, api_chat_stream, api_chat_ws, api_chats, api_live]
+    chat = [api_chat, api_chat_runs, api_chat_stream, api_chat_ws, api_chats, api_live, api_presence]
     routes = [*chat, debugging, decisions, health, lab, pages, people, shares, static_files]
     return Litestar(
         [*(handler for module in routes for handler in module.ROUTES), *stream_mount(settings.streams)],

@@ -16,6 +16,7 @@ from webapp.agents.base import Agent, AgentUnusable
 from webapp.agents.cast import Cast
 from webapp.chat.catalog import Catalog
 from webapp.chat.marks import Marks
+from webapp.chat.presence import Presence
 from webapp.chat.roster import Roster
 from webapp.chat.runs import Supervisor
 from webapp.chat.runs.limits import RunLimits
@@ -84,6 +85,8 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
         )
         stack.push_async_callback(supervisor.aclose, grace=settings.server.run_grace)
         await supervisor.start()
+        presence = Presence(streams=streams, clock=parts.clock, ttl=settings.streams.presence_ttl)
+        stack.push_async_callback(presence.aclose)
         services = Services(
             settings=settings,
             streams=streams,
@@ -94,6 +97,7 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
             supervisor=supervisor,
             marks=marks,
             roster=Roster(cast=parts.cast, telling=telling, sessions=sessions),
+            presence=presence,
             cookies=CookieSigner(secret_keys(settings)),
             pages=parts.pages,
             slots=Slots(

@@ -24,15 +24,8 @@ SECRET_KEY_FILE = "secret-key"  # noqa: S105 - a file name
 _NO_IDENTITY = frozenset(
     (
         *("accept", "authorization", "connection", "content-length", "content-type", "cookie", "forwarded"),
-        *(
-            "host",
-            "origin",
-            "referer",
-            "user-agent",
-            "x-forwarded-for",
-            "x-forwarded-host",
-            "x-forwarded-proto",
-        ),
+        *("host", "origin", "referer", "user-agent"),
+        *("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"),
     )
 )
 

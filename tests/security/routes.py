@@ -81,6 +81,14 @@ CHAT_ROUTES = [
         ok=200,
         json={"agentId": "echo", "present": True},
     ),
+    ChatRoute(method="GET", path="/api/chats/{chat_id}/presence", role=Role.VIEW, ok=200),
+    ChatRoute(
+        method="POST",
+        path="/api/chats/{chat_id}/presence",
+        role=Role.VIEW,
+        ok=204,
+        json={"tab": "tab-1", "seq": 1, "state": "active"},
+    ),
     ChatRoute(
         method="POST",
         path="/api/chat?id={chat_id}",

@@ -179,9 +179,7 @@ class RowBuilder:
             mine=mine,
             guest=role == "user" and not mine and metadata.get("guest") is True,
             name=name,
-            hue=_chosen_hue(metadata, speaker_id or name)
-            if role == "user"
-            else self._agent_hue(speaker_id or name),
+            hue=self._hue(role, metadata, speaker_id or name),
             initials=initials(name),
             created_iso=created.isoformat(timespec="seconds") if created else None,
             time_label=created.strftime("%H:%M") if created else "",

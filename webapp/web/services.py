@@ -16,6 +16,7 @@ from litestar.di import NamedDependency
 from webapp.chat.catalog import Catalog
 from webapp.chat.live import Presence
 from webapp.chat.marks import Marks
+from webapp.chat.presence import Presence
 from webapp.chat.roster import Roster
 from webapp.chat.runs import Supervisor
 from webapp.chat.sessions import Sessions
@@ -42,6 +43,7 @@ class Services:
     supervisor: Supervisor
     marks: Marks
     roster: Roster
+    presence: Presence
     cookies: CookieSigner
     pages: Pages
     slots: Slots

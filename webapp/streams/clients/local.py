@@ -12,6 +12,7 @@ from webapp.streams.engine import Engine
 from webapp.streams.protocol import json_mode, names, offsets, paths
 from webapp.streams.protocol.commands import Append, Create, ForkPoint
 from webapp.streams.protocol.errors import InvalidRequest, PayloadTooLarge
+from webapp.streams.protocol.lifetimes import Lifetime
 from webapp.streams.protocol.offsets import Offset
 from webapp.streams.protocol.producers import ProducerTuple
 from webapp.streams.signals import first
@@ -26,8 +27,9 @@ class LocalStreamClient:
         self._engine = engine
         self._store = engine.store
 
-    async def ensure(self, path: str, *, content_type: str = names.JSON) -> str:
-        outcome = await self._store.create(paths.check(path), Create(content_type=content_type))
+    async def ensure(self, path: str, *, content_type: str = names.JSON, ttl: int | None = None) -> str:
+        command = Create(content_type=content_type, lifetime=Lifetime(ttl=ttl))
+        outcome = await self._store.create(paths.check(path), command)
         return str(outcome.record.tail)
 
     async def append(
