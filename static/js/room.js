@@ -1,4 +1,4 @@
-/** Who is in a chat: its agents, and the people that have said something. Loaded when somebody asks. */
+/** Who is in a chat: its agents, and the people that are here or have said something. Loaded when somebody asks. */
 
 import { personHue } from "./rows.js";
 
@@ -9,6 +9,7 @@ import { personHue } from "./rows.js";
  * @property {import("./page-session.js").PageSession} client
  * @property {Agent[]} agents            of the server
  * @property {{id: string, name: string}} me
+ * @property {{people: import("./presence.js").Person[]}} here
  * @property {(text: string) => void} say   what went wrong
  * @typedef {{name: string, hue: number, kind: "agent" | "person", id: string}} Someone
  */
@@ -29,5 +30,6 @@ export function company(room) {
     const id = metadata?.participantId;
     if (role === "user" && name && id && id !== room.me.id) people.set(id, { id, name, hue: personHue(metadata, id), kind: "person" });
   }
+  for (const { participantId: id, name, hue } of room.here.people) if (id !== room.me.id) people.set(id, { id, name, hue, kind: "person" });
   return [...agents, ...people.values()];
 }

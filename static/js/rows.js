@@ -209,7 +209,7 @@ export const pendingIn = ({ runs, branches, messages }) =>
 /** @param {Message} before @param {Message} message */
 function sameSpeaker(before, message) {
   const [first, second] = [before.metadata ?? {}, message.metadata ?? {}];
-  const one = before.role === message.role && speakerOf(before) === speakerOf(message) && first.runId === second.runId;
+  const one = before.role === message.role && before.name === message.name && speakerOf(before) === speakerOf(message) && first.runId === second.runId;
   return one && second.createdAt - first.createdAt < GROUP_WITHIN;
 }
 

@@ -87,6 +87,7 @@ def test_the_page_shows_the_conversation_and_where_to_go_on(ana: Chatter) -> Non
         "continue": "/api/chat/continue",
         "queue": "/api/chat/queue",
         "agents": f"/api/chats/{chat_id}/agents",
+        "presence": f"/api/chats/{chat_id}/presence",
     }
 
 

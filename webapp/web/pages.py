@@ -47,7 +47,7 @@ async def chat_page(
     """The chat; with ``?debug`` it has a drawer that shows what the agent is sent."""
     view = await view_of(services, visitor, chat_id)
     chats = await chats_of(services, visitor)
-    ping = services.settings.streams.ping_interval
+    limits = services.settings.streams
     # Markdown of sixty long messages takes a while the first time; the loop has live readers to serve.
     return _html(
         await asyncio.to_thread(
@@ -55,7 +55,7 @@ async def chat_page(
             view,
             chats=chats,
             now=services.clock(),
-            ping=ping,
+            live={"ping": limits.ping_interval, "beat": limits.presence_ttl / 3},
             debug=debug is not None,
         )
     )

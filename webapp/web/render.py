@@ -147,9 +147,17 @@ class Pages:
         )
 
     def chat(
-        self, view: ChatView, *, chats: Sequence[Chat], now: float, ping: float, debug: bool = False
+        self,
+        view: ChatView,
+        *,
+        chats: Sequence[Chat],
+        now: float,
+        live: Mapping[str, float],
+        debug: bool = False,
     ) -> str:
-        """The page of a chat, with its latest messages. ``ping`` is the live reply's, in seconds."""
+        """The page of a chat, with its latest messages. ``live`` has the seconds between two signs of life,
+        of a live reply (``ping``) and of the page (``beat``).
+        """
         path = view.path()
         shown = window(path)
         assert shown is not None
@@ -164,7 +172,7 @@ class Pages:
             older_url=_older_url(view.chat.id, shown),
             agent=self._agent_context(),
             agents=self._agents(view),
-            island=self._island(view, shown, ping=ping),
+            island=self._island(view, shown, live=live),
             chats=[_chat_row(chat, now=now, current=chat.id == view.chat.id) for chat in chats],
             starters=self._starters(),
             debug_url=f"{chat_url(view.chat.id)}/debug" if debug else None,
@@ -217,7 +225,7 @@ class Pages:
         )
         return builder.rows(shown.messages, before=shown.above)
 
-    def _island(self, view: ChatView, shown: Window, *, ping: float) -> dict[str, Any]:
+    def _island(self, view: ChatView, shown: Window, *, live: Mapping[str, float]) -> dict[str, Any]:
         """What JavaScript continues from. Grows with the visible messages, not with the conversation."""
         chat_id = view.chat.id
         messages = view.at.snapshot.messages
@@ -246,8 +254,9 @@ class Pages:
                 "branch": f"/api/chats/{chat_id}/branch",
                 "continue": "/api/chat/continue",
                 "agents": f"/api/chats/{chat_id}/agents",
+                "presence": f"/api/chats/{chat_id}/presence",
             },
-            "live": {"ping": ping},
+            "live": live,
         }
 
     def _agent_context(self) -> dict[str, Any]:

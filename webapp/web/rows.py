@@ -320,8 +320,12 @@ def _note(note: Mapping[str, Any]) -> str:
 
 
 def _same_speaker(before: Message | None, message: Message) -> bool:
-    """Whether the reader sees one speaker go on: the same one, in the same run, within five minutes."""
-    if before is None or before.get("role") != message.get("role") or _speaker(before) != _speaker(message):
+    """Whether the reader sees one speaker go on: the same one, by the same name, in the same run, within five
+    minutes.
+    """
+    if before is None or any(before.get(key) != message.get(key) for key in ("role", "name")):
+        return False
+    if _speaker(before) != _speaker(message):
         return False
     earlier, later = _mapping(before.get("metadata")), _mapping(message.get("metadata"))
     if earlier.get("runId") != later.get("runId"):

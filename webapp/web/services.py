@@ -14,7 +14,6 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 
 from webapp.chat.catalog import Catalog
-from webapp.chat.live import Presence
 from webapp.chat.marks import Marks
 from webapp.chat.presence import Presence
 from webapp.chat.roster import Roster
@@ -52,7 +51,6 @@ class Services:
     """Seconds since the epoch."""
     ids: Callable[[], str]
     """A fresh id of 128 random bits."""
-    presence: Presence | None = None
 
 
 AppServices: TypeAlias = NamedDependency[Services]
