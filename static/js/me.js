@@ -39,7 +39,7 @@ export async function openMe() {
   const dialog = /** @type {HTMLDialogElement} */ (h("dialog", { id: "me", class: "me", "aria-labelledby": "me-title" }, form(me), ...(me.proxied ? [] : [devices()])));
   dialog.addEventListener("close", () => dialog.remove());
   // A click on what is behind it.
-  dialog.addEventListener("click", ({ target }) => target === dialog && dialog.close());
+  dialog.addEventListener("click", ({ target }) => (target === dialog || /** @type {Element} */ (target).matches("[data-close]")) && dialog.close());
   dialog.addEventListener("saved", () => dialog.close());
   document.body.append(dialog);
   dialog.showModal();
@@ -70,7 +70,6 @@ function form({ name, hue, guest, proxied }) {
     element.className = `me-form hue-${chosen()}`;
     preview.textContent = initials(field.value);
   });
-  element.addEventListener("click", ({ target }) => /** @type {Element} */ (target).matches("[data-close]") && element.dispatchEvent(new Event("saved", { bubbles: true })));
   element.addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
@@ -92,7 +91,9 @@ function devices() {
     button.disabled = true;
     try {
       const { url, qr, seconds } = await ask("POST", `${URL_OF_ME}/device-link`, {});
-      place.replaceChildren(...linkShown(url, qr, seconds));
+      const shown = linkShown(url, qr, seconds);
+      place.parentElement?.replaceChildren(shown);
+      shown.querySelector("input")?.focus();
     } catch (refused) {
       button.disabled = false;
       place.append(h("p", { class: "me-error", role: "alert" }, /** @type {Error} */ (refused).message));
@@ -103,15 +104,22 @@ function devices() {
 
 /** @param {string} url @param {string} qr @param {number} seconds */
 function linkShown(url, qr, seconds) {
-  const field = /** @type {HTMLInputElement} */ (h("input", { value: url, readonly: "", "aria-label": "Link for another device", spellcheck: "false" }));
+  const field = /** @type {HTMLInputElement} */ (h("input", { value: url, readonly: "", spellcheck: "false" }));
   field.addEventListener("focus", () => field.select());
   const left = h("p", { class: "hint" });
   const ends = Date.now() + seconds * 1000;
   const count = () => {
     const rest = Math.ceil((ends - Date.now()) / 1000);
-    left.textContent = rest > 0 ? `Good once, for ${Math.floor(rest / 60)}:${String(rest % 60).padStart(2, "0")}. Show it to nobody else: whoever opens it is you.` : "This link has expired.";
-    if (left.isConnected && rest > 0) setTimeout(count, 1000);
+    const clock = `${Math.floor(rest / 60)}:${String(rest % 60).padStart(2, "0")}`;
+    left.textContent = rest > 0 ? `Good once, for ${clock}. Show it to nobody: whoever opens it is you.` : "This link has expired.";
+    if (rest > 0) setTimeout(() => left.isConnected && count(), 1000);
   };
-  queueMicrotask(count);
-  return [h("img", { class: "me-qr", src: qr, alt: "The link as a QR code", width: "180", height: "180" }), h("label", {}, "Open this on the other device", field), left];
+  count();
+  return h("section", { class: "me-form" },
+    h("h2", { id: "me-title" }, "Use on another device"),
+    h("img", { class: "me-qr", src: qr, alt: "The link as a QR code", width: "200", height: "200" }),
+    h("label", {}, "Scan this, or open the link there", field),
+    left,
+    h("p", { class: "me-buttons" }, h("button", { class: "quiet-button", type: "button", "data-close": "" }, "Done")),
+  );
 }

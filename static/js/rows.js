@@ -195,10 +195,13 @@ const questionsOf = ({ interrupts = [] }) =>
 /** @param {any} run @param {any} question */
 const decisionOn = ({ decisions = [] }, { id }) => decisions.find((/** @type {any} */ { interruptId }) => interruptId === id);
 
+/** Whether a run waits for what people answer. @param {any} run */
+export const awaitsPeople = (run) => run.status === "awaiting-approval" && !run.supersededBy && questionsOf(run).some((each) => !decisionOn(run, each));
+
 /** The ids of the cards that wait for a decision, without those on other branches. @param {Pick<Chat, "runs" | "branches" | "messages">} chat @returns {string[]} */
 export const pendingIn = ({ runs, branches, messages }) =>
   Object.values(runs)
-    .filter(({ status, supersededBy }) => status === "awaiting-approval" && !supersededBy)
+    .filter(awaitsPeople)
     .filter(({ messageIds = [] }) => !messageIds.some((/** @type {string} */ id) => branches.placement(id) && !messages.some((each) => each.id === id)))
     .flatMap((run) =>
       questionsOf(run)

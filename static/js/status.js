@@ -4,7 +4,7 @@
  */
 
 import { byId, h, morph } from "./dom.js";
-import { agentHue, noteText } from "./rows.js";
+import { agentHue, awaitsPeople, noteText } from "./rows.js";
 
 /** @typedef {import("./rows.js").Chat} Chat */
 /** @typedef {import("./rows.js").Reader} Reader */
@@ -60,8 +60,9 @@ export class Activity {
       announce(name + end, end === FAILED ? "assertive" : "polite");
     }
     const several = active.length > 1 && this.#reader.canChat;
-    const waiting = Object.values(runs).filter(({ status, supersededBy }) => status === "awaiting-approval" && !supersededBy);
-    const deeds = [...active, ...waiting].map(({ runId, agentName = AGENT, agentId, status }) => {
+    // One line an agent, however much it waits for.
+    const waiting = new Map(Object.values(runs).filter(awaitsPeople).map((run) => [run.agentName, run]));
+    const deeds = [...active, ...waiting.values()].map(({ runId, agentName = AGENT, agentId, status }) => {
       const part = messages.findLast(({ metadata }) => metadata?.runId === runId)?.parts.at(-1);
       const deed = status === "awaiting-approval" ? "waiting for approval" : part?.type === "tool-call" ? `using ${part.name}` : part?.content && part.type === "text" ? "writing" : "thinking";
       const stop = { type: "button", class: "text-button", "data-action": "stop-run", value: runId, "aria-label": `Stop ${agentName}` };

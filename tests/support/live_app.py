@@ -46,7 +46,7 @@ class LiveApp:
         streams: Callable[[], StreamClient] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``streams`` makes a stream client to use instead of the embedded server. ``clock`` gives seconds."""
+        """``streams`` makes a stream client to use instead of the embedded server."""
         self.settings = Settings.from_environ(
             # Whoever tests a model counts what it is asked.
             {"DURABLE_CHAT_DATA_DIR": str(data_dir), "DURABLE_CHAT_TITLES": "off"} | dict(env or {})
