@@ -35,8 +35,8 @@ def test_a_tab_more_and_a_tab_less(people: People) -> None:
     second = ana.open(hers.url)
     faces.wait({her: ("active", "2"), me: ("active", "")})
     assert faces.people() == [
-        f"{her}\nguest\nmanages this chat · in 2 tabs on a computer",
-        f"{me}\nyou\nreads along · in this tab",
+        f"{her} guest manages this chat · in 2 tabs on a computer",
+        f"{me} you reads along · in this tab",
     ]
     faces.keep()
     second.page.close(run_before_unload=True)

@@ -70,7 +70,8 @@ class Faces:
         """The lines of the list, which is opened."""
         if not self.chat.page.locator("#people").is_visible():
             self.button.click()
-        return [line.inner_text() for line in self.chat.page.locator("#people li").all()]
+        lines = self.chat.page.locator("#people li > span:last-child")
+        return [" ".join(line.inner_text().split()) for line in lines.all()]
 
     def activity(self) -> str:
         return self.chat.page.locator("#activity").inner_text()

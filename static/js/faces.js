@@ -143,7 +143,7 @@ const nameOf = ({ name, state }, mine) => `${mine ? "you" : name}${state === "aw
 /** @param {Person} person */
 function face({ name, hue, state, devices }) {
   const badge = devices > 1 ? [h("span", { class: "face-badge" }, String(devices))] : [];
-  return h("span", { class: `face hue-${hue}`, "data-state": state, title: name }, h("span", { class: "avatar" }, initials(name)), ...badge);
+  return h("span", { class: `face hue-${hue}`, "data-state": state, title: name, "aria-hidden": "true" }, h("span", { class: "avatar" }, initials(name)), ...badge);
 }
 
 /** @param {Person} person @param {boolean} mine */
