@@ -25,6 +25,7 @@ from webapp.web import (
     api_chats,
     api_forks,
     api_live,
+    api_presence,
     api_search,
     chat_list,
     debugging,
@@ -32,6 +33,7 @@ from webapp.web import (
     health,
     lab,
     pages,
+    people,
     shares,
     static_files,
 )
@@ -84,10 +86,11 @@ def create_app(
         api_chats,
         api_forks,
         api_live,
+        api_presence,
         api_search,
         chat_list,
     ]
-    routes = [*chat, debugging, decisions, health, lab, pages, shares, static_files]
+    routes = [*chat, debugging, decisions, health, lab, pages, people, shares, static_files]
     return Litestar(
         [*(handler for module in routes for handler in module.ROUTES), *stream_mount(settings.streams)],
         lifespan=[lambda app: open_services(app, parts)],

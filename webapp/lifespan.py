@@ -19,6 +19,7 @@ from webapp.chat.feeds import Feeds
 from webapp.chat.forks import Forks
 from webapp.chat.marks import Marks
 from webapp.chat.overview import Overview
+from webapp.chat.presence import Presence
 from webapp.chat.roster import Roster
 from webapp.chat.runs import Supervisor
 from webapp.chat.runs.limits import RunLimits
@@ -94,6 +95,8 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
         )
         stack.push_async_callback(supervisor.aclose, grace=settings.server.run_grace)
         await supervisor.start()
+        presence = Presence(streams=streams, clock=parts.clock, ttl=settings.streams.presence_ttl)
+        stack.push_async_callback(presence.aclose)
         services = Services(
             settings=settings,
             streams=streams,
@@ -110,6 +113,7 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
             ),
             overview=overview,
             roster=Roster(cast=parts.cast, telling=telling, sessions=sessions),
+            presence=presence,
             cookies=CookieSigner(secret_keys(settings)),
             pages=parts.pages,
             slots=Slots(

@@ -136,7 +136,7 @@ export class ChatSession extends EventTarget {
       role: "user",
       name: me.name,
       parts: [{ type: "text", content: text }],
-      metadata: { participantId: me.id, createdAt: env.now(), ...place },
+      metadata: { participantId: me.id, createdAt: env.now(), ...(me.hue !== undefined && { hue: me.hue }), ...place },
     };
     return this.post({ runId: ids(), message, again: false, data });
   }

@@ -23,6 +23,8 @@
     if (button?.id === "theme") {
       const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
       root.dataset.theme = localStorage.theme = dark ? "light" : "dark";
+    } else if (button?.dataset.action === "me") {
+      void import("./me.js").then(({ openMe }) => openMe());
     } else if (button?.dataset.action === "sidebar" && matchMedia("(width >= 56rem)").matches) {
       event.preventDefault();
       root.dataset.sidebar = localStorage.sidebar = root.dataset.sidebar ? "" : "closed";

@@ -8,6 +8,7 @@ import { finish } from "./message-view.js";
 import { PageSession } from "./page-session.js";
 import { queued } from "./queued.js";
 import { watchReading } from "./reading.js";
+import { Here } from "./presence.js";
 import { pendingIn } from "./rows.js";
 import { watchChats } from "./sidebar.js";
 import { Activity, announce, ConnectionBar } from "./status.js";
@@ -45,6 +46,7 @@ const bar = new ConnectionBar(byId("connection"));
 /** @type {import("./rows.js").Reader} */
 const reader = { meId: me.id, canChat: can.chat, hues: Object.fromEntries(agents.map((/** @type {any} */ each) => [each.id, each.hue])) };
 const activity = new Activity(reader);
+const here = new Here({ url: urls.presence, every: live.beat * 1000, chatId: chat.id, me, hub, onTyping: (words) => (activity.typing = words) });
 const composer = can.chat ? new Composer(chat.id, send, editLast) : undefined;
 /** @type {Promise<import("./queue.js").QueueStrip> | undefined} */
 let strip;
@@ -188,14 +190,14 @@ document.addEventListener("click", (event) => {
   Promise.resolve(act(button, button.closest("article")?.dataset ?? {})).catch(({ message }) => bar.say(message));
 });
 document.addEventListener("keydown", ({ key, isComposing }) => {
-  if (key !== "Escape" || isComposing || document.querySelector(":popover-open")) return;
+  if (key !== "Escape" || isComposing || document.querySelector(":popover-open, dialog[open]")) return;
   const mine = client.messages.filter(({ metadata }) => metadata?.participantId === me.id).map(({ id }) => id);
   const run = client.activeRuns.findLast((id) => mine.includes(client.runs[id]?.triggerId ?? ""));
   if (run) void client.stop(run);
 });
 
 // Who is here, and whom one may name, is loaded when it is asked for.
-const room = { client, agents, me, say: (/** @type {string} */ text) => bar.say(text) };
+const room = { client, agents, me, here, say: (/** @type {string} */ text) => bar.say(text) };
 byId("agents")?.addEventListener("beforetoggle", async () => (await import("./agents-menu.js")).fillMenu(room), { once: true });
 document.addEventListener("input", async function look({ target }) {
   if (!(target instanceof HTMLTextAreaElement) || !target.value.includes("@")) return;
@@ -223,6 +225,13 @@ client.addEventListener("connection", () => {
   page.dataset.live = client.connectionStatus.state;
   bar.update(client.connectionStatus);
   activity.update(client);
+  if (client.connectionStatus.state === "gone") here.stop();
+});
+document.addEventListener("me", async (event) => {
+  const { name, hue } = /** @type {CustomEvent} */ (event).detail;
+  Object.assign(me, { name, hue });
+  (await import("./me.js")).showMe(me);
+  here.beat();
 });
 watchChats(hub, { current: chat.id, say: (text) => bar.say(text) });
 watchReading(client, { atEnd: () => scrolling.pinned, url: urls.seen, known: readTo });

@@ -6,7 +6,7 @@
 
 import { copyOf, morph } from "./dom.js";
 import { MarkdownView } from "./markdown.js";
-import { noteText } from "./rows.js";
+import { initials, noteText } from "./rows.js";
 
 /** @typedef {import("./rows.js").Row} Row */
 /** @typedef {import("./rows.js").Part} Part */
@@ -158,7 +158,7 @@ function set(element, attributes) {
 }
 
 /** A row without its parts. @param {Row} row */
-function shell({ id, person, mine, grouped, colour, name, runId, state, delivery, createdAt, notice, note, versions, canEdit, canRegenerate }) {
+function shell({ id, person, mine, guest, grouped, colour, name, runId, state, delivery, createdAt, notice, note, versions, canEdit, canRegenerate }) {
   if (note) {
     const line = copyOf(".note");
     set(line, { "data-note-id": note.id, "data-kind": note.kind });
@@ -169,6 +169,12 @@ function shell({ id, person, mine, grouped, colour, name, runId, state, delivery
   article.className = `message ${person ? "person" : "agent"}${mine ? " mine" : ""}${grouped ? " grouped" : ""} hue-${colour}`;
   set(article, { "data-message-id": id, "data-run-id": runId, "data-state": state, "aria-label": name, "data-delivery": delivery });
   fill(article, ".name", name);
+  const mark = /** @type {Element} */ (article.querySelector(".dot"));
+  if (person) {
+    mark.className = "avatar";
+    mark.textContent = initials(name);
+  }
+  if (!guest) article.querySelector(".guest")?.remove();
   if (typeof createdAt === "number") tell(article, new Date(createdAt).toISOString().slice(0, 19) + "+00:00");
   else article.querySelector("footer time")?.remove();
   if (!canEdit) article.querySelector(".revise")?.remove();

@@ -10,7 +10,7 @@
  *   parcel   a Parcel, and what has become of it
  */
 
-import { browserEnvironment } from "./durable-stream.js";
+import { browserEnvironment } from "./follow.js";
 import { persist, postJson } from "./http.js";
 
 /** @import {OutboxOptions, Parcel, ParcelStore} from "./types.js" */

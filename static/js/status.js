@@ -4,7 +4,7 @@
  */
 
 import { byId, h, morph } from "./dom.js";
-import { agentHue, noteText } from "./rows.js";
+import { agentHue, awaitsPeople, noteText } from "./rows.js";
 
 /** @typedef {import("./rows.js").Chat} Chat */
 /** @typedef {import("./rows.js").Reader} Reader */
@@ -23,6 +23,9 @@ export class Activity {
   /** The runs that were under way, with the agent's name. @type {Map<string, string>} */
   #running = new Map();
   #reader;
+  #typing = "";
+  /** What was told last. @type {import("./rows.js").Talk & {connectionStatus: ConnectionStatus} | undefined} */
+  #chat;
   /** How many notes have been told. @type {number | undefined} */
   #notes;
 
@@ -31,8 +34,17 @@ export class Activity {
     this.#reader = reader;
   }
 
+  /** Who else is writing, in words. */
+  set typing(/** @type {string} */ words) {
+    if (words === this.#typing) return;
+    this.#typing = words;
+    if (this.#chat) this.update(this.#chat);
+  }
+
   /** @param {import("./rows.js").Talk & {connectionStatus: ConnectionStatus}} chat */
-  update({ messages, runs, activeRuns, notes = [], connectionStatus: { state } }) {
+  update(chat) {
+    this.#chat = chat;
+    const { messages, runs, activeRuns, notes = [], connectionStatus: { state } } = chat;
     if (notes.length > (this.#notes ?? notes.length)) announce(noteText(notes.at(-1)));
     this.#notes = notes.length;
     const active = activeRuns.map((id) => runs[id]).filter(Boolean);
@@ -48,16 +60,19 @@ export class Activity {
       announce(name + end, end === FAILED ? "assertive" : "polite");
     }
     const several = active.length > 1 && this.#reader.canChat;
-    const deeds = active.map(({ runId, agentName = AGENT, agentId }) => {
+    // One line an agent, however much it waits for.
+    const waiting = new Map(Object.values(runs).filter(awaitsPeople).map((run) => [run.agentName, run]));
+    const deeds = [...active, ...waiting.values()].map(({ runId, agentName = AGENT, agentId, status }) => {
       const part = messages.findLast(({ metadata }) => metadata?.runId === runId)?.parts.at(-1);
-      const deed = part?.type === "tool-call" ? `using ${part.name}` : part?.content && part.type === "text" ? "writing" : "thinking";
+      const deed = status === "awaiting-approval" ? "waiting for approval" : part?.type === "tool-call" ? `using ${part.name}` : part?.content && part.type === "text" ? "writing" : "thinking";
       const stop = { type: "button", class: "text-button", "data-action": "stop-run", value: runId, "aria-label": `Stop ${agentName}` };
       const hue = agentHue(agentId || agentName, this.#reader.hues);
-      return h("span", { class: `doing hue-${hue}` }, `${agentName} is ${deed}…`, ...(several ? [h("button", stop, "Stop")] : []));
+      return h("span", { class: `doing hue-${hue}` }, `${agentName} is ${deed}…`, ...(several && activeRuns.includes(runId) ? [h("button", stop, "Stop")] : []));
     });
-    const waiting = messages.filter(({ metadata }) => metadata?.delivery === "sending").length;
+    const unsent = messages.filter(({ metadata }) => metadata?.delivery === "sending").length;
     const cut = state === "offline" || state === "reconnecting";
-    if (waiting) deeds.push(h("span", {}, cut ? `${waiting} queued, will send when online` : "Sending…"));
+    if (unsent) deeds.push(h("span", {}, cut ? `${unsent} queued, will send when online` : "Sending…"));
+    if (this.#typing) deeds.push(h("span", { class: "typing" }, this.#typing));
     const line = /** @type {HTMLElement} */ (this.#line.cloneNode());
     line.append(...deeds);
     morph(this.#line, line);

@@ -274,7 +274,7 @@
  * @typedef {object} ChatSessionOptions
  * @property {DurableConnection} connection
  * @property {any} [snapshot]            of the reducer, as the page carries it
- * @property {{id: string, name: string}} me
+ * @property {{id: string, name: string, hue?: number}} me
  * @property {string} chatId
  * @property {string} [stopUrl]          unless the connection stops runs
  * @property {any} [tab]                 sessionStorage, if a tab that is loaded again may still run its tools

@@ -60,9 +60,9 @@ def test_a_guest_who_only_looks_is_not_stored(app: LiveApp) -> None:
     visitor.get("/")
     participant_id = app.services.cookies.read(visitor.cookies["durable-chat"])
     assert participant_id
-    assert app.run(lambda services: services.catalog.get_participant(participant_id)) is None
+    assert app.run(lambda services: services.catalog.people.get(participant_id)) is None
     visitor.post("/api/chats", json={})
-    assert app.run(lambda services: services.catalog.get_participant(participant_id)) is not None
+    assert app.run(lambda services: services.catalog.people.get(participant_id)) is not None
 
 
 def test_the_page_shows_the_conversation_and_where_to_go_on(ana: Chatter) -> None:
@@ -87,6 +87,7 @@ def test_the_page_shows_the_conversation_and_where_to_go_on(ana: Chatter) -> Non
         "continue": "/api/chat/continue",
         "queue": "/api/chat/queue",
         "agents": f"/api/chats/{chat_id}/agents",
+        "presence": f"/api/chats/{chat_id}/presence",
     }
 
 

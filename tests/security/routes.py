@@ -101,6 +101,14 @@ CHAT_ROUTES = [
         ok=200,
         json={"agentId": "echo", "present": True},
     ),
+    ChatRoute(method="GET", path="/api/chats/{chat_id}/presence", role=Role.VIEW, ok=200),
+    ChatRoute(
+        method="POST",
+        path="/api/chats/{chat_id}/presence",
+        role=Role.VIEW,
+        ok=204,
+        json={"tab": "tab-1", "seq": 1, "state": "active"},
+    ),
     ChatRoute(
         method="POST",
         path="/api/chat?id={chat_id}",
@@ -174,6 +182,11 @@ OTHER_ROUTES = {
     ("GET", "/api/live"),  # about any number of chats: test_live.py
     ("GET", "/api/search"),
     ("POST", "/api/chats"),
+    ("GET", "/api/me"),
+    ("PATCH", "/api/me"),
+    ("POST", "/api/me/device-link"),
+    ("GET", "/d/{token}"),
+    ("POST", "/d/{token}"),
     ("GET", "/lab"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),

@@ -91,7 +91,7 @@ class Capabilities:
         chat_id = await self._catalog.grants.redeem(token_hash(token), participant.id)
         if chat_id is None:
             raise ChatNotFound
-        await self._catalog.upsert_participant(participant)
+        await self._catalog.people.remember(participant)
         return chat_id
 
     async def authenticate(self, token: str) -> Bearer | None:

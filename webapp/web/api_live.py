@@ -104,7 +104,7 @@ async def _sources(services: Services, visitor: Visitor, wanted: Wanted) -> list
             sources.append(_gone(chat_id, stream))
             continue
         sources.append(_until_gone(chat_id, stream))
-        if services.presence is not None and wanted.mode != "no":
+        if wanted.mode != "no":
             sources.append(live.people(services.presence, chat_id))
     return sources
 

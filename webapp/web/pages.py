@@ -53,14 +53,14 @@ async def chat_page(
     """The chat; with ``?debug`` it has a drawer that shows what the agent is sent."""
     view = await view_of(services, visitor, chat_id)
     listing = await listing_of(request, services, visitor, current=chat_id)
-    ping = services.settings.streams.ping_interval
+    limits = services.settings.streams
     # Markdown of sixty long messages takes a while the first time; the loop has live readers to serve.
     return _html(
         await asyncio.to_thread(
             services.pages.chat,
             view,
             listing=listing,
-            ping=ping,
+            live={"ping": limits.ping_interval, "beat": limits.presence_ttl / 3},
             debug=debug is not None,
         )
     )

@@ -133,11 +133,16 @@ class Pages:
             code=problem.reference or problem.code,
         )
 
+    def device(self, whose: Participant, *, token: str, me: Participant | None) -> str:
+        """The page that asks whether a browser is to be this person; ``me`` is who it has been."""
+        before = person(me) if me else None
+        return self._render("device.html", person=person(whose), token=token, me=before)
+
     def chats(self, *, me: Participant, listing: Listing, ping: float) -> str:
         """The start page: a new chat, and the visitor's chats. ``ping`` is the live reply's, in seconds."""
         return self._render(
             "chats.html",
-            me=person(me.id, me.name),
+            me=person(me),
             ping=ping,
             sections=sections(listing),
             starters=self._starters(),
@@ -148,15 +153,19 @@ class Pages:
         """The fragment with the list of chats."""
         return self._render("partials/chat-list.html", sections=sections(listing))
 
-    def chat(self, view: ChatView, *, listing: Listing, ping: float, debug: bool = False) -> str:
-        """The page of a chat, with its latest messages. ``ping`` is the live reply's, in seconds."""
+    def chat(
+        self, view: ChatView, *, listing: Listing, live: Mapping[str, float], debug: bool = False
+    ) -> str:
+        """The page of a chat, with its latest messages. ``live`` has the seconds between two signs of life,
+        of a live reply (``ping``) and of the page (``beat``).
+        """
         path = view.path()
         shown = window(path)
         assert shown is not None
         return self._render(
             "chat.html",
             chat={"id": view.chat.id, "title": view.chat.title, "url": chat_url(view.chat.id)},
-            me=person(view.me.id, view.me.name),
+            me=person(view.me),
             role=view.role.name.lower(),
             can=_can(view.role),
             pending=_tools(view).pending({message["id"] for message in path}),
@@ -164,7 +173,7 @@ class Pages:
             older_url=_older_url(view.chat.id, shown),
             agent=self._agent_context(),
             agents=self._agents(view),
-            island=self._island(view, shown, ping=ping),
+            island=self._island(view, shown, live=live),
             sections=sections(listing),
             starters=self._starters(),
             debug_url=f"{chat_url(view.chat.id)}/debug" if debug else None,
@@ -217,10 +226,9 @@ class Pages:
         )
         return builder.rows(shown.messages, before=shown.above)
 
-    def _island(self, view: ChatView, shown: Window, *, ping: float) -> dict[str, Any]:
+    def _island(self, view: ChatView, shown: Window, *, live: Mapping[str, float]) -> dict[str, Any]:
         """What JavaScript continues from. Grows with the visible messages, not with the conversation."""
         chat_id = view.chat.id
-        me = person(view.me.id, view.me.name)
         messages = view.at.snapshot.messages
         first = shown.messages[0] if shown.messages else None
         # What is being written goes on in the page, though it be on a branch that is not shown.
@@ -230,7 +238,7 @@ class Pages:
         )
         return {
             "chat": {"id": chat_id, "title": view.chat.title},
-            "me": {"id": me.id, "name": me.name},
+            "me": {"id": view.me.id, "name": view.me.name, **view.me.shown},
             "role": view.role.name.lower(),
             "can": _can(view.role),
             "agent": {"id": self._agent.id, "name": self._agent.name},
@@ -253,10 +261,11 @@ class Pages:
                 "agents": f"/api/chats/{chat_id}/agents",
                 "seen": f"/api/chats/{chat_id}/read",
                 "draft": f"/api/chats/{chat_id}/draft",
+                "presence": f"/api/chats/{chat_id}/presence",
             },
             "readTo": view.own.read_to,
             "draft": {"text": view.own.draft.text, "at": view.own.draft.at_ms},
-            "live": {"ping": ping},
+            "live": live,
         }
 
     def _agent_context(self) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from webapp.agents.cast import HUES
+from webapp.chat.presence_board import Device, State
 from webapp.chat.runs.queue import Action
 
 RunId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
@@ -103,3 +105,20 @@ class CutNetwork(msgspec.Struct, frozen=True, kw_only=True):
     """``POST /api/lab/cut``."""
 
     id: str
+
+
+class ChangeMe(msgspec.Struct, frozen=True, kw_only=True):
+    """``PATCH /api/me``."""
+
+    name: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    hue: Annotated[int, msgspec.Meta(ge=0, lt=HUES)] | None = None
+
+
+class NewBeat(msgspec.Struct, frozen=True, kw_only=True):
+    """``POST /api/chats/{id}/presence``. ``seq`` grows with each of a ``tab``."""
+
+    tab: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+    seq: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+    state: State
+    typing: bool = False
+    device: Device = "computer"

@@ -16,9 +16,9 @@ from litestar.di import NamedDependency
 from webapp.chat.catalog import Catalog
 from webapp.chat.feeds import Feeds
 from webapp.chat.forks import Forks
-from webapp.chat.live import Presence
 from webapp.chat.marks import Marks
 from webapp.chat.overview import Overview
+from webapp.chat.presence import Presence
 from webapp.chat.roster import Roster
 from webapp.chat.runs import Supervisor
 from webapp.chat.search import Search
@@ -50,6 +50,7 @@ class Services:
     forks: Forks
     overview: Overview
     roster: Roster
+    presence: Presence
     cookies: CookieSigner
     pages: Pages
     slots: Slots
@@ -58,7 +59,6 @@ class Services:
     """Seconds since the epoch."""
     ids: Callable[[], str]
     """A fresh id of 128 random bits."""
-    presence: Presence | None = None
 
 
 AppServices: TypeAlias = NamedDependency[Services]

@@ -103,7 +103,7 @@ async def test_only_managers_make_links_and_only_of_some_roles(catalog: Catalog)
 
 async def test_a_link_may_let_somebody_decide(catalog: Catalog) -> None:
     capabilities = Capabilities(catalog)
-    await catalog.upsert_participant(EVE)
+    await catalog.people.remember(EVE)
     assert await catalog.grants.holders(CHAT, Role.APPROVE) == (ANA.name,)
     await capabilities.redeem(await capabilities.create_link(CHAT, role=Role.APPROVE, by=ANA), EVE)
     assert await capabilities.role_of(EVE.id, CHAT) is Role.APPROVE

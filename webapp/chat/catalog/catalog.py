@@ -1,4 +1,4 @@
-"""The catalog: chats and participants, and the door to the inbox, the grants and the cached snapshots.
+"""The catalog: chats, and the door to the inbox, the people, the grants and the cached snapshots.
 
 Owns what is *about* conversations. The conversation itself is in the stream; the only parts of it that ever
 stand here are messages accepted and not yet appended, and cached snapshots that can be thrown away.
@@ -7,7 +7,6 @@ stand here are messages accepted and not yet appended, and cached snapshots that
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -20,18 +19,18 @@ from sqlalchemy.exc import IntegrityError
 from webapp.chat.catalog.answers import Answers
 from webapp.chat.catalog.choices import BranchChoices
 from webapp.chat.catalog.database import Database
+from webapp.chat.catalog.devices import DeviceLinks
 from webapp.chat.catalog.grants import Grants
+from webapp.chat.catalog.people import People
 from webapp.chat.catalog.runs import RunInbox
-from webapp.chat.catalog.schema import api_tokens, chats, participants
+from webapp.chat.catalog.schema import api_tokens, chats
 from webapp.chat.catalog.snapshots import SnapshotCache
 from webapp.chat.catalog.texts import IndexedText, Texts, put_texts
 from webapp.chat.catalog.views import Views, note_read
 from webapp.chat.errors import Conflict
-from webapp.chat.messages import Participant
+from webapp.chat.messages import Participant, one_line
 
 TITLE_LENGTH = 80
-
-_UNSEEMLY = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +63,8 @@ class Catalog:
         self.runs = RunInbox(database)
         self.answers = Answers(database)
         self.grants = Grants(database, clock=clock)
+        self.people = People(database, clock=clock)
+        self.devices = DeviceLinks(database, clock=clock)
         self.choices = BranchChoices(database)
         self.snapshots = SnapshotCache(database)
         self.texts = Texts(database)
@@ -123,7 +124,7 @@ class Catalog:
             if existing is None:
                 raise Conflict("That chat was deleted.", code="chat-deleted") from None
             return existing, False, None
-        await self.upsert_participant(owner)
+        await self.people.remember(owner)
         return chat, True, token
 
     async def get_chat(self, chat_id: str) -> Chat | None:
@@ -168,28 +169,6 @@ class Catalog:
             if read_by is not None and last:
                 await note_read(connection, chat_id, read_by, count=count, message_id=last)
 
-    async def upsert_participant(self, participant: Participant) -> None:
-        """Remember a person, or their new name."""
-        now = self._clock()
-        known = participants.c.id == participant.id
-        async with self._database.write() as connection:
-            changed = await connection.execute(
-                update(participants).where(known).values(name=participant.name, updated_at=now)
-            )
-            if changed.rowcount == 0:
-                await connection.execute(
-                    insert(participants).values(
-                        id=participant.id, name=participant.name, created_at=now, updated_at=now
-                    )
-                )
-
-    async def get_participant(self, participant_id: str) -> Participant | None:
-        """The person with that id, or None."""
-        query = select(participants.c.id, participants.c.name).where(participants.c.id == participant_id)
-        async with self._database.read() as connection:
-            row = (await connection.execute(query)).first()
-        return Participant(row.id, row.name) if row else None
-
 
 def token_hash(token: str) -> bytes:
     """What is stored of a token: a digest suffices, because tokens are random and long."""
@@ -207,8 +186,4 @@ def _chat(row: Row[Any]) -> Chat:
 
 
 def _clean_title(title: str | None) -> str | None:
-    """One line without what would act on the text around it: control characters, overrides of direction."""
-    words = " ".join(_UNSEEMLY.sub(" ", title or "").split())
-    if len(words) > TITLE_LENGTH:
-        words = words[: TITLE_LENGTH - 1].rstrip() + "…"
-    return words or None
+    return one_line(title or "", most=TITLE_LENGTH) or None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import insert, or_, select, update
 
 from webapp.chat.catalog.database import Database
+from webapp.chat.catalog.people import PERSON, person
 from webapp.chat.catalog.schema import api_tokens, chats, grants, links, participants
 from webapp.chat.messages import Participant, Role
 
@@ -103,10 +104,10 @@ class Grants:
     async def bearer(self, token_hash: bytes) -> Bearer | None:
         """Whom a bearer token speaks for."""
         query = (
-            select(api_tokens.c.chat_id, participants.c.id, participants.c.name)
+            select(api_tokens.c.chat_id, *PERSON)
             .join(participants, participants.c.id == api_tokens.c.participant_id)
             .where(api_tokens.c.token_hash == token_hash)
         )
         async with self._database.read() as connection:
             row = (await connection.execute(query)).first()
-        return Bearer(Participant(row.id, row.name), row.chat_id) if row else None
+        return Bearer(person(row), row.chat_id) if row else None

@@ -14,6 +14,7 @@ from webapp.streams.protocol import json_mode, names, offsets, paths
 from webapp.streams.protocol.commands import Append, Create, ForkPoint
 from webapp.streams.protocol.content import media_type
 from webapp.streams.protocol.errors import InvalidRequest, PayloadTooLarge, StreamConflict, StreamGone
+from webapp.streams.protocol.lifetimes import Lifetime
 from webapp.streams.protocol.offsets import Offset
 from webapp.streams.protocol.producers import ProducerTuple
 from webapp.streams.signals import first
@@ -28,9 +29,10 @@ class LocalStreamClient:
         self._engine = engine
         self._store = engine.store
 
-    async def ensure(self, path: str, *, content_type: str = names.JSON) -> str:
+    async def ensure(self, path: str, *, content_type: str = names.JSON, ttl: int | None = None) -> str:
+        command = Create(content_type=content_type, lifetime=Lifetime(ttl=ttl))
         try:
-            outcome = await self._store.create(paths.check(path), Create(content_type=content_type))
+            outcome = await self._store.create(paths.check(path), command)
         except StreamConflict:
             # A fork is there, and not as it would be made here.
             record = await self._store.head(path)

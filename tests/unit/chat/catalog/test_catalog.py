@@ -60,10 +60,13 @@ async def test_the_latest_chat_is_first(tmp_path: Path) -> None:
 
 
 async def test_participants(catalog: Catalog) -> None:
-    assert await catalog.get_participant("ana") is None
-    await catalog.upsert_participant(ANA)
-    await catalog.upsert_participant(Participant("ana", "Anna"))
-    assert await catalog.get_participant("ana") == Participant("ana", "Anna")
+    assert await catalog.people.get("ana") is None
+    await catalog.people.remember(ANA)
+    await catalog.people.remember(Participant("ana", "Anna"))
+    assert await catalog.people.get("ana") == ANA
+    anna = Participant("ana", "Anna", 7, False)
+    await catalog.people.change(anna)
+    assert await catalog.people.get("ana") == anna
 
 
 async def test_a_deleted_chat_is_gone_for_good(tmp_path: Path) -> None:

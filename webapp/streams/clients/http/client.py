@@ -91,8 +91,10 @@ class HttpStreamClient:
         """How many live reads of the server are held."""
         return len(self._tails)
 
-    async def ensure(self, path: str, *, content_type: str = names.JSON) -> str:
+    async def ensure(self, path: str, *, content_type: str = names.JSON, ttl: int | None = None) -> str:
         headers = {names.CONTENT_TYPE: content_type}
+        if ttl is not None:
+            headers[names.STREAM_TTL] = str(ttl)
         try:
             reply = await self._upstream.call(Call(method="PUT", path=path, headers=headers))
         except StreamConflict:
