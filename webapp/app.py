@@ -26,6 +26,7 @@ from webapp.web import (
     api_forks,
     api_live,
     api_search,
+    api_shares,
     chat_list,
     debugging,
     decisions,
@@ -85,6 +86,7 @@ def create_app(
         api_forks,
         api_live,
         api_search,
+        api_shares,
         chat_list,
     ]
     routes = [*chat, debugging, decisions, health, lab, pages, shares, static_files]

@@ -107,6 +107,11 @@ class Sessions:
             if fold.unsaved:
                 await self._save(chat_id, fold)
 
+    async def forget(self, chat_id: str) -> None:
+        """The chat is gone for good: keep nothing of it."""
+        self._folds.pop(chat_id, None)
+        await self._cache.drop(self.path(chat_id))
+
     def _fold(self, chat_id: str) -> _Fold:
         fold = self._folds.setdefault(chat_id, _Fold())
         self._folds.move_to_end(chat_id)

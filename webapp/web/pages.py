@@ -99,15 +99,16 @@ async def one_message(
 async def view_of(services: Services, visitor: Visitor, chat_id: str) -> ChatView:
     """What the visitor has before them in the chat. Raises ChatNotFound and Forbidden."""
     admission = await enter(services, visitor, chat_id, Role.VIEW)
-    at = await services.sessions.snapshot(chat_id)
+    at = await services.excerpts.snapshot(chat_id, since=admission.since)
     deciders: tuple[str, ...] = ()
     if admission.role < Role.APPROVE and any("interrupts" in run for run in at.snapshot.runs.values()):
         deciders = await services.catalog.grants.holders(chat_id, Role.APPROVE)
     return ChatView(
-        chat=admission.chat,
+        chat=admission.shown_chat(at),
         me=visitor.participant,
         role=admission.role,
         at=at,
+        since=admission.since,
         chosen=await services.catalog.choices.of(chat_id, visitor.participant.id),
         own=await services.catalog.views.own(chat_id, visitor.participant.id),
         deciders=deciders,
