@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from webapp.chat import events
 from webapp.chat.errors import ChatNotFound
+from webapp.chat.messages import NewMessage
 from webapp.chat.reducer import Reducer
 from webapp.chat.sessions import ChatSnapshot, Sessions
 from webapp.chat.since import Sieve, Since
@@ -63,6 +64,14 @@ class Excerpts:
         whole = await self._sessions.snapshot(chat_id)
         shown = (await self._current(chat_id, since)).sieve.messages
         return message_id in shown or message_id not in whole.branches
+
+    async def placed(self, chat_id: str, message: NewMessage, *, since: Since | None) -> NewMessage:
+        """The message where its sender will see it: if it does not say, after the last that they see."""
+        if since is None or message.by_agent or {"parentId", "editOf"} & message.metadata.keys():
+            return message
+        shown = await self.snapshot(chat_id, since=since)
+        tip = shown.branches.tip(shown.snapshot.pins)
+        return message if tip is None else replace(message, metadata={**message.metadata, "parentId": tip})
 
     async def filtered(self, chat_id: str, messages: Iterable[bytes], *, since: Since | None) -> list[bytes]:
         """Of events that were read from the chat's stream, those that may be seen, as they may be."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -75,7 +76,8 @@ class Sessions:
 
     async def ensure(self, chat_id: str) -> str:
         """Create the chat's stream unless it exists; return its path."""
-        await self._streams.ensure(self.path(chat_id))
+        with suppress(StreamConflict):  # it is there, as a fork or closed
+            await self._streams.ensure(self.path(chat_id))
         return self.path(chat_id)
 
     async def snapshot(self, chat_id: str) -> ChatSnapshot:

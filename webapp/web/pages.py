@@ -14,7 +14,7 @@ from webapp.chat.errors import ChatNotFound
 from webapp.chat.messages import NewMessage, Role, newest_user_message
 from webapp.web.bodies import ChatRequest, read_form
 from webapp.web.chat_list import listing_of
-from webapp.web.guards import enter
+from webapp.web.guards import chats_of, check_shown, enter
 from webapp.web.identity import Caller, Visitor, forbid_scoped, remember
 from webapp.web.reads import read
 from webapp.web.render import ChatView, chat_url
@@ -71,8 +71,10 @@ async def send_form(
     chat_id: FromPath[str], request: ChatRequest, services: AppServices, visitor: Caller
 ) -> Redirect:
     """The composer without JavaScript."""
-    await enter(services, visitor, chat_id, Role.CHAT)
+    admission = await enter(services, visitor, chat_id, Role.CHAT)
     message = _message(services, await read_form(request))
+    await check_shown(services, admission, message.id)
+    message = await services.excerpts.placed(chat_id, message, since=admission.since)
     me = await remember(services, visitor)
     await services.supervisor.accept(chat_id=chat_id, participant=me, message=message)
     return Redirect(chat_url(chat_id), status_code=303)

@@ -119,7 +119,8 @@ async def accept(services: Services, visitor: Visitor, admission: Admission, wan
         accepted = await _resume(services, visitor, admission, wanted)
     else:
         await check_shown(services, admission, wanted.message.id)
-        accepted = await _accept(services, visitor, admission, wanted, wanted.message)
+        message = await services.excerpts.placed(admission.chat.id, wanted.message, since=admission.since)
+        accepted = await _accept(services, visitor, admission, wanted, message)
     await check_run(services, admission, accepted.run_id)
     return accepted
 
