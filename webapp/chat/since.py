@@ -90,7 +90,7 @@ class Sieve:
         return {**event, "metadata": kept} if kept != told else event
 
     def _shows(self, event: Event, raw: bytes) -> bool:
-        kind, name, value = event.get("type"), event.get("name"), record(event.get("value"))
+        kind, name, value = event.get("type"), string(event, "name"), record(event.get("value"))
         if kind == events.MESSAGES_SNAPSHOT:
             return False
         for key, shown in (("runId", self.runs), ("messageId", self.messages)):

@@ -28,6 +28,9 @@ SLICE = 64 * 1024
 """The most that is handed to the transport at once; the next slice waits until this one is on its way."""
 
 
+_ASK_AGAIN = WireResponse(status=503, headers=(("Retry-After", "1"),))
+
+
 class _Gone(Exception):
     """The client has gone, reads too slowly to be waited for, or is to be cut off."""
 
@@ -37,8 +40,8 @@ class Responder:
 
     ``response`` is the reply, or a function that awaits it (a long-poll), called once the slot is held.
     ``slot`` claims a slot and may raise SlotsExhausted, which is answered with 429 or 503. ``until`` breaks
-    the reply off when it fires, as the slot's own ``cut`` does. ``write_timeout`` is in seconds, for one
-    write. ``headers`` are sent in addition to the reply's own.
+    the reply off when it fires, as the slot's own ``cut`` does; one that has not begun is answered with 503.
+    ``write_timeout`` is in seconds, for one write. ``headers`` are sent in addition to the reply's own.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Responder:
         self._response = response
         self._slot = slot
         self._until = until
+        self._begun = False
         self._write_timeout = write_timeout
         self._headers = headers
 
@@ -81,7 +85,9 @@ class Responder:
                 await self._transmit(response, scope, send)
                 watcher.cancel()
         except* _Gone:
-            pass  # nobody is there to be told; a reply that was begun ends with its connection
+            # Nobody is there to be told; a reply that was begun ends with its connection.
+            if self._until is not None and self._until.fired and not self._begun:
+                await self._transmit(_ASK_AGAIN, scope, send)
         finally:
             for cut in cuts:
                 if cutter is not None:
@@ -95,6 +101,7 @@ class Responder:
         if isinstance(body, bytes) and scope["method"] != "HEAD" and response.status not in (204, 304):
             headers.append(("Content-Length", str(len(body))))
         encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        self._begun = True
         try:
             await self._send(
                 send, {"type": "http.response.start", "status": response.status, "headers": encoded}
