@@ -113,6 +113,7 @@ def test_without_a_clipboard_the_link_is_shown(people: People) -> None:
         "Object.defineProperty(Navigator.prototype, 'clipboard', {value: undefined})"
     )
     chat = person.new_chat()
+    chat.open_share()
     chat.page.locator("#copy-link").click()
     field = chat.page.locator("#share-url")
     field.wait_for()

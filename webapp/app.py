@@ -27,6 +27,7 @@ from webapp.web import (
     api_live,
     api_presence,
     api_search,
+    api_shares,
     chat_list,
     debugging,
     decisions,
@@ -88,6 +89,7 @@ def create_app(
         api_live,
         api_presence,
         api_search,
+        api_shares,
         chat_list,
     ]
     routes = [*chat, debugging, decisions, health, lab, pages, people, shares, static_files]

@@ -15,6 +15,8 @@ from litestar import Litestar
 from webapp.agents.base import Agent, AgentUnusable
 from webapp.agents.cast import Cast
 from webapp.chat.catalog import Catalog
+from webapp.chat.deletions import Deletions
+from webapp.chat.excerpts import Excerpts
 from webapp.chat.feeds import Feeds
 from webapp.chat.forks import Forks
 from webapp.chat.marks import Marks
@@ -29,6 +31,9 @@ from webapp.chat.sessions import Sessions
 from webapp.chat.telling import Telling
 from webapp.settings import Settings, secret_keys
 from webapp.sharing.capabilities import Capabilities
+from webapp.sharing.copies import Copies
+from webapp.sharing.losses import Losses
+from webapp.sharing.shares import Sharing
 from webapp.streams.clients.base import StreamClient
 from webapp.streams.clients.local import LocalStreamClient
 from webapp.streams.engine import Engine
@@ -59,7 +64,9 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
     settings = parts.settings
     async with AsyncExitStack() as stack:
         streams, engine = await _open_streams(stack, parts)
-        catalog = await Catalog.open(_database_url(settings), clock=parts.clock)
+        catalog = await Catalog.open(
+            _database_url(settings), clock=parts.clock, grace=settings.security.delete_grace
+        )
         stack.push_async_callback(catalog.aclose)
         for member in parts.cast:
             await _open_agent(stack, member.agent)
@@ -97,13 +104,33 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
         await supervisor.start()
         presence = Presence(streams=streams, clock=parts.clock, ttl=settings.streams.presence_ttl)
         stack.push_async_callback(presence.aclose)
+        losses = Losses(catalog)
+        stack.push_async_callback(losses.aclose)
+        await losses.start()
+        deletions = Deletions(catalog=catalog, streams=streams, sessions=sessions, supervisor=supervisor)
+        stack.push_async_callback(deletions.aclose)
+        await deletions.start()
+        capabilities = Capabilities(catalog, access=settings.security.access)
+        excerpts = Excerpts(streams=streams, sessions=sessions)
+        copies = Copies(catalog=catalog, streams=streams, sessions=sessions, clock=parts.clock, ids=parts.ids)
         services = Services(
             settings=settings,
             streams=streams,
             engine=engine,
             catalog=catalog,
-            capabilities=Capabilities(catalog, access=settings.security.access),
+            capabilities=capabilities,
+            losses=losses,
+            sharing=Sharing(
+                catalog=catalog,
+                capabilities=capabilities,
+                excerpts=excerpts,
+                copies=copies,
+                losses=losses,
+                clock=parts.clock,
+            ),
+            deletions=deletions,
             sessions=sessions,
+            excerpts=excerpts,
             supervisor=supervisor,
             marks=marks,
             feeds=feeds,

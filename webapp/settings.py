@@ -210,6 +210,8 @@ class SecuritySettings:
 
     access: Access = field(default="private", metadata=_env("ACCESS", _access))
     """``private``: by grant only. ``open``: whoever knows the unguessable id may take part."""
+    delete_grace: float = field(default=10.0, metadata=_env("DELETE_GRACE", _seconds))
+    """Seconds in which the deletion of a chat can be undone."""
     secret_key: tuple[Secret, ...] = field(default=(), metadata=_env("SECRET_KEY", _secrets))
     """Keys that sign the cookie, newest first; empty = one generated once into the data directory."""
     identity_header: str = field(default="", metadata=_env("IDENTITY_HEADER", _header))

@@ -143,6 +143,7 @@ if (composer) {
 }
 
 const clipboard = () => import("./clipboard.js");
+const sharing = () => import("./share.js");
 
 /** @type {Record<string, (button: HTMLButtonElement, row: DOMStringMap) => unknown>} */
 const actions = {
@@ -177,7 +178,8 @@ const actions = {
   decide: async (button) => (await import("./approvals.js")).decide(button, (body) => client.decide(body)),
   copy: async (button) => (await clipboard()).copyText(button, client.messages),
   "copy-code": async (button) => (await clipboard()).copyText(button),
-  "copy-link": async () => (await clipboard()).copyLink(urls.share),
+  share: async (_, { messageId }) => (await sharing()).openShare(messageId),
+  "copy-link": async (button) => (await sharing()).copyLink(button, urls.share),
 };
 
 document.addEventListener("click", (event) => {

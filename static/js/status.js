@@ -14,6 +14,9 @@ const PATIENCE = 1000;
 const GOOD_NEWS = 2000;
 const BAD_NEWS = 6000;
 const AGENT = "The agent";
+const ENDED = "Your access to this chat has ended.";
+/** @type {Record<string, string>} */
+const GONE = { "not-found": ENDED, deleted: "This chat was deleted." };
 const FAILED = " could not finish the answer";
 /** @type {Record<string, string>} */
 const ENDS = { failed: FAILED, interrupted: FAILED, stopped: " was stopped", "awaiting-approval": " is waiting for approval" };
@@ -97,10 +100,11 @@ export class ConnectionBar {
   /** @param {ConnectionStatus} status */
   update(status) {
     clearTimeout(this.#timer);
-    const { state, error, caughtUp = 0 } = status;
+    const { state, code, error, caughtUp = 0 } = status;
     const wait = status.since + PATIENCE - Date.now();
     if (state === "live") this.#recovered(caughtUp);
-    else if (state === "gone") this.#show("offline", error ?? "This chat is no longer here for you.");
+    else if (state === "gone") this.#show("offline", (code && GONE[code]) ?? error ?? ENDED);
+    else if (state === "closed") this.#element.hidden = true;
     else if (wait > 0) this.#timer = setTimeout(() => this.update(status), wait);
     else if (state === "offline") this.#show(state, "Offline — messages will be sent when you are back");
     else this.#count(status.retryAt ?? 0);

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
+from webapp.agents.base import text_of
 from webapp.chat.catalog import Chat
+from webapp.chat.catalog.catalog import clean_title
 from webapp.chat.catalog.views import ListedChat
-from webapp.chat.errors import ChatNotFound
+from webapp.chat.errors import ChatNotFound, Conflict
 from webapp.chat.messages import Role
+from webapp.chat.sessions import ChatSnapshot
+from webapp.chat.since import Since
+from webapp.sharing.losses import Loss
 from webapp.web.errors import BadHost, CrossSite
 from webapp.web.identity import Visitor, bearer_token, remember
 from webapp.web.security import allowed_host, is_cross_site, is_own_origin
@@ -68,10 +73,20 @@ async def own_page(connection: Connection, handler: BaseRouteHandler) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A chat somebody was let into, and as what."""
+    """A chat somebody was let into, and as what.
+
+    ``since`` is what they may see of it: pass it to every read of the conversation (``services.excerpts``).
+    ``loss`` fires when they lose something: whatever is open for them ends then.
+    """
 
     chat: Chat
     role: Role
+    since: Since | None
+    loss: Loss
+
+    def shown_chat(self, at: ChatSnapshot) -> Chat:
+        """The chat as it may be shown with ``at``: what it is called may tell what was said before."""
+        return self.chat if self.since is None else replace(self.chat, title=title_of(at))
 
 
 async def enter(
@@ -84,15 +99,43 @@ async def enter(
     """
     if CHAT_ID.fullmatch(chat_id) is None:
         raise ChatNotFound
+    # Before anything is asked: what is lost from here on is heard of.
+    loss = services.losses.watch(chat_id, visitor.participant.id)
     chat = await services.catalog.get_chat(chat_id)
     open_to_all = services.settings.security.access == "open" and visitor.only_chat is None
     if chat is None and create and open_to_all:
         owner = await remember(services, visitor)
-        chat, _, _ = await services.catalog.create_chat(chat_id, owner=owner)
-    held = await services.capabilities.may(visitor.participant, chat_id, role, scope=visitor.only_chat)
+        try:
+            chat, _, _ = await services.catalog.create_chat(chat_id, owner=owner)
+        except Conflict:
+            raise ChatNotFound from None  # a deleted chat looks missing
+    right = await services.capabilities.admit(visitor.participant, chat_id, role, scope=visitor.only_chat)
     if chat is None:
         raise ChatNotFound
-    return Admission(chat, held)
+    return Admission(chat, right.role, right.since, loss)
+
+
+def title_of(at: ChatSnapshot) -> str | None:
+    """What a chat is called of which no more than ``at`` is known: what a person has named it, else what was
+    said first.
+    """
+    messages = at.snapshot.messages
+    return clean_title(at.snapshot.title or (text_of(messages[0]) if messages else None))
+
+
+async def check_shown(services: Services, admission: Admission, message_id: str) -> None:
+    """Raise ChatNotFound if the message, and with it every answer to it, is not for the visitor to see."""
+    if not await services.excerpts.shows(admission.chat.id, message_id, since=admission.since):
+        raise ChatNotFound
+
+
+async def check_run(services: Services, admission: Admission, run_id: str | None) -> None:
+    """The same for what the run answers. A run that there is not is for others to refuse."""
+    if admission.since is None or run_id is None:
+        return
+    row = await services.catalog.runs.get(run_id)
+    if row is not None and row.chat_id == admission.chat.id:
+        await check_shown(services, admission, row.message_id)
 
 
 async def chats_of(services: Services, visitor: Visitor) -> list[ListedChat]:

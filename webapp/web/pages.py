@@ -14,7 +14,7 @@ from webapp.chat.errors import ChatNotFound
 from webapp.chat.messages import NewMessage, Role, newest_user_message
 from webapp.web.bodies import ChatRequest, read_form
 from webapp.web.chat_list import listing_of
-from webapp.web.guards import enter
+from webapp.web.guards import check_shown, enter
 from webapp.web.identity import Caller, Visitor, forbid_scoped, remember
 from webapp.web.reads import read
 from webapp.web.render import ChatView, chat_url
@@ -71,8 +71,10 @@ async def send_form(
     chat_id: FromPath[str], request: ChatRequest, services: AppServices, visitor: Caller
 ) -> Redirect:
     """The composer without JavaScript."""
-    await enter(services, visitor, chat_id, Role.CHAT)
+    admission = await enter(services, visitor, chat_id, Role.CHAT)
     message = _message(services, await read_form(request))
+    await check_shown(services, admission, message.id)
+    message = await services.excerpts.placed(chat_id, message, since=admission.since)
     me = await remember(services, visitor)
     await services.supervisor.accept(chat_id=chat_id, participant=me, message=message)
     return Redirect(chat_url(chat_id), status_code=303)
@@ -99,15 +101,16 @@ async def one_message(
 async def view_of(services: Services, visitor: Visitor, chat_id: str) -> ChatView:
     """What the visitor has before them in the chat. Raises ChatNotFound and Forbidden."""
     admission = await enter(services, visitor, chat_id, Role.VIEW)
-    at = await services.sessions.snapshot(chat_id)
+    at = await services.excerpts.snapshot(chat_id, since=admission.since)
     deciders: tuple[str, ...] = ()
     if admission.role < Role.APPROVE and any("interrupts" in run for run in at.snapshot.runs.values()):
         deciders = await services.catalog.grants.holders(chat_id, Role.APPROVE)
     return ChatView(
-        chat=admission.chat,
+        chat=admission.shown_chat(at),
         me=visitor.participant,
         role=admission.role,
         at=at,
+        since=admission.since,
         chosen=await services.catalog.choices.of(chat_id, visitor.participant.id),
         own=await services.catalog.views.own(chat_id, visitor.participant.id),
         deciders=deciders,

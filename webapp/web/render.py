@@ -19,14 +19,18 @@ from webapp.assets import Assets
 from webapp.chat.branches import Choices
 from webapp.chat.catalog import Chat
 from webapp.chat.catalog.choices import Choice, in_effect
+from webapp.chat.catalog.grants import Holder
+from webapp.chat.catalog.links import Link
 from webapp.chat.catalog.views import OwnView
 from webapp.chat.messages import Participant, Role, hue
 from webapp.chat.roster import Presence
 from webapp.chat.sessions import ChatSnapshot
+from webapp.chat.since import Since
 from webapp.web.errors import Problem
 from webapp.web.listing import Listing, sections
 from webapp.web.markdown import MarkdownCache
 from webapp.web.rows import Message, Row, RowBuilder, person
+from webapp.web.share_context import share_context
 from webapp.web.tool_lines import ToolReader
 
 PRODUCT = "Durable Chat"
@@ -95,6 +99,8 @@ class ChatView:
     at: ChatSnapshot
     chosen: Mapping[str, Choice]
     own: OwnView
+    since: Since | None = None
+    """From where on the reader may see it; ``at`` has no more."""
     deciders: tuple[str, ...] = ()
     """Names of those who may decide approvals, if the reader may not."""
 
@@ -164,7 +170,12 @@ class Pages:
         assert shown is not None
         return self._render(
             "chat.html",
-            chat={"id": view.chat.id, "title": view.chat.title, "url": chat_url(view.chat.id)},
+            chat={
+                "id": view.chat.id,
+                "title": view.chat.title,
+                "url": chat_url(view.chat.id),
+                "frozen": view.chat.frozen,
+            },
             me=person(view.me),
             role=view.role.name.lower(),
             can=_can(view.role),
@@ -183,6 +194,21 @@ class Pages:
         """The fragment with a prompt and events of the log."""
         url = f"{chat_url(view.chat.id)}/debug"
         return self._render("partials/debug.html", url=url, prompt=prompt, events=events)
+
+    def share(
+        self,
+        chat: Chat,
+        *,
+        me: Participant,
+        owner: Participant,
+        people: Sequence[Holder],
+        links: Sequence[Link],
+        messages: Sequence[Message],
+        now: float,
+    ) -> str:
+        """The fragment with the share dialog."""
+        context = share_context(chat, owner=owner, people=people, links=links, messages=messages, now=now)
+        return self._render("partials/share.html", me_id=me.id, **context)
 
     def lab(self) -> str:
         """The transport lab. Its prompt is one that takes long enough to press buttons."""

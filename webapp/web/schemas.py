@@ -20,10 +20,25 @@ class NewChat(msgspec.Struct, frozen=True, kw_only=True):
     title: Annotated[str, msgspec.Meta(max_length=200)] | None = None
 
 
-class NewShare(msgspec.Struct, frozen=True, kw_only=True):
-    """``POST /api/chats/{id}/shares``."""
+RoleName = Literal["view", "chat", "approve", "manage"]
 
-    role: Literal["view", "chat", "approve"] = "chat"
+
+class NewShare(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """``POST /api/chats/{id}/shares``. ``expiresIn`` is in seconds; with ``fromMessage`` what was said before
+    it is left out; ``frozen``: a copy of now, instead of the chat as it goes on. ``qr``: draw the link, too.
+    """
+
+    role: RoleName = "chat"
+    expires_in: Annotated[int, msgspec.Meta(ge=60, le=366 * 24 * 3600)] | None = None
+    from_message: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
+    frozen: bool = False
+    qr: bool = False
+
+
+class ChangeRole(msgspec.Struct, frozen=True, kw_only=True):
+    """``PATCH /api/chats/{id}/people/{participant}``."""
+
+    role: RoleName
 
 
 class MoveAgent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -14,6 +14,8 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 
 from webapp.chat.catalog import Catalog
+from webapp.chat.deletions import Deletions
+from webapp.chat.excerpts import Excerpts
 from webapp.chat.feeds import Feeds
 from webapp.chat.forks import Forks
 from webapp.chat.marks import Marks
@@ -25,6 +27,8 @@ from webapp.chat.search import Search
 from webapp.chat.sessions import Sessions
 from webapp.settings import Settings
 from webapp.sharing.capabilities import Capabilities
+from webapp.sharing.losses import Losses
+from webapp.sharing.shares import Sharing
 from webapp.streams.clients.base import StreamClient
 from webapp.streams.engine import Engine
 from webapp.streams.limits import Drain, Slots
@@ -42,8 +46,12 @@ class Services:
     """The embedded stream server; None when the streams are elsewhere."""
     catalog: Catalog
     capabilities: Capabilities
+    losses: Losses
+    sharing: Sharing
+    deletions: Deletions
     sessions: Sessions
     search: Search
+    excerpts: Excerpts
     supervisor: Supervisor
     marks: Marks
     feeds: Feeds

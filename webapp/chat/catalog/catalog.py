@@ -19,8 +19,11 @@ from sqlalchemy.exc import IntegrityError
 from webapp.chat.catalog.answers import Answers
 from webapp.chat.catalog.choices import BranchChoices
 from webapp.chat.catalog.database import Database
+from webapp.chat.catalog.deleted import DeletedChats
 from webapp.chat.catalog.devices import DeviceLinks
 from webapp.chat.catalog.grants import Grants
+from webapp.chat.catalog.links import Links
+from webapp.chat.catalog.losses import LossRows
 from webapp.chat.catalog.people import People
 from webapp.chat.catalog.runs import RunInbox
 from webapp.chat.catalog.schema import api_tokens, chats
@@ -45,6 +48,7 @@ class Chat:
     deleted_at: float | None = None
     parent_id: str | None = None
     """The chat that it was forked from."""
+    frozen: bool = False
 
 
 class Catalog:
@@ -56,7 +60,9 @@ class Catalog:
         *,
         clock: Callable[[], float] = time.time,
         new_token: Callable[[], str] = lambda: secrets.token_urlsafe(24),
+        grace: float = 10.0,
     ) -> None:
+        """``grace`` is how many seconds a deleted chat can be had back."""
         self._database = database
         self._clock = clock
         self._new_token = new_token
@@ -65,15 +71,20 @@ class Catalog:
         self.grants = Grants(database, clock=clock)
         self.people = People(database, clock=clock)
         self.devices = DeviceLinks(database, clock=clock)
+        self.links = Links(database, clock=clock)
+        self.losses = LossRows(database, clock=clock)
+        self.deleted = DeletedChats(database, clock=clock, grace=grace)
         self.choices = BranchChoices(database)
         self.snapshots = SnapshotCache(database)
         self.texts = Texts(database)
         self.views = Views(database, clock=clock)
 
     @classmethod
-    async def open(cls, database_url: str, *, clock: Callable[[], float] = time.time) -> Catalog:
+    async def open(
+        cls, database_url: str, *, clock: Callable[[], float] = time.time, grace: float = 10.0
+    ) -> Catalog:
         """Open ``sqlite:///file`` or ``postgresql://…``, creating the schema if it is missing."""
-        return cls(await Database.open(database_url), clock=clock)
+        return cls(await Database.open(database_url), clock=clock, grace=grace)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -100,7 +111,7 @@ class Catalog:
         """
         now = self._clock()
         token = self._new_token()
-        chat = Chat(chat_id, _clean_title(title), owner.id, now, now, parent_id=parent_id)
+        chat = Chat(chat_id, clean_title(title), owner.id, now, now, parent_id=parent_id)
         try:
             async with self._database.write() as connection:
                 await connection.execute(
@@ -133,18 +144,34 @@ class Catalog:
             row = (await connection.execute(_living(chats.c.id == chat_id))).first()
         return _chat(row) if row else None
 
+    async def add_copy(self, chat_id: str, *, of: Chat, owner_id: str) -> None:
+        """A frozen copy of a chat, of which only readers will know."""
+        now = self._clock()
+        async with self._database.write() as connection:
+            await connection.execute(
+                insert(chats).values(
+                    id=chat_id,
+                    title=of.title,
+                    owner_id=owner_id,
+                    parent_id=of.id,
+                    frozen=1,
+                    created_at=now,
+                    updated_at=now,
+                )
+            )
+
     async def touch_chat(self, chat_id: str, *, title: str | None = None) -> None:
         """Note that something happened; ``title`` is taken only by a chat that has none."""
         changes: dict[str, object] = {"updated_at": self._clock()}
         async with self._database.write() as connection:
             await connection.execute(update(chats).where(chats.c.id == chat_id).values(changes))
-            if cleaned := _clean_title(title):
+            if cleaned := clean_title(title):
                 untitled = (chats.c.id == chat_id) & chats.c.title.is_(None)
                 await connection.execute(update(chats).where(untitled).values(title=cleaned))
 
     async def rename_chat(self, chat_id: str, title: str) -> str | None:
         """Give the chat a title; as it is stored, or None if nothing of it can be shown."""
-        cleaned = _clean_title(title)
+        cleaned = clean_title(title)
         if cleaned is not None:
             async with self._database.write() as connection:
                 await connection.execute(update(chats).where(chats.c.id == chat_id).values(title=cleaned))
@@ -181,9 +208,17 @@ def _living(condition: ColumnElement[bool]) -> Select[Any]:
 
 def _chat(row: Row[Any]) -> Chat:
     return Chat(
-        row.id, row.title, row.owner_id, row.created_at, row.updated_at, row.deleted_at, row.parent_id
+        id=row.id,
+        title=row.title,
+        owner_id=row.owner_id,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        deleted_at=row.deleted_at,
+        parent_id=row.parent_id,
+        frozen=bool(row.frozen),
     )
 
 
-def _clean_title(title: str | None) -> str | None:
+def clean_title(title: str | None) -> str | None:
+    """One line of at most ``TITLE_LENGTH`` characters that can be shown, or None."""
     return one_line(title or "", most=TITLE_LENGTH) or None

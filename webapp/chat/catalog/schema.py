@@ -54,6 +54,9 @@ STEPS: Mapping[int, str | tuple[str, ...]] = {
         "ALTER TABLE links ADD COLUMN expires_at FLOAT",
         "ALTER TABLE links ADD COLUMN revoked_at FLOAT",
         "ALTER TABLE links ADD COLUMN opened INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE chats ADD COLUMN purged_at FLOAT",
+        "INSERT INTO arrivals (chat_id, participant_id, link_hash, role, created_at, barred)"
+        " SELECT chat_id, participant_id, link_hash, role, created_at, 0 FROM grants",
     ),
 }
 """What brings a database from the version before to this one. Tables that are new need no step."""
@@ -97,6 +100,7 @@ chats = Table(
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
     Column("deleted_at", Float),
+    Column("purged_at", Float),
 )
 
 # One participant's own view of one chat: where it stands in their list, how far they have read, and what they
@@ -180,8 +184,8 @@ choices = Table(
     Column("pin", String(128)),
 )
 
-# What one participant may do in one chat. ``link_hash`` names the link it came from, so that revoking the
-# link takes the grants with it; a grant given by hand has none.
+# What one participant may do in one chat: the sum of the ways by which they came in (``arrivals``), of which
+# ``link_hash`` is the one that gave the role. Kept by ``links.settle`` alone.
 grants = Table(
     "grants",
     metadata,
@@ -209,6 +213,29 @@ links = Table(
     Column("opened", Integer, nullable=False, server_default="0"),
     Column("created_at", Float, nullable=False),
 )
+
+# One way by which somebody came into a chat: a link that they opened, or (without ``link_hash``) a person who
+# let them in by hand. It ends with its link, with its time, or when it is overruled by hand; a link whose
+# arrival is ``barred`` does not let the same person in again.
+arrivals = Table(
+    "arrivals",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("chat_id", String(64), ForeignKey("chats.id"), nullable=False),
+    Column("participant_id", String(128), nullable=False),
+    Column("link_hash", LargeBinary(32), index=True),
+    Column("role", Integer, nullable=False),
+    Column("from_message_id", String(128)),
+    Column("from_offset", Text),
+    Column("expires_at", Float),
+    Column("created_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Column("barred", Integer, nullable=False, server_default="0"),
+    Index("arrivals_of_person", "chat_id", "participant_id"),
+    sqlite_autoincrement=True,
+)
+lasting = arrivals.c.ended_at.is_(None) & arrivals.c.expires_at.is_not(None)
+Index("arrivals_with_an_end", arrivals.c.expires_at, sqlite_where=lasting, postgresql_where=lasting)
 
 # What somebody has lost in a chat (nobody in particular: everybody), in order, for whoever still serves them.
 losses = Table(

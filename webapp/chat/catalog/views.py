@@ -106,7 +106,11 @@ class Views:
             .outerjoin(grants, theirs & valid)
             .outerjoin(views, looked_at)
             .where(
-                or_(chats.c.owner_id == participant_id, grants.c.participant_id.is_not(None)),
+                # A frozen copy is its readers'; whoever made it has the chat itself.
+                or_(
+                    (chats.c.owner_id == participant_id) & (chats.c.frozen == 0),
+                    grants.c.participant_id.is_not(None),
+                ),
                 chats.c.deleted_at.is_(None),
                 *conditions,
             )
@@ -202,9 +206,11 @@ def _listed(row: Row[Any], participant_id: str) -> ListedChat:
     if read is None:
         # Of a chat that one sees a part of, nobody knows how much is new before it was opened.
         read = row.message_count if row.from_message_id else 0
+    limited = row.owner_id != participant_id and row.from_message_id is not None
     return ListedChat(
         id=row.id,
-        title=row.title,
+        # It may tell what was said before they were let in.
+        title=None if limited else row.title,
         owner_id=row.owner_id,
         created_at=row.created_at,
         updated_at=row.updated_at,
@@ -214,5 +220,5 @@ def _listed(row: Row[Any], participant_id: str) -> ListedChat:
         unread=max(row.message_count - read, 0),
         running=bool(row.running),
         shared=bool(row.shared) or row.owner_id != participant_id,
-        limited=row.owner_id != participant_id and row.from_message_id is not None,
+        limited=limited,
     )
