@@ -1,6 +1,7 @@
 /** Copying: a link to this chat, a message, a block of code. Loaded when it is first needed. */
 
 import { byId } from "./dom.js";
+import { announce } from "./status.js";
 
 /**
  * The markdown of the message, or the code, that the button belongs to.
@@ -12,19 +13,23 @@ export async function copyText(button, messages = []) {
   const message = messages.find(({ id }) => id === row?.dataset.messageId);
   const source = message?.parts.filter(({ type }) => type === "text").map(({ content }) => content);
   const shown = button.closest("figure")?.querySelector("code") ?? row?.querySelector(".message-body");
-  const text = source?.join("\n\n") || (shown?.textContent ?? "");
+  await copy(source?.join("\n\n") || (shown?.textContent ?? ""), button);
+  said(button);
+}
+
+/** @param {string} text @param {Element} [near]   what may be selected in: a dialog lets nothing else */
+export async function copy(text, near = document.body) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
     // No clipboard on plain http: the old way, through a selection.
     const field = document.createElement("textarea");
     field.value = text;
-    button.append(field);
+    near.append(field);
     field.select();
     document.execCommand("copy");
     field.remove();
   }
-  said(button);
 }
 
 /**
@@ -52,7 +57,8 @@ export async function copyLink(shareUrl) {
     }
   }
   const label = /** @type {Element} */ (button.querySelector("span"));
-  byId("announce-polite").textContent = label.textContent = outcome;
+  label.textContent = outcome;
+  announce(outcome);
   said(button, () => (label.textContent = "Copy link"));
 }
 
