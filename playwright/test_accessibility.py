@@ -152,7 +152,8 @@ def test_with_forced_colours_shapes_are_still_there(people: People) -> None:
     chat.wait_text("in week")
     bare = chat.page.evaluate("""() => {
         const paper = getComputedStyle(document.body).backgroundColor;
-        const shapes = document.querySelectorAll('.dot, .deed, .send-button, .composer, .person .message-body');
+        const shapes = document.querySelectorAll(
+            '.dot, .deed, .send-button, .composer, .mine > .message-body')
         const shows = (node, part) => {
             const {backgroundColor, borderTopWidth} = getComputedStyle(node, part);
             return !['rgba(0, 0, 0, 0)', paper].includes(backgroundColor) || borderTopWidth !== '0px';

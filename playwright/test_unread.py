@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from support.chat_page import ChatPage
 from support.people import People
 from tests.support.waiting import eventually
@@ -18,6 +20,17 @@ def say(chat: ChatPage, *texts: str) -> None:
         assert chat.page.context.request.post(url, data={"messages": [message]}).status == 200
 
 
+def seen_to_the_end(chat: ChatPage) -> None:
+    """Wait until the server knows that everything has been read."""
+
+    def known() -> bool:
+        page = chat.page.context.request.get(chat.url).text()
+        island = json.loads(page.partition('id="chat-data">')[2].partition("</script>")[0])
+        return bool(island["readTo"] == island["snapshot"]["messages"][-1]["id"])
+
+    eventually(known, interval=0.1, what="it is known how far I have read")
+
+
 def below_the_line(chat: ChatPage) -> str:
     return str(chat.page.evaluate("document.querySelector('.unread')?.nextElementSibling.innerText ?? ''"))
 
@@ -29,6 +42,7 @@ def test_a_page_opens_at_what_is_new(people: People) -> None:
     host.send("Before I go")
     host.wait_rows(2)
     assert host.page.locator(".unread").count() == 0
+    seen_to_the_end(host)
     host.page.goto("about:blank")
 
     say(ben, *[f"News {number} {'and so on ' * 40}" for number in range(8)])
@@ -40,6 +54,7 @@ def test_a_page_opens_at_what_is_new(people: People) -> None:
     assert host.page.locator("#jump").is_visible()
     host.page.locator("#jump").click()
     host.page.locator("#jump").wait_for(state="hidden")
+    seen_to_the_end(host)
     host.reload().wait_live()
     assert line.count() == 0, "what was at the end and in view has been read"
     ana.equals_fresh(host)
