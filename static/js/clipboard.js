@@ -10,19 +10,23 @@ export async function copyText(button, messages = []) {
   const message = messages.find(({ id }) => id === row?.dataset.messageId);
   const source = message?.parts.filter(({ type }) => type === "text").map(({ content }) => content);
   const shown = button.closest("figure")?.querySelector("code") ?? row?.querySelector(".message-body");
-  const text = source?.join("\n\n") || (shown?.textContent ?? "");
+  await copy(source?.join("\n\n") || (shown?.textContent ?? ""), button);
+  said(button);
+}
+
+/** @param {string} text @param {Element} [near]   what may be selected in: a dialog lets nothing else */
+export async function copy(text, near = document.body) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
     // No clipboard on plain http: the old way, through a selection.
     const field = document.createElement("textarea");
     field.value = text;
-    button.append(field);
+    near.append(field);
     field.select();
     document.execCommand("copy");
     field.remove();
   }
-  said(button);
 }
 
 /** Shows for a while that it worked. @param {Element} button */

@@ -3,8 +3,8 @@
 import { Autoscroll } from "./autoscroll.js";
 import { ChatView } from "./chat-view.js";
 import { Composer } from "./composer.js";
-import { byId } from "./dom.js";
-import { finish } from "./message-view.js";
+import { byId, h } from "./dom.js";
+import { markMentions } from "./markdown.js";
 import { PageSession } from "./page-session.js";
 import { queued } from "./queued.js";
 import { watchReading } from "./reading.js";
@@ -15,6 +15,7 @@ import { Activity, announce, ConnectionBar } from "./status.js";
 import { TabHub } from "./tab-hub.js";
 
 const { urls, me, can, chat, agents, snapshot, outline, choices, offset, live, readTo, draft } = JSON.parse(byId("chat-data").textContent ?? "");
+markMentions(agents.flatMap((/** @type {any} */ { id, name }) => [id, name]), me.name);
 const page = byId("chat");
 const transcript = byId("transcript");
 const jump = byId("jump");
@@ -22,6 +23,8 @@ const jump = byId("jump");
 const ping = live.ping * 1000;
 const hub = new TabHub({ name: `live ${me.id}`, url: urls.live, ping });
 const connection = hub.connection(chat.id, { sendUrl: urls.send, readUrl: urls.read, initialOffset: offset, ping });
+/** Pixels that are no movement yet. */
+const FEW = 24;
 /** What an agent may ask of the tab that asked it, and of no other. */
 const tools = [
   {
@@ -41,7 +44,9 @@ const outbox = import("./outbox.js").then(({ Outbox }) => {
   return kept;
 });
 const client = new PageSession({ connection, snapshot, outline, choices, urls, me, chatId: chat.id, tools, tab: sessionStorage, outbox });
-const scrolling = new Autoscroll(byId("scroller"), transcript, showJump);
+const place = new URLSearchParams(location.search).has("at") ? transcript.querySelector("article") : null;
+const start = place ?? transcript.querySelector(".unread") ?? (location.hash ? document.getElementById(location.hash.slice(1)) : null);
+const scrolling = new Autoscroll(byId("scroller"), transcript, showJump, start);
 const bar = new ConnectionBar(byId("connection"));
 /** @type {import("./rows.js").Reader} */
 const reader = { meId: me.id, canChat: can.chat, hues: Object.fromEntries(agents.map((/** @type {any} */ each) => [each.id, each.hue])) };
@@ -52,7 +57,41 @@ const composer = can.chat ? new Composer(chat.id, send, editLast) : undefined;
 let strip;
 let unseen = 0;
 
-new ChatView({ root: transcript, client, reader, messageUrl: urls.message, onUpdate });
+const edges = new IntersectionObserver(
+  (entries) => entries.forEach(({ isIntersecting, target }) => isIntersecting && loadMore(target)),
+  { root: byId("scroller"), rootMargin: "800px 0px" },
+);
+const view = new ChatView({ root: transcript, client, reader, scrolling, messageUrl: urls.message, onUpdate, onCrowd: async () => (await messageWindow()).trim() });
+for (const link of transcript.querySelectorAll(".edge")) edges.observe(link);
+
+/** @type {Promise<import("./message-window.js").MessageWindow> | undefined} */
+let moving;
+
+/** Long chats are loaded and dropped bit by bit. */
+function messageWindow() {
+  const say = (/** @type {string} */ text) => bar.say(text);
+  const place = { root: transcript, scroller: byId("scroller"), view, client, scrolling, edges, say };
+  moving ??= import("./message-window.js").then(({ MessageWindow }) => new MessageWindow(place));
+  return moving;
+}
+
+/** @param {Element} link */
+const loadMore = async (link) => (await messageWindow()).load(/** @type {HTMLAnchorElement} */ (link));
+
+/** The end, wherever the window is. */
+async function toEnd() {
+  if (scrolling.attached) scrolling.toEnd();
+  else await (await messageWindow()).latest();
+}
+
+/** A card that waits somewhere above. @param {string} id `ask-…` */
+async function showCard(id) {
+  const run = Object.values(client.runs).find(({ runId }) => id.startsWith(`ask-${runId}-`));
+  await (await messageWindow()).show(run?.messageIds?.at(-1) ?? "");
+  document.getElementById(id)?.scrollIntoView({ block: "center" });
+}
+
+document.addEventListener("visibilitychange", () => document.hidden && view.leave());
 
 /** @param {number} added */
 function onUpdate(added) {
@@ -77,11 +116,14 @@ function showQueue() {
   void strip.then((shown) => shown.update(waiting));
 }
 
-/** My last message that waits; whether there is one. */
+/** My last message, where it waits or as another version of it; whether there is one. */
 function editLast() {
-  const mine = queued(client).findLast(({ metadata }) => metadata?.participantId === me.id);
-  if (mine) void strip?.then((shown) => shown.edit(mine.id));
-  return mine !== undefined;
+  const isMine = (/** @type {import("./types.js").Message} */ { metadata }) => metadata?.participantId === me.id && !metadata?.delivery;
+  const waits = queued(client).findLast(isMine);
+  const said = client.view.messages.findLast(isMine);
+  if (waits) void strip?.then((shown) => shown.edit(waits.id));
+  else if (said) composer?.revise(said.id, textOf(said));
+  return Boolean(waits ?? said);
 }
 
 /** @param {string[]} cards */
@@ -119,7 +161,8 @@ const textOf = (message) => (message?.parts ?? []).map(({ type, content }) => (t
 /** @param {string} text @param {string} [editOf] */
 function send(text, editOf) {
   client.write(text, editOf);
-  scrolling.toEnd();
+  view.read();
+  void toEnd();
 }
 
 /** @param {HTMLButtonElement} button @param {boolean} [pin] */
@@ -155,7 +198,12 @@ const actions = {
     if (editOf) composer?.revise(editOf, text);
     else composer?.restore(text);
   },
-  revise: (_, { messageId = "" }) => composer?.revise(messageId, textOf(client.messages.find(({ id }) => id === messageId))),
+  revise: async (_, { messageId = "" }) => {
+    const known = client.messages.find(({ id }) => id === messageId);
+    composer?.revise(messageId, known ? textOf(known) : await (await import("./message-menu.js")).sourceOf(messageId, room));
+  },
+  more: async (button) => (await import("./message-menu.js")).openMenu(button, { room, actions, readUrl: urls.read, canChat: can.chat }),
+  keys: async () => (await import("./keyboard.js")).showKeys(),
   "keep-message": () => composer?.revise(),
   regenerate: (_, { messageId = "" }) => client.regenerate(messageId) ?? bar.say("The question is too far back. Please ask it again."),
   continue: (_, { runId = "" }) => client.goOn(runId),
@@ -172,7 +220,7 @@ const actions = {
   // What was begun last; Escape stops what this person asked for.
   stop: () => client.stop(client.activeRuns.at(-1)),
   "stop-run": ({ value }) => client.stop(value),
-  latest: () => scrolling.toEnd(),
+  latest: toEnd,
   fork: async (_, { messageId }) => (await import("./fork.js")).forkChat(chat.id, { messageId }),
   reconnect: () => client.retryNow(),
   decide: async (button) => (await import("./approvals.js")).decide(button, (body) => client.decide(body)),
@@ -185,11 +233,39 @@ const actions = {
 document.addEventListener("click", (event) => {
   const target = /** @type {Element} */ (event.target);
   target.closest(".part-text a")?.setAttribute("target", "_blank");
+  const pending = target.closest("a#pending");
+  if (pending && !document.getElementById(pending.getAttribute("href")?.slice(1) ?? "")) {
+    event.preventDefault();
+    void showCard(pendingIn(client.view)[0]);
+  }
+  const edge = target.closest("a.edge");
+  if (edge && !event.ctrlKey && !event.metaKey) {
+    event.preventDefault();
+    void loadMore(edge);
+  }
   const button = target.closest("button");
   const act = actions[button?.dataset.action ?? ""];
   if (!button || !act) return;
   event.preventDefault();
   Promise.resolve(act(button, button.closest("article")?.dataset ?? {})).catch(({ message }) => bar.say(message));
+});
+/** The last answer, as Markdown. */
+async function copyLast() {
+  const { tellCopied } = await import("./keyboard.js");
+  const last = client.view.messages.findLast(({ role }) => role === "assistant");
+  if (last) await (await clipboard()).copy(textOf(last));
+  tellCopied(last !== undefined);
+}
+
+document.addEventListener("keydown", async (event) => {
+  const { key, ctrlKey, metaKey, altKey, shiftKey, isComposing } = event;
+  const target = /** @type {Element} */ (event.target);
+  if (isComposing || altKey || document.querySelector("dialog[open], :popover-open")) return;
+  const chord = (ctrlKey || metaKey) && shiftKey && /^[oc]$/i.test(key);
+  const plain = !ctrlKey && !metaKey && /^[/?jk]$/.test(key) && !target.matches("input, select, textarea");
+  if (!chord && !plain && !(/^Arrow(Up|Down)$/.test(key) && target.matches("article"))) return;
+  event.preventDefault();
+  (await import("./keyboard.js")).press(key.toLowerCase(), { copyLast });
 });
 document.addEventListener("keydown", ({ key, isComposing }) => {
   if (key !== "Escape" || isComposing || document.querySelector(":popover-open, dialog[open]")) return;
@@ -197,6 +273,19 @@ document.addEventListener("keydown", ({ key, isComposing }) => {
   const run = client.activeRuns.findLast((id) => mine.includes(client.runs[id]?.triggerId ?? ""));
   if (run) void client.stop(run);
 });
+
+// On a small screen the header makes room while one reads on.
+let height = 0;
+byId("scroller").addEventListener(
+  "scroll",
+  ({ target }) => {
+    const { scrollTop } = /** @type {Element} */ (target);
+    if (Math.abs(scrollTop - height) < FEW) return;
+    page.toggleAttribute("data-reading", scrollTop > height && !scrolling.pinned);
+    height = scrollTop;
+  },
+  { passive: true },
+);
 
 // Who is here, and whom one may name, is loaded when it is asked for.
 const room = { client, agents, me, here, say: (/** @type {string} */ text) => bar.say(text) };
@@ -206,14 +295,25 @@ document.addEventListener("input", async function look({ target }) {
   document.removeEventListener("input", look);
   (await import("./mention-menu.js")).watchMentions(target, room);
 });
-
-// htmx puts older messages above those in view.
-let release = () => {};
-document.addEventListener("htmx:beforeSwap", () => (release = scrolling.hold()));
-document.addEventListener("htmx:afterSwap", () => {
-  finish(transcript);
-  release();
+document.addEventListener("input", async function look({ target }) {
+  if (!(target instanceof HTMLTextAreaElement) || !target.value.startsWith("/")) return;
+  document.removeEventListener("input", look);
+  const { SCRIPTED, watchCommands } = await import("./command-menu.js");
+  const press = (/** @type {string} */ selector) => () => /** @type {HTMLElement | null} */ (document.querySelector(selector))?.click();
+  /** @type {import("./command-menu.js").Command[]} */
+  const own = [
+    ["/new", "begin a new chat", press(".new-chat button")],
+    ["/rename", "rename this chat", press("[data-action=rename]")],
+    ["/theme", "switch between light and dark", press("#theme")],
+    ["/keys", "what keys do", press("[data-action=keys]")],
+  ];
+  watchCommands(target, [...(agents.some((/** @type {any} */ { scripted }) => scripted) ? SCRIPTED : []), ...own]);
 });
+
+// What a page has for htmx is not in a hurry.
+if (document.querySelector("[hx-get], [hx-post], [hx-put], [hx-patch], [hx-delete]")) {
+  addEventListener("load", () => document.head.append(h("script", { src: new URL("../vendor/htmx.min.js", import.meta.url).href })), { once: true });
+}
 
 client.addEventListener("error", (event) => {
   const { error, messageId } = /** @type {CustomEvent} */ (event).detail;
@@ -238,4 +338,5 @@ document.addEventListener("me", async (event) => {
 watchChats(hub, { current: chat.id, say: (text) => bar.say(text) });
 watchReading(client, { atEnd: () => scrolling.pinned, url: urls.seen, known: readTo });
 onUpdate(0);
+if (location.hash.startsWith("#ask-") && !document.getElementById(location.hash.slice(1))) void showCard(location.hash.slice(1));
 client.start();

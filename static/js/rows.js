@@ -62,6 +62,12 @@ export function slots({ messages, runs, activeRuns, branches, pins, notes = [] }
   return found;
 }
 
+/** The key of the slot that a row was made for. @param {Element | null | undefined} row @returns {string} */
+export function keyOf(row) {
+  const { messageId, noteId, runId } = /** @type {HTMLElement | undefined} */ (row)?.dataset ?? {};
+  return messageId ?? noteId ?? (runId ? `run:${runId}` : "");
+}
+
 /** What a row shows of the branches, to tell when that has changed. @param {string} id @param {Chat["branches"]} branches @param {Chat["pins"]} pins */
 function placeOf(id, branches, pins) {
   const { group = "" } = branches.placement(id) ?? {};

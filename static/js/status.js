@@ -13,6 +13,7 @@ import { agentHue, awaitsPeople, noteText } from "./rows.js";
 const PATIENCE = 1000;
 const GOOD_NEWS = 2000;
 const BAD_NEWS = 6000;
+const BREATH = 1000;
 const AGENT = "The agent";
 const ENDED = "Your access to this chat has ended.";
 /** @type {Record<string, string>} */
@@ -141,7 +142,25 @@ export class ConnectionBar {
   }
 }
 
-/** @param {string} text @param {string} [level] */
+/** What is still to be said, by urgency. @type {Record<string, string[]>} */
+const unsaid = { polite: [], assertive: [] };
+/** @type {Record<string, ReturnType<typeof setTimeout> | undefined>} */
+const speaking = {};
+
+/** Says something to those who cannot see it: one thing after the other, and what comes meanwhile in one breath. @param {string} text @param {string} [level] */
 export function announce(text, level = "polite") {
-  byId(`announce-${level}`).textContent = text;
+  if (!unsaid[level].includes(text)) unsaid[level].push(text);
+  if (!speaking[level]) speak(level);
+}
+
+/** @param {string} level */
+function speak(level) {
+  const element = byId(`announce-${level}`);
+  const text = unsaid[level].splice(0).join(". ");
+  // The same once more is only heard if it is not the same.
+  element.textContent = element.textContent === text ? `${text}\u00a0` : text;
+  speaking[level] = setTimeout(() => {
+    speaking[level] = undefined;
+    if (unsaid[level].length) speak(level);
+  }, BREATH);
 }

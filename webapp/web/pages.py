@@ -45,22 +45,26 @@ async def start_chat(request: ChatRequest, services: AppServices, visitor: Calle
 @read("/chat/{chat_id:str}")
 async def chat_page(
     chat_id: FromPath[str],
+    *,
     request: ChatRequest,
     services: AppServices,
     visitor: Caller,
+    before: FromQuery[str | None] = None,
+    at: FromQuery[str | None] = None,
     debug: FromQuery[str | None] = None,
 ) -> Response[str]:
-    """The chat; with ``?debug`` it has a drawer that shows what the agent is sent."""
+    """The chat. ``?at=`` opens it at a message, ``?before=`` above one; with ``?debug`` it has a drawer that
+    shows what the agent is sent."""
     view = await view_of(services, visitor, chat_id)
     listing = await listing_of(request, services, visitor, current=chat_id)
     limits = services.settings.streams
-    # Markdown of sixty long messages takes a while the first time; the loop has live readers to serve.
-    return _html(
-        await asyncio.to_thread(
-            services.pages.chat,
+    return await _in_thread(
+        lambda: services.pages.chat(
             view,
             listing=listing,
             live={"ping": limits.ping_interval, "beat": limits.presence_ttl / 3},
+            before=before,
+            at=at,
             debug=debug is not None,
         )
     )
@@ -81,12 +85,16 @@ async def send_form(
 
 
 @read("/chat/{chat_id:str}/messages")
-async def older_messages(
-    chat_id: FromPath[str], before: FromQuery[str], services: AppServices, visitor: Caller
+async def history(
+    chat_id: FromPath[str],
+    services: AppServices,
+    visitor: Caller,
+    before: FromQuery[str | None] = None,
+    at: FromQuery[str | None] = None,
 ) -> Response[str]:
-    """The fragment above the message ``before``."""
+    """The fragment above the message ``before``, from another one on, or of the latest messages."""
     view = await view_of(services, visitor, chat_id)
-    return await _fragment(lambda: services.pages.older(view, before=before))
+    return await _in_thread(lambda: services.pages.history(view, before=before, at=at))
 
 
 @read("/chat/{chat_id:str}/messages/{message_id:str}")
@@ -95,7 +103,7 @@ async def one_message(
 ) -> Response[str]:
     """One message as a fresh page would show it; a live page swaps it in when the message is finished."""
     view = await view_of(services, visitor, chat_id)
-    return await _fragment(lambda: services.pages.message(view, message_id))
+    return await _in_thread(lambda: services.pages.message(view, message_id))
 
 
 async def view_of(services: Services, visitor: Visitor, chat_id: str) -> ChatView:
@@ -124,7 +132,8 @@ def _message(services: Services, form: dict[str, str]) -> NewMessage:
     return newest_user_message({"messages": [message]})
 
 
-async def _fragment(render: Callable[[], str | None]) -> Response[str]:
+async def _in_thread(render: Callable[[], str | None]) -> Response[str]:
+    """Markdown of sixty long messages takes a while the first time; the loop has live readers to serve."""
     html = await asyncio.to_thread(render)
     if html is None:
         raise ChatNotFound("There is no such message.")
@@ -135,4 +144,4 @@ def _html(content: str) -> Response[str]:
     return Response(content, media_type=MediaType.HTML)
 
 
-ROUTES = [start_page, start_chat, chat_page, send_form, older_messages, one_message]
+ROUTES = [start_page, start_chat, chat_page, send_form, history, one_message]

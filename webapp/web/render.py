@@ -29,14 +29,13 @@ from webapp.chat.since import Since
 from webapp.web.errors import Problem
 from webapp.web.listing import Listing, sections
 from webapp.web.markdown import MarkdownCache
+from webapp.web.mention_marks import MentionMarks
 from webapp.web.rows import Message, Row, RowBuilder, person
 from webapp.web.share_context import share_context
 from webapp.web.tool_lines import ToolReader
+from webapp.web.windows import Window, window
 
 PRODUCT = "Durable Chat"
-VISIBLE_MESSAGES = 60
-VISIBLE_CHARS = 48_000
-"""A page shows the latest messages up to both limits, and always one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,29 +63,6 @@ STARTERS = (
     Starter("Write a haiku about a cable that was cut.", "Get a haiku"),
     Starter("Plan a two-day walk in the Alps, hour by hour.", "Start a long answer, then refresh the page"),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """The messages that a page or fragment shows: ``above`` is the one before them, if there is one."""
-
-    messages: Sequence[Message]
-    above: Message | None
-
-
-def window(messages: Sequence[Message], *, before: str | None = None) -> Window | None:
-    """The latest messages, or those just above the message ``before``; None if there is no such message."""
-    end = len(messages)
-    if before is not None:
-        found = (index for index, message in enumerate(messages) if message.get("id") == before)
-        end = next(found, -1)
-        if end < 0:
-            return None
-    start, chars = end, 0
-    while start > 0 and end - start < VISIBLE_MESSAGES and chars < VISIBLE_CHARS:
-        start -= 1
-        chars += _size(messages[start])
-    return Window(messages=messages[start:end], above=messages[start - 1] if start else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +100,7 @@ class Pages:
         self._agent = cast.default
         self._presence = Presence(cast)
         self._hues = {each.id: _hue(each) for each in cast}
+        self._names = [name for each in cast for name in (each.id, each.name)]
         self._environment = Environment(
             loader=FileSystemLoader(templates), autoescape=True, undefined=StrictUndefined, auto_reload=False
         )
@@ -160,14 +137,24 @@ class Pages:
         return self._render("partials/chat-list.html", sections=sections(listing))
 
     def chat(
-        self, view: ChatView, *, listing: Listing, live: Mapping[str, float], debug: bool = False
-    ) -> str:
-        """The page of a chat, with its latest messages. ``live`` has the seconds between two signs of life,
-        of a live reply (``ping``) and of the page (``beat``).
+        self,
+        view: ChatView,
+        *,
+        listing: Listing,
+        live: Mapping[str, float],
+        before: str | None = None,
+        at: str | None = None,
+        debug: bool = False,
+    ) -> str | None:
+        """The page of a chat, with its latest messages or those of ``history``; None if there is no such
+        message. ``live`` has the seconds between two signs of life, of a live reply (``ping``) and of the
+        page (``beat``).
         """
         path = view.path()
-        shown = window(path)
-        assert shown is not None
+        latest = window(path)
+        shown = self._window(view, before=before, at=at)
+        if shown is None or latest is None:
+            return None
         return self._render(
             "chat.html",
             chat={
@@ -181,10 +168,10 @@ class Pages:
             can=_can(view.role),
             pending=_tools(view).pending({message["id"] for message in path}),
             rows=self._rows(view, shown),
-            older_url=_older_url(view.chat.id, shown),
+            **_edges(view.chat.id, shown),
             agent=self._agent_context(),
             agents=self._agents(view),
-            island=self._island(view, shown, live=live),
+            island=self._island(view, latest, live=live),
             sections=sections(listing),
             starters=self._starters(),
             debug_url=f"{chat_url(view.chat.id)}/debug" if debug else None,
@@ -215,14 +202,18 @@ class Pages:
         prompt = "/long 500" if self._agent.id == "demo" else "Explain event sourcing, at length."
         return self._render("lab.html", prompt=prompt)
 
-    def older(self, view: ChatView, *, before: str) -> str | None:
-        """The fragment with the messages above ``before``; None if there is no such message."""
-        shown = window(view.path(to=before), before=before)
+    def history(self, view: ChatView, *, before: str | None = None, at: str | None = None) -> str | None:
+        """The fragment with the messages above ``before``, or from ``at`` on it, or else the latest; None if
+        there is no such message."""
+        shown = self._window(view, before=before, at=at)
         if shown is None:
             return None
         return self._render(
-            "partials/older.html", rows=self._rows(view, shown), older_url=_older_url(view.chat.id, shown)
+            "partials/history.html", rows=self._rows(view, shown), **_edges(view.chat.id, shown)
         )
+
+    def _window(self, view: ChatView, *, before: str | None, at: str | None) -> Window | None:
+        return window(view.path(to=before or at), before=before, at=at)
 
     def message(self, view: ChatView, message_id: str) -> str | None:
         """The fragment of one message as a fresh page would show it; None if there is no such message."""
@@ -246,6 +237,7 @@ class Pages:
             hues=self._hues,
             notes=snapshot.notes,
             html=self._markdown.render,
+            mentions=MentionMarks(self._names, me=view.me.name),
             branches=view.at.branches,
             pins=snapshot.pins,
             tools=_tools(view),
@@ -341,10 +333,14 @@ def _outline(message: Message) -> dict[str, Any]:
     return {"id": message["id"], "role": message["role"], "parts": [], "metadata": told}
 
 
-def _older_url(chat_id: str, shown: Window) -> str | None:
-    if shown.above is None or not shown.messages:
-        return None
-    return f"/chat/{chat_id}/messages?before={quote(str(shown.messages[0].get('id')), safe='')}"
+def _edges(chat_id: str, shown: Window) -> dict[str, str | None]:
+    """Where the messages above and below the window are, if there are any."""
+
+    def address(name: str, message: Message) -> str:
+        return f"{chat_url(chat_id)}?{name}={quote(str(message.get('id')), safe='')}"
+
+    older = address("before", shown.messages[0]) if shown.above and shown.messages else None
+    return {"older_url": older, "newer_url": address("at", shown.below) if shown.below else None}
 
 
 def _tools(view: ChatView) -> ToolReader:
@@ -360,9 +356,3 @@ def _tools(view: ChatView) -> ToolReader:
 
 def _can(role: Role) -> dict[str, bool]:
     return {"chat": role >= Role.CHAT, "approve": role >= Role.APPROVE, "share": role >= Role.MANAGE}
-
-
-def _size(message: Message) -> int:
-    return sum(
-        len(value) for part in message.get("parts") or () for value in part.values() if isinstance(value, str)
-    )

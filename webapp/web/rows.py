@@ -15,6 +15,7 @@ from markupsafe import Markup
 from webapp.agents.cast import HUES
 from webapp.chat.branches import Branches, Choices
 from webapp.chat.messages import Participant, hue
+from webapp.web.mention_marks import MentionMarks
 from webapp.web.tool_lines import ToolPart, ToolReader, ToolsPart, fold
 from webapp.web.values import mapping as _mapping
 from webapp.web.values import moment as _moment
@@ -143,6 +144,7 @@ class RowBuilder:
     me_id: str
     can_chat: bool
     html: Callable[[str], Markup]
+    mentions: MentionMarks = field(default_factory=lambda: MentionMarks([]))
     tools: ToolReader
     branches: Branches = field(default_factory=lambda: Branches([]))
     pins: Choices = field(default_factory=dict)
@@ -286,7 +288,7 @@ class RowBuilder:
             match part.get("type"):
                 case "text":
                     if text := _text(part.get("content")):
-                        yield TextPart(text, self.html(text))
+                        yield TextPart(text, self.mentions.mark(self.html(text)))
                 case "thinking":
                     yield ThinkingPart(_text(part.get("content")))
                 case "tool-call":
