@@ -154,7 +154,7 @@ export class LiveConnection {
     if (type === "gone") {
       delete this.#places[id];
       for (const { chats } of this.#wants.values()) delete chats[id];
-      publish({ ...data, type });
+      publish({ type, id, gone: data });
     }
     const from = this.#places[id];
     if (type !== "batch" || from === undefined) return;
