@@ -43,9 +43,9 @@ export class TabHub extends EventTarget {
   #mine;
 
   /** @param {HubOptions} options */
-  constructor({ url, ping, fetchClient = (input, init) => fetch(input, init), env = browserEnvironment(), ...options }) {
+  constructor({ url, ping, ask = ASK_EVERY, fetchClient = (input, init) => fetch(input, init), env = browserEnvironment(), ...tabs }) {
     super();
-    this.#options = { ping: ASK_EVERY, ...options };
+    this.#options = { ...tabs, ping: ask, quiet: isHidden };
     const publish = (/** @type {any} */ message) => this.#publish(message);
     this.#live = { url, ping, fetchClient, env, publish, onStatus: (status) => publish({ type: "status", status }) };
     env.events?.addEventListener("pagehide", () => this.close());
@@ -78,7 +78,7 @@ export class TabHub extends EventTarget {
   #open() {
     if (this.#tabs || this.#alone) return;
     if (canShare(this.#options)) {
-      this.#tabs = joinTabs({ ...this.#options, quiet: isHidden }, {
+      this.#tabs = joinTabs(this.#options, {
         onMessage: (message) => this.#hear(message),
         onLead: (until) => this.#lead(until),
         tell: () => ({ tab: this.#tab, chats: this.#wants, status: this.#status, places: this.#connection?.places }),
@@ -185,7 +185,7 @@ export class TabHub extends EventTarget {
       report();
       /** @type {AsyncIterable<any>} */
       const messages = readBytes(/** @type {any} */ ({ body }));
-      for await (const { type, id: about, from, batch, places, ...rest } of messages) {
+      for await (const { id: about, from, batch, places, gone } of messages) {
         /** @type {AsyncIterable<Batch> | Batch[]} */
         let news = [];
         if (places) {
@@ -200,9 +200,10 @@ export class TabHub extends EventTarget {
           if (told?.state !== "live") missed += found.items.length;
           yield found;
         }
-        if (type === "gone" && about === id) tell({ ...rest, state: "gone", since: this.#live.env.now() });
-        report();
-        if (signal?.aborted || (type === "gone" && about === id) || told?.state === "gone") return;
+        const over = about === id && gone;
+        if (over) tell({ ...gone, state: "gone", since: this.#live.env.now() });
+        else report();
+        if (signal?.aborted || over || told?.state === "gone") return;
       }
     } finally {
       signal?.removeEventListener("abort", end);

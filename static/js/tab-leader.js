@@ -9,7 +9,7 @@
 
 /** Whether this browser, on this page, has what it takes: plain http has no locks. @param {TabsOptions} options */
 export const canShare = ({ locks = globalThis.navigator?.locks, Channel = globalThis.BroadcastChannel }) =>
-  locks !== undefined && Channel !== undefined;
+  Boolean(locks && Channel);
 
 /**
  * @typedef {object} Tabs

@@ -243,6 +243,7 @@
  * @property {string} name                the same in every tab of this person, and in no other
  * @property {string} url                 of the live reply
  * @property {number} [ping]              ms between two pings of the server
+ * @property {number} [ask]               ms between two questions whether the leader is there (default 700)
  * @property {Fetch} [fetchClient]
  * @property {Environment} [env]
  * @property {LockManager} [locks]
