@@ -24,8 +24,6 @@ export class Here {
   #next;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #quiet;
-  /** How this person was shown to others last. */
-  #shown = "";
   /** @type {Promise<import("./faces.js").Faces> | undefined} */
   #faces;
 
@@ -84,10 +82,6 @@ export class Here {
     if (id !== chatId) return;
     this.people = people;
     const mine = people.find(({ participantId }) => participantId === me.id);
-    const shown = mine ? mine.name + mine.hue : "";
-    // In another tab, perhaps on another device, they have become somebody else to look at.
-    if (this.#shown && mine && shown !== this.#shown) import("./me.js").then(({ showMe }) => showMe(mine));
-    this.#shown = shown;
     if (!this.#faces && people.every((one) => one === mine && one.devices < 2)) return;
     this.#faces ??= import("./faces.js").then(({ Faces }) => new Faces(this.#options));
     (await this.#faces).update(this.people);
