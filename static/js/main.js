@@ -6,9 +6,9 @@ import { Composer } from "./composer.js";
 import { byId, h } from "./dom.js";
 import { markMentions } from "./markdown.js";
 import { PageSession } from "./page-session.js";
+import { Here } from "./presence.js";
 import { queued } from "./queued.js";
 import { watchReading } from "./reading.js";
-import { Here } from "./presence.js";
 import { pendingIn } from "./rows.js";
 import { watchChats } from "./sidebar.js";
 import { Activity, announce, ConnectionBar } from "./status.js";
@@ -328,12 +328,6 @@ client.addEventListener("connection", () => {
   bar.update(client.connectionStatus);
   activity.update(client);
   if (client.connectionStatus.state === "gone") here.stop();
-});
-document.addEventListener("me", async (event) => {
-  const { name, hue } = /** @type {CustomEvent} */ (event).detail;
-  Object.assign(me, { name, hue });
-  (await import("./me.js")).showMe(me);
-  here.beat();
 });
 watchChats(hub, { current: chat.id, say: (text) => bar.say(text) });
 watchReading(client, { atEnd: () => scrolling.pinned, url: urls.seen, known: readTo });

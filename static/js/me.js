@@ -2,7 +2,7 @@
  * Who this person is: a dialog for their name and colour, and for a link that makes another device theirs. Loaded when
  * it is asked for, on any page with a sidebar.
  *
- * Event on `document`: `me` {id, name, hue}, when they are somebody else to look at from now on.
+ * Event on `document`: `me` {name, hue}, when they are somebody else to look at from now on.
  */
 
 import { h } from "./dom.js";
@@ -18,7 +18,7 @@ const URL_OF_ME = "/api/me";
 /** @param {string} method @param {string} url @param {object} body */
 const ask = async (method, url, body) => (await sendJson(method, url, body, { fetchClient: (input, init) => fetch(input, init) })).json();
 
-/** Puts the name and the colour where the page says who one is. @param {{name: string, hue?: number}} me */
+/** Tells the page who one is from now on. @param {{name: string, hue?: number}} me */
 export function showMe({ name, hue }) {
   for (const place of document.querySelectorAll(".whoami")) {
     place.className = `whoami hue-${hue}`;
@@ -26,6 +26,7 @@ export function showMe({ name, hue }) {
     avatar.textContent = initials(name);
     /** @type {Element} */ (words.querySelector("b")).textContent = name;
   }
+  document.dispatchEvent(new CustomEvent("me", { detail: { name, hue } }));
 }
 
 export async function openMe() {
@@ -73,9 +74,7 @@ function form({ name, hue, guest, proxied }) {
   element.addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
-      const me = await ask("PATCH", URL_OF_ME, { ...(!proxied && { name: field.value }), hue: chosen() });
-      showMe(me);
-      document.dispatchEvent(new CustomEvent("me", { detail: me }));
+      showMe(await ask("PATCH", URL_OF_ME, { ...(!proxied && { name: field.value }), hue: chosen() }));
       element.dispatchEvent(new Event("saved", { bubbles: true }));
     } catch (refused) {
       error.textContent = /** @type {Error} */ (refused).message;

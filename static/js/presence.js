@@ -17,59 +17,62 @@ export class Here {
   #options;
   #tab = createId();
   #seq = 0;
-  #said = 0;
-  #typing = false;
-  /** @type {Record<string, ReturnType<typeof setTimeout> | undefined>} */
-  #timers = {};
+  /** When somebody was last said to type, if they do. */
+  #typing = 0;
   #over = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #next;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #quiet;
   /** @type {Promise<import("./faces.js").Faces> | undefined} */
   #faces;
 
   /** @param {HereOptions} options `every`: ms between two signs of life */
   constructor(options) {
     this.#options = options;
-    const { hub } = options;
-    hub.addEventListener("presence", (event) => this.#show(/** @type {CustomEvent} */ (event).detail));
+    options.hub.addEventListener("presence", (event) => this.#show(/** @type {CustomEvent} */ (event).detail));
     document.addEventListener("visibilitychange", () => this.beat());
-    addEventListener("online", () => this.beat());
     addEventListener("pageshow", ({ persisted }) => persisted && this.beat());
-    addEventListener("pagehide", () => this.stop(false));
-    document.addEventListener("input", ({ target }) => target instanceof HTMLTextAreaElement && target.form && this.#typed(target.value));
+    addEventListener("pagehide", () => !this.#over && this.#say("gone"));
+    document.addEventListener("me", (event) => {
+      const { name, hue } = /** @type {CustomEvent} */ (event).detail;
+      Object.assign(options.me, { name, hue });
+      this.beat();
+    });
+    document.addEventListener("input", ({ target }) => /** @type {HTMLElement} */ (target).id === "composer-input" && this.#typed(/** @type {HTMLTextAreaElement} */ (target).value));
     document.addEventListener("submit", () => this.#typed(""));
     this.beat();
   }
 
   /** Says what there is to say, now and again and again. */
   beat() {
-    clearTimeout(this.#timers.beat);
     if (this.#over) return;
-    this.#timers.beat = setTimeout(() => this.beat(), this.#options.every);
-    this.#said = performance.now();
-    const init = { method: "POST", headers: { "Content-Type": "application/json" }, body: this.#words(document.hidden ? "away" : "active") };
-    fetch(this.#options.url, init).catch(() => {});
+    this.#say(document.hidden ? "away" : "active");
+    this.#next = setTimeout(() => this.beat(), this.#options.every);
   }
 
-  /** Says goodbye. @param {boolean} [over] for good */
-  stop(over = true) {
-    clearTimeout(this.#timers.beat);
-    if (!this.#over) navigator.sendBeacon(this.#options.url, new Blob([this.#words("gone")], { type: "application/json" }));
-    this.#over = over;
+  /** There is nothing to be in any more. */
+  stop() {
+    clearTimeout(this.#next);
+    this.#over = true;
   }
 
   /** @param {string} state */
-  #words(state) {
-    const { width, height } = screen;
-    const device = !matchMedia("(pointer: coarse)").matches ? "computer" : Math.min(width, height) < 600 ? "phone" : "tablet";
-    return JSON.stringify({ tab: this.#tab, seq: ++this.#seq, state, typing: this.#typing, device });
+  #say(state) {
+    clearTimeout(this.#next);
+    const device = !matchMedia("(pointer: coarse)").matches ? "computer" : Math.min(screen.width, screen.height) < 600 ? "phone" : "tablet";
+    const body = JSON.stringify({ tab: this.#tab, seq: ++this.#seq, state, typing: this.#typing > 0, device });
+    // Kept alive, so that a page that closes still says so.
+    fetch(this.#options.url, { method: "POST", headers: { "Content-Type": "application/json" }, body, keepalive: true }).catch(() => {});
   }
 
   /** @param {string} text what is in the message box now */
   #typed(text) {
-    clearTimeout(this.#timers.typing);
-    const typing = text !== "";
-    if (typing) this.#timers.typing = setTimeout(() => this.#typed(""), NO_LONGER);
-    if (typing === this.#typing && (!typing || performance.now() - this.#said < TYPING_AGAIN)) return;
-    this.#typing = typing;
+    clearTimeout(this.#quiet);
+    const now = performance.now();
+    if (text) this.#quiet = setTimeout(() => this.#typed(""), NO_LONGER);
+    if (text ? now - this.#typing < TYPING_AGAIN && this.#typing : !this.#typing) return;
+    this.#typing = text ? now : 0;
     this.beat();
   }
 
@@ -79,8 +82,7 @@ export class Here {
     if (id !== chatId) return;
     this.people = people;
     const mine = people.find(({ participantId }) => participantId === me.id);
-    if (mine && mine.name !== me.name) document.dispatchEvent(new CustomEvent("me", { detail: mine }));
-    if (!this.#faces && !people.some((one) => one !== mine || one.devices > 1)) return;
+    if (!this.#faces && people.every((one) => one === mine && one.devices < 2)) return;
     this.#faces ??= import("./faces.js").then(({ Faces }) => new Faces(this.#options));
     (await this.#faces).update(this.people);
   }

@@ -19,8 +19,10 @@ export function watchChats(hub, { current = "", say } = {}) {
     waiting = undefined;
     await (await list()).refresh(current);
   };
-  hub.addEventListener("mine", (event) => {
-    if (/** @type {CustomEvent} */ (event).detail.kind === "chats") waiting ??= setTimeout(refresh, GATHER);
+  hub.addEventListener("mine", async (event) => {
+    const { detail } = /** @type {CustomEvent} */ (event);
+    if (detail.kind === "chats") waiting ??= setTimeout(refresh, GATHER);
+    else if (detail.kind === "me") (await import("./me.js")).showMe(detail);
   });
   const search = async () => (await import("./search.js")).openSearch();
   document.addEventListener("click", async ({ target }) => {

@@ -5,6 +5,7 @@ where to look again, and whoever follows looks once at the beginning anyway. Mus
 are about, nor who is concerned by what.
 
     {"kind": "chats", "chatId"}          the list of chats shows something else
+    {"kind": "me", "name", "hue"}        they are shown so from now on
     {"kind": "draft", "chatId", "tab"}   that tab has written into the chat's message box
 """
 

@@ -52,6 +52,7 @@ async def change_me(request: ChatRequest, services: AppServices, visitor: Caller
     if wanted.hue is not None:
         me = replace(me, hue=wanted.hue)
     await services.catalog.people.change(me)
+    await services.feeds.tell([me.id], {"kind": "me", "name": me.name, "hue": me.colour})
     return Response(_told(me, visitor))
 
 
