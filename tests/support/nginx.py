@@ -48,6 +48,15 @@ server {{
 }}
 """
 
+# Compresses everything, and so keeps a reply until there is much of it.
+HOLDS_BACK = {
+    "proxy_ignore_headers": "X-Accel-Buffering",
+    "gzip": "on",
+    "gzip_types": "*",
+    "gzip_proxied": "any",
+    "gzip_min_length": "1",
+}
+
 
 def nginx() -> str:
     """Where nginx is. Skips on a person's machine and fails with CI set."""
@@ -68,11 +77,13 @@ def site(port: int, target: int, lines: Mapping[str, str]) -> str:
         r"ssl_certificate .*\n": "\n",
         r"ssl_certificate_key .*\n": "\n",
     }
+    more = ""
     for directive, value in lines.items():
-        known = re.search(rf"^ *{directive} .*;$", text, re.MULTILINE)
-        changes[known[0] if known else r"proxy_pass .*;"] = (
-            f"{directive} {value};" if known else f"proxy_pass http://durable_chat; {directive} {value};"
-        )
+        if re.search(rf"^ *{directive} ", text, re.MULTILINE):
+            changes[rf"(?m)^ *{directive} .*;"] = f"{directive} {value};"
+        else:
+            more += f" {directive} {value};"
+    changes[r"proxy_pass .*;"] = f"proxy_pass http://durable_chat;{more}"
     for pattern, new in changes.items():
         text, count = re.subn(pattern, new, text)
         assert count == 1, f"{pattern} is there {count} times"
