@@ -76,6 +76,7 @@ export class LiveConnection {
   #nudges = new EventTarget();
   /** @type {any} */
   #settling;
+  #reopen = () => {};
   /** How far what is the person's own has been read. */
   mine;
 
@@ -99,7 +100,7 @@ export class LiveConnection {
       if (!(id in before) && this.#people[id]) publish({ type: "presence", detail: this.#people[id] });
       if (id in this.#places) continue;
       this.#places[id] = chats[id];
-      this.#settle(() => this.nudge("reopen"));
+      this.#settle();
     }
   }
 
@@ -116,19 +117,21 @@ export class LiveConnection {
   /** @param {AbortSignal} signal */
   async run(signal) {
     const { url, ...options } = this.#options;
-    await new Promise((resolve) => this.#settle(() => resolve(undefined)));
+    await new Promise((resolve) => {
+      this.#reopen = () => resolve(undefined);
+      this.#settle();
+    });
+    this.#reopen = () => this.nudge("reopen");
     const where = () => address(url, this.#ask(), this.mine);
     for await (const { items } of follow({ ...options, url: where, dialect: dialect(), signal, nudges: this.#nudges }))
       for (const [type, data, id] of items) this.#take(type, data, id);
     options.env.clearTimeout(this.#settling);
   }
 
-  /** @param {() => void} then */
-  #settle(then) {
-    const { env } = this.#options;
-    this.#settling ??= env.setTimeout(() => {
+  #settle() {
+    this.#settling ??= this.#options.env.setTimeout(() => {
       this.#settling = undefined;
-      then();
+      this.#reopen();
     }, SETTLE);
   }
 
