@@ -33,15 +33,17 @@ async def fork(
     fork_id = services.ids() if wanted.id is None else wanted.id
     if CHAT_ID.fullmatch(fork_id) is None:
         raise BadChatId
-    forks = services.forks
+    places = services.forks.places
     if wanted.offset is not None:
         place = Place(wanted.offset, wanted.sub_offset)
     elif wanted.message_id is not None:
-        place = await forks.after(chat_id, wanted.message_id)
+        place = await places.after(chat_id, wanted.message_id)
     else:
-        place = await forks.end(chat_id)
+        place = await places.end(chat_id)
     me = await remember(services, visitor)
-    made, token = await forks.fork(admission.chat, fork_id, at=place, by=me, message_id=wanted.message_id)
+    made, token = await services.forks.fork(
+        admission.chat, fork_id, at=place, by=me, message_id=wanted.message_id
+    )
     services.overview.changed(made.id, by=me.id)
     body = {"id": made.id, "url": absolute_url(request, chat_url(made.id)), "title": made.title}
     if token is None:

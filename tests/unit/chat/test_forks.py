@@ -45,7 +45,7 @@ async def test_a_fork_that_is_cut_off_is_made_once_more(world: World, moment: st
     streams = Streams(world.client)
     setattr(streams, f"halt_{moment}", lambda events: bool(of(events, "RUN_FINISHED")))
     first = forks(world, streams)
-    place = await first.end(CHAT)
+    place = await first.places.end(CHAT)
     dying = asyncio.create_task(first.fork(chat, FORK, at=place, by=ANA))
     await asyncio.wait_for(streams.reached.wait(), 10)
     assert await world.catalog.get_chat(FORK) is None, "nobody sees half of it"
@@ -72,7 +72,7 @@ async def test_a_fork_of_a_part_has_nothing_else(world: World) -> None:
     assert chat is not None
     row = (await world.catalog.runs.attempts(CHAT, "m2"))[0]
     maker = forks(world, world.client)
-    place = await maker.stretch(CHAT, "m3", since=row.offset or "")
+    place = await maker.places.stretch(CHAT, "m3", since=row.offset or "")
 
     async def everything(messages: object) -> list[bytes]:
         return list(messages)  # type: ignore[call-overload, no-any-return]
