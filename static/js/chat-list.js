@@ -1,41 +1,21 @@
 /**
  * Brings the list of chats to what the server has, without taking anything out of anybody's hands: what has the focus
  * keeps it, a title that is being written stays, and so does the place to which the list was scrolled. Loaded when
- * the list has changed, or a chat's menu is wanted.
+ * the list has changed.
  */
 
-import { byId, h, morph } from "./dom.js";
-import { showMenu } from "./chat-menu.js";
+import { morph } from "./dom.js";
 
-const PATIENCE = 15_000;
-
-/** @type {Promise<void> | undefined} */
-let asking;
-let again = false;
-
-/** @param {string} current the chat on the page @returns {Promise<void>} once the list is as it was after the call */
-export function refresh(current) {
-  if (asking) again = true;
-  asking ??= ask(current).finally(() => {
-    asking = undefined;
-    if (again) void refresh(current);
-    again = false;
-  });
-  return asking;
-}
-
-/** @param {string} current */
-async function ask(current) {
-  const response = await fetch(`/chats?current=${encodeURIComponent(current)}`, { signal: AbortSignal.timeout(PATIENCE) }).catch(() => undefined);
-  if (!response?.ok) return;
-  const { body } = new DOMParser().parseFromString(await response.text(), "text/html");
-  const list = byId("chat-list");
+/** @param {HTMLElement} list @param {string} html what it is by now @returns {boolean} whether it is shown */
+export function show(list, html) {
   // Somebody is writing a title: the list waits until they have.
-  if (list.querySelector("input")) return;
+  if (list.querySelector("input")) return false;
+  const { body } = new DOMParser().parseFromString(html, "text/html");
   byOwnClock(body);
   const focused = document.activeElement;
   arrange(list, body);
   if (focused instanceof HTMLElement && list.contains(focused)) focused.focus({ preventScroll: true });
+  return true;
 }
 
 /** Keeps every row that stays, wherever it stands by now. @param {HTMLElement} list @param {HTMLElement} fresh */
@@ -82,14 +62,4 @@ function byOwnClock(root) {
     const today = date.toDateString() === new Date().toDateString();
     time.textContent = date.toLocaleString([], today ? { hour: "2-digit", minute: "2-digit" } : { day: "numeric", month: "short" });
   }
-}
-
-/**
- * What can be done with one chat.
- * @param {HTMLElement} button in its row @param {{current: string, say?: (text: string) => void}} page
- */
-export async function openMenu(button, { current, say }) {
-  const row = /** @type {HTMLElement} */ (button.closest("li"));
-  const changed = () => refresh(current);
-  await showMenu(button, row, { current, changed, say: say ?? ((text) => document.body.append(h("p", { class: "undo", role: "alert" }, text))) });
 }

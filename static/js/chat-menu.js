@@ -4,27 +4,28 @@ import { byId, h } from "./dom.js";
 import { createId, sendJson } from "./http.js";
 import { editTitle } from "./rename.js";
 
-/** @typedef {{current: string, changed: () => Promise<void>, say: (text: string) => void}} Place */
+/** @typedef {{current: string, refresh: () => Promise<void>, say?: (text: string) => void}} Place */
 
 const fetchClient = /** @type {typeof fetch} */ ((input, init) => fetch(input, init));
 
 /** @param {string} method @param {string} url @param {object} [body] */
 const ask = (method, url, body = {}) => sendJson(method, url, body, { fetchClient });
 
-/** @param {HTMLElement} button @param {HTMLElement} row @param {Place} place */
-export async function showMenu(button, row, place) {
+/** @param {HTMLElement} button in the chat's row @param {Place} place */
+export async function showMenu(button, place) {
+  const row = /** @type {HTMLElement} */ (button.closest("li"));
   await styles();
   document.getElementById("chat-menu")?.remove();
   const { chatId = "", pinned, archived, mine } = row.dataset;
   const url = `/api/chats/${chatId}`;
   const title = /** @type {HTMLElement} */ (row.querySelector(".chat-title"));
-  const view = (/** @type {object} */ change) => ask("PATCH", `${url}/view`, change).then(place.changed);
+  const view = (/** @type {object} */ change) => ask("PATCH", `${url}/view`, change).then(place.refresh);
   const on = (/** @type {string | undefined} */ mark) => mark !== undefined;
 
   /** @type {[string, () => unknown][]} */
   const deeds = [
     [on(pinned) ? "Unpin" : "Pin", () => view({ pinned: !on(pinned) })],
-    ["Rename", () => rename(row, title, (text) => ask("PATCH", url, { title: text })).finally(place.changed)],
+    ["Rename", () => rename(row, title, (text) => ask("PATCH", url, { title: text })).finally(place.refresh)],
     [on(archived) ? "Back into the list" : "Archive", () => view({ archived: !on(archived) })],
     ["Fork from the end", () => fork(chatId)],
     ["Forks of this chat", () => showTree(button, chatId)],
@@ -37,7 +38,7 @@ export async function showMenu(button, row, place) {
     item.addEventListener("click", () => {
       menu.hidePopover();
       button.focus();
-      Promise.resolve(act()).catch(({ message }) => place.say(message));
+      Promise.resolve(act()).catch(({ message }) => (place.say ?? note)(message));
     });
     return item;
   });
@@ -86,7 +87,7 @@ async function fork(chatId) {
 /** @param {string} chatId @param {string} title @param {Place} place */
 async function remove(chatId, title, place) {
   const { restorable = 10 } = await (await ask("DELETE", `/api/chats/${chatId}`)).json();
-  void place.changed();
+  void place.refresh();
   const undo = h("button", { type: "button", class: "text-button" }, "Undo");
   const bar = h("div", { class: "undo", role: "status" }, h("span", {}, `Deleted “${title}”.`), undo);
   document.body.append(bar);
@@ -98,18 +99,25 @@ async function remove(chatId, title, place) {
     try {
       await ask("POST", `/api/chats/${chatId}/restore`);
       if (chatId === place.current) location.reload();
-      else await place.changed();
+      else await place.refresh();
     } catch (error) {
-      place.say(/** @type {Error} */ (error).message);
+      (place.say ?? note)(/** @type {Error} */ (error).message);
     }
   });
+}
+
+/** Says something where the page has no place for it. @param {string} text */
+function note(text) {
+  const bar = h("div", { class: "undo", role: "alert" }, h("span", {}, text));
+  document.body.append(bar);
+  setTimeout(() => bar.remove(), 10_000);
 }
 
 /** @param {string} chatId @param {Place} place */
 async function leave(chatId, place) {
   await ask("DELETE", `/api/chats/${chatId}/membership`);
   if (chatId === place.current) location.assign("/");
-  else await place.changed();
+  else await place.refresh();
 }
 
 /** The chats that this one came from, and those that came from it. @param {HTMLElement} button @param {string} chatId */

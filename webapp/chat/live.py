@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol, Self, TypeAlias
 
 import msgspec
 
+from webapp.chat.feeds import feed_of
 from webapp.chat.frames import server_sent_event
 from webapp.streams.clients.base import (
     InvalidRequest,
@@ -150,14 +151,14 @@ async def people(presence: Presence, chat_id: str) -> Source:
 
 
 async def signals(streams: StreamClient, participant_id: str | None, *, offset: str = NOW) -> Source:
-    """What ``people/<participantId>`` says after ``offset``, first where that is.
+    """What the person's feed says after ``offset``, first where that is.
 
     Nobody is told nothing, and leaves no stream behind.
     """
     if participant_id is None:
         yield LiveFrame("open", {}, offset)
         return
-    path = f"people/{participant_id}"
+    path = feed_of(participant_id)
     try:
         await _read(streams, path, offset=offset)
     except (InvalidRequest, StreamGone):

@@ -26,9 +26,14 @@ from webapp.web.services import AppServices, Services
 async def chat_list(
     request: ChatRequest, services: AppServices, visitor: Caller, current: FromQuery[str] = ""
 ) -> Response[str]:
-    """The fragment that every page has in its sidebar; ``current`` is the chat on the page that asks."""
-    listing = await listing_of(request, services, visitor, current=current)
-    return Response(services.pages.chat_list(listing), media_type=MediaType.HTML)
+    """The fragment that every page has in its sidebar; ``current`` is the chat on the page that asks. 304 if
+    the page has it (``If-None-Match``).
+    """
+    listed = services.pages.chat_list(await listing_of(request, services, visitor, current=current))
+    headers = {"ETag": f'"{listed.version}"'}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response("", status_code=304, headers=headers, media_type=MediaType.HTML)
+    return Response(str(listed.html), headers=headers, media_type=MediaType.HTML)
 
 
 @patch("/api/chats/{chat_id:str}/view")

@@ -6,6 +6,7 @@ supervisor: handlers hand over what was read.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from webapp.agents.cast import Cast, Member
 from webapp.assets import Assets
@@ -92,6 +94,14 @@ class ChatView:
         return branches.path({**self.choices, **leading})
 
 
+@dataclass(frozen=True, slots=True)
+class ChatList:
+    """The list of chats as HTML; ``version`` tells whether it is another one by now."""
+
+    html: Markup
+    version: str
+
+
 class Pages:
     """Renders every page and fragment."""
 
@@ -127,14 +137,15 @@ class Pages:
             "chats.html",
             me=person(me),
             ping=ping,
-            sections=sections(listing),
+            chat_list=self.chat_list(listing),
             starters=self._starters(),
             agent=self._agent_context(),
         )
 
-    def chat_list(self, listing: Listing) -> str:
+    def chat_list(self, listing: Listing) -> ChatList:
         """The fragment with the list of chats."""
-        return self._render("partials/chat-list.html", sections=sections(listing))
+        html = self._render("partials/chat-list.html", sections=sections(listing))
+        return ChatList(Markup(html), hashlib.sha256(html.encode()).hexdigest()[:16])  # noqa: S704 - a template's
 
     def chat(
         self,
@@ -172,7 +183,7 @@ class Pages:
             agent=self._agent_context(),
             agents=self._agents(view),
             island=self._island(view, latest, live=live),
-            sections=sections(listing),
+            chat_list=self.chat_list(listing),
             starters=self._starters(),
             debug_url=f"{chat_url(view.chat.id)}/debug" if debug else None,
         )
