@@ -1,4 +1,4 @@
-"""The list of chats in the sidebar: live in every tab (AC-24), steady under the hand (AC-23), and searchable."""
+"""The list of chats: live in every tab (AC-24), steady under the hand (AC-23), and searchable."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def create(person: Person, title: str) -> str:
 
 
 def test_every_tab_of_everybody_follows_what_happens(people: People) -> None:
-    """Create, title, rename, unread, running, pin, archive: in other chats, in other tabs, on the start page."""
+    """In other chats, in other tabs, on the start page."""
     ana, ben = people.join(), people.join()
     first = ana.new_chat()
     start = ana.context.new_page()
