@@ -105,6 +105,7 @@ def test_a_chat_that_is_answered_shows_it(gated: LiveApp, dora: Chatter, door: D
 @pytest.mark.converge
 def test_everybody_in_a_chat_hears_of_a_change(app: LiveApp, ana: Chatter) -> None:
     chat_id = ana.create_chat()
+    hears(app, ana, ana.create_chat, {"kind": "chats"})
     ben = ana.invited(chat_id, "chat")
     changed = {"kind": "chats", "chatId": chat_id}
     hears(app, ben, lambda: ana.send(chat_id, "hello"), changed)

@@ -11,7 +11,8 @@ import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,6 +55,7 @@ class Overview:
         self._catalog = catalog
         self._feeds = feeds
         self._window = window
+        self._closed = False
         self._pending: dict[str, _Pending] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._indexed: OrderedDict[str, Mapping[str, UIMessage]] = OrderedDict()
@@ -66,9 +68,12 @@ class Overview:
             pending.by = by or pending.by
             return
         self._pending[chat_id] = _Pending(by, again=True)
-        task = asyncio.create_task(self._keep_up(chat_id))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._spawn(self._keep_up(chat_id))
+
+    def company_changed(self, chat_id: str, *, after: float = 0.0) -> None:
+        """Somebody came into the chat, or will have left it ``after`` some seconds: others see that."""
+        # The sign of life itself is on its way, too.
+        asyncio.get_running_loop().call_later(after + self._window, self._company_changed, chat_id)
 
     async def look(self, chat_id: str, *, by: str | None = None) -> None:
         """Bring the catalog up to date with the chat. Raises as ``Sessions.snapshot`` does, and
@@ -102,6 +107,7 @@ class Overview:
 
     async def aclose(self, *, within: float = 1.0) -> None:
         """Finish what is under way, and give up on the rest."""
+        self._closed = True
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=within)
             for task in late:
@@ -117,16 +123,32 @@ class Overview:
                     await self.tell(chat_id)
                 except (ChatError, StreamError) as error:
                     logger.info("chat %s is not in the lists as it is: %s", chat_id, type(error).__name__)
+                if self._closed:
+                    break
                 await asyncio.sleep(self._window)
         except Exception:
             logger.exception("the overview of chat %s broke", chat_id)
         finally:
             del self._pending[chat_id]
 
-    async def tell(self, chat_id: str) -> None:
-        """Have everybody in the chat look at their list again."""
+    def _company_changed(self, chat_id: str) -> None:
+        if not self._closed:
+            self._spawn(self._tell_company(chat_id))
+
+    async def _tell_company(self, chat_id: str) -> None:
+        with suppress(ChatError):
+            await self.tell(chat_id, at_least=2)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def tell(self, chat_id: str, *, at_least: int = 1) -> None:
+        """Have everybody in the chat look at their list again, if they are so many."""
         members = await self._catalog.views.members(chat_id)
-        await self._feeds.tell(members, {"kind": "chats", "chatId": chat_id})
+        if len(members) >= at_least:
+            await self._feeds.tell(members, {"kind": "chats", "chatId": chat_id})
 
     async def _difference(
         self, chat_id: str, at: Snapshot, before: Mapping[str, UIMessage] | None, *, title: str

@@ -113,6 +113,7 @@ async def _create(chat_id: str, request: ChatRequest, services: Services, visito
         await enter(services, visitor, chat_id, Role.VIEW)
         return Response(body, status_code=200)
     await services.sessions.ensure(chat.id)
+    services.overview.changed(chat.id)
     return Response({**body, "token": token}, status_code=201)
 
 

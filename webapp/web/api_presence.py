@@ -8,7 +8,7 @@ from litestar import Response, post
 from litestar.params import FromPath
 
 from webapp.chat.messages import Role
-from webapp.chat.presence_board import Beat
+from webapp.chat.presence_board import LINGER, Beat
 from webapp.web.bodies import ChatRequest, read_struct
 from webapp.web.guards import enter
 from webapp.web.identity import Caller
@@ -48,6 +48,11 @@ async def beat(
             at=round(services.clock() * 1000),
         ),
     )
+    # Whoever comes or goes is seen in the lists, too: those who go, once it is certain.
+    if said.seq <= 1:
+        services.overview.company_changed(chat_id)
+    elif said.state == "gone":
+        services.overview.company_changed(chat_id, after=LINGER)
     return Response(None, status_code=204)
 
 

@@ -6,6 +6,9 @@ None of it concerns anybody else; every other tab of the same person is told.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from litestar import MediaType, Response, patch, put
@@ -13,13 +16,18 @@ from litestar.params import FromPath, FromQuery
 
 from webapp.chat.errors import InvalidMessage
 from webapp.chat.messages import Role
+from webapp.streams.clients.base import StreamError
 from webapp.web.bodies import ChatRequest, read_struct
 from webapp.web.guards import chats_of, enter
 from webapp.web.identity import Caller, Visitor, remember
 from webapp.web.listing import Listing, zone_of
 from webapp.web.reads import read
+from webapp.web.rows import Person, initials
 from webapp.web.schemas import ChangeView, ReadUntil, WriteDraft
 from webapp.web.services import AppServices, Services
+
+_WITH_FACES = 12
+_PATIENCE = 0.25
 
 
 @read("/chats")
@@ -94,13 +102,32 @@ async def listing_of(
     request: ChatRequest, services: Services, visitor: Visitor, *, current: str | None = None
 ) -> Listing:
     """The visitor's list of chats, as of now and by their own clock."""
+    chats = await chats_of(services, visitor)
     return Listing(
-        chats=await chats_of(services, visitor),
+        chats=chats,
+        faces=await _faces(services, [chat.id for chat in chats if chat.shared and not chat.archived]),
         me_id=visitor.participant.id,
         now=services.clock(),
         zone=zone_of(request.cookies),
         current=current,
     )
+
+
+async def _faces(services: Services, chat_ids: Sequence[str]) -> dict[str, list[Person]]:
+    """Who is in the first of these chats now. A list that cannot say so in time goes without."""
+    found: dict[str, list[Person]] = {}
+
+    async def look(chat_id: str) -> None:
+        with suppress(StreamError):
+            here = await services.presence.people(chat_id)
+            found[chat_id] = [
+                Person(each.participant_id, each.name, each.hue, initials(each.name)) for each in here
+            ]
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            await asyncio.gather(*map(look, chat_ids[:_WITH_FACES]))
+    return found
 
 
 async def _tell(services: Services, visitor: Visitor, chat_id: str) -> None:

@@ -37,6 +37,7 @@ async def start_chat(request: ChatRequest, services: AppServices, visitor: Calle
     me = await remember(services, visitor)
     chat, _, _ = await services.catalog.create_chat(services.ids(), owner=me)
     await services.sessions.ensure(chat.id)
+    services.overview.changed(chat.id)
     if message is not None:
         await services.supervisor.accept(chat_id=chat.id, participant=me, message=message)
     return Redirect(chat_url(chat.id), status_code=303)
