@@ -155,6 +155,7 @@ def test_search_finds_a_message_and_leads_to_it(people: People) -> None:
     found = ChatPage(page, page.url, here.guard)
     found.wait_text("albatross lands")
     page.keyboard.press("Control+k")
+    page.locator("dialog.search").wait_for()
     page.keyboard.press("Escape")
     page.locator("dialog.search").wait_for(state="hidden")
 

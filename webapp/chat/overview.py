@@ -13,7 +13,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from webapp.agents.base import UIMessage, text_of
@@ -31,20 +31,28 @@ _CHATS = 256
 """How many chats' messages are remembered as they were indexed: of others the catalog is asked."""
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A person has said ``message_id``, and so has read up to there."""
+
+    participant_id: str
+    message_id: str
+
+
 class Changed(Protocol):
-    """Something of the chat has changed. ``by``: the person whose message it is."""
+    """Something of the chat has changed."""
 
-    def __call__(self, chat_id: str, *, by: str | None = None) -> None: ...
+    def __call__(self, chat_id: str, said: Said | None = None, /) -> None: ...
 
 
-def unnoticed(chat_id: str, *, by: str | None = None) -> None:
+def unnoticed(chat_id: str, said: Said | None = None, /) -> None:
     """For who keeps no lists."""
 
 
 @dataclass(slots=True)
 class _Pending:
-    by: str | None = None
-    again: bool = False
+    said: list[Said] = field(default_factory=list)
+    again: bool = True
 
 
 class Overview:
@@ -60,22 +68,22 @@ class Overview:
         self._tasks: set[asyncio.Task[None]] = set()
         self._indexed: OrderedDict[str, Mapping[str, UIMessage]] = OrderedDict()
 
-    def changed(self, chat_id: str, *, by: str | None = None) -> None:
+    def changed(self, chat_id: str, said: Said | None = None, /) -> None:
         """Look at the chat soon. Never raises."""
         pending = self._pending.get(chat_id)
-        if pending is not None:
-            pending.again = True
-            pending.by = by or pending.by
-            return
-        self._pending[chat_id] = _Pending(by, again=True)
-        self._spawn(self._keep_up(chat_id))
+        if pending is None:
+            pending = self._pending[chat_id] = _Pending()
+            self._spawn(self._keep_up(chat_id))
+        pending.again = True
+        if said is not None:
+            pending.said.append(said)
 
     def company_changed(self, chat_id: str, *, after: float = 0.0) -> None:
         """Somebody came into the chat, or will have left it ``after`` some seconds: others see that."""
         # The sign of life itself is on its way, too.
         asyncio.get_running_loop().call_later(after + self._window, self._company_changed, chat_id)
 
-    async def look(self, chat_id: str, *, by: str | None = None) -> None:
+    async def look(self, chat_id: str, said: Sequence[Said] = ()) -> None:
         """Bring the catalog up to date with the chat. Raises as ``Sessions.snapshot`` does, and
         Unavailable.
         """
@@ -90,15 +98,15 @@ class Overview:
         messages = at.messages
         before = self._indexed.get(chat_id)
         changed, gone = await self._difference(chat_id, at, before, title=at.title or chat.title or "")
-        if before is not None and by is None and not changed and len(before) == len(messages):
+        if before is not None and not said and not changed and len(before) == len(messages):
             return
+        places = {each["id"]: number for number, each in enumerate(messages, 1)} if said else {}
         await self._catalog.note_messages(
             chat_id,
             count=len(messages),
             changed=changed,
             gone=gone,
-            read_by=by,
-            last=messages[-1]["id"] if messages else "",
+            read={each.participant_id: (places.get(each.message_id, 0), each.message_id) for each in said},
         )
         self._indexed[chat_id] = {each["id"]: each for each in messages}
         self._indexed.move_to_end(chat_id)
@@ -117,9 +125,9 @@ class Overview:
         pending = self._pending[chat_id]
         try:
             while pending.again:
-                by, pending.by, pending.again = pending.by, None, False
+                said, pending.said, pending.again = pending.said, [], False
                 try:
-                    await self.look(chat_id, by=by)
+                    await self.look(chat_id, said)
                     await self.tell(chat_id)
                 except (ChatError, StreamError) as error:
                     logger.info("chat %s is not in the lists as it is: %s", chat_id, type(error).__name__)

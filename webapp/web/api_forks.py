@@ -10,6 +10,7 @@ from litestar.params import FromPath
 from webapp.chat.catalog.views import ListedChat
 from webapp.chat.forks import Place
 from webapp.chat.messages import Role
+from webapp.chat.overview import Said
 from webapp.web.api_chats import absolute_url
 from webapp.web.bodies import ChatRequest, read_struct
 from webapp.web.errors import BadChatId
@@ -44,7 +45,8 @@ async def fork(
     made, token = await services.forks.fork(
         admission.chat, fork_id, at=place, by=me, message_id=wanted.message_id
     )
-    services.overview.changed(made.id, by=me.id)
+    last = (await services.sessions.snapshot(made.id)).snapshot.messages[-1:]
+    services.overview.changed(made.id, *(Said(me.id, each["id"]) for each in last))
     body = {"id": made.id, "url": absolute_url(request, chat_url(made.id)), "title": made.title}
     if token is None:
         return Response(body, status_code=200)

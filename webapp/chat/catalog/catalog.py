@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,17 +184,16 @@ class Catalog:
         count: int,
         changed: Sequence[IndexedText],
         gone: Collection[str] = (),
-        read_by: str | None = None,
-        last: str = "",
+        read: Mapping[str, tuple[int, str]] | None = None,
     ) -> None:
-        """Note how many messages the chat has, and what of them can be searched for. ``read_by`` has seen
-        them all, ``last`` among them.
+        """Note how many messages the chat has, and what of them can be searched for. ``read``: who has seen
+        how many of them, and the last one's id.
         """
         async with self._database.write() as connection:
             await connection.execute(update(chats).where(chats.c.id == chat_id).values(message_count=count))
             await put_texts(connection, chat_id, changed, gone=gone, now=self._clock())
-            if read_by is not None and last:
-                await note_read(connection, chat_id, read_by, count=count, message_id=last)
+            for participant_id, (seen, last) in (read or {}).items():
+                await note_read(connection, chat_id, participant_id, count=seen, message_id=last)
 
 
 def token_hash(token: str) -> bytes:

@@ -23,7 +23,7 @@ from webapp.chat.catalog.run_row import RunRow, RunStatus
 from webapp.chat.endings import INTERRUPTED
 from webapp.chat.errors import InvalidMessage, Unavailable
 from webapp.chat.messages import NewMessage, Participant, check_id
-from webapp.chat.overview import Changed, unnoticed
+from webapp.chat.overview import Changed, Said, unnoticed
 from webapp.chat.roster import Presence
 from webapp.chat.runs.acceptance import Acceptance, Request
 from webapp.chat.runs.background import Background
@@ -341,7 +341,7 @@ class Supervisor:
 
     async def _tell_lists(self, request: Request) -> None:
         await self._catalog.touch_chat(request.chat_id, title=request.message.text)
-        self._changed(request.chat_id, by=request.participant.id)
+        self._changed(request.chat_id, Said(request.participant.id, request.message.id))
 
     async def _accept_one(
         self, chat_id: str, accept: Callable[[], Awaitable[tuple[RunRow, bool]]]
