@@ -115,7 +115,7 @@ function note(text) {
 
 /** @param {string} chatId @param {Place} place */
 async function leave(chatId, place) {
-  await ask("DELETE", `/api/chats/${chatId}/membership`);
+  await ask("DELETE", `/api/chats/${chatId}/people/${encodeURIComponent(byId("chat-list").dataset.me ?? "")}`);
   if (chatId === place.current) location.assign("/");
   else await place.refresh();
 }

@@ -137,3 +137,30 @@ def test_the_day_is_the_readers_own(ana: Chatter) -> None:
     for zone in ("720", "-840", "nonsense", "99999"):
         ana.http.cookies.set("tz", zone)
         assert section_of(ana, chat_id) == "Today"
+
+
+def test_whoever_leaves_is_gone_and_may_come_back(app: LiveApp, ana: Chatter) -> None:
+    chat_id, ben = ana.create_chat(title="Room"), Chatter(app)
+    link = ana.link(chat_id, "chat")
+    ben.http.get(link)
+    mine = f"/api/chats/{chat_id}/people/{participant_id(ben)}"
+    changed = {"kind": "chats", "chatId": chat_id}
+    hears(app, ana, lambda: ben.http.delete(mine), changed)
+    assert ben.http.get(f"/chat/{chat_id}").status_code == 404
+    assert ben.http.get("/api/chats").json() == {"chats": []}
+    assert ben.http.get(link).status_code == 303
+    assert listed(ben, chat_id)["title"] == "Room"
+    assert ana.http.delete(f"/api/chats/{chat_id}/people/{participant_id(ana)}").status_code == 404
+
+
+def test_a_deleted_chat_leaves_every_list_and_comes_back(app: LiveApp, ana: Chatter) -> None:
+    chat_id = ana.create_chat()
+    ben = ana.invited(chat_id, "view")
+    changed = {"kind": "chats", "chatId": chat_id}
+    hears(app, ben, lambda: ana.http.delete(f"/api/chats/{chat_id}"), changed)
+    assert chat_id not in ben.http.get("/chats").text
+    assert chat_id not in ana.http.get("/chats").text
+    hears(app, ben, lambda: ana.http.post(f"/api/chats/{chat_id}/restore"), changed)
+    assert chat_id in ben.http.get("/chats").text
+    hears(app, ben, lambda: ana.http.delete(f"/api/chats/{chat_id}/people/{participant_id(ben)}"), changed)
+    assert chat_id not in ben.http.get("/chats").text

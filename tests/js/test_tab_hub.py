@@ -17,7 +17,7 @@ from tests.support.server import ServerProcess
 
 SCRIPT = Path(__file__).with_name("tab-hub-server.js")
 TESTS = 9
-TOKEN = "writes-any-stream"  # noqa: S105
+TOKEN = "writes-any-stream"
 ENV = {
     "DURABLE_CHAT_AGENT": "echo",
     "DURABLE_CHAT_TITLES": "off",

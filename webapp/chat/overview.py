@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -141,20 +141,18 @@ class Overview:
 
     def _company_changed(self, chat_id: str) -> None:
         if not self._closed:
-            self._spawn(self._tell_company(chat_id))
-
-    async def _tell_company(self, chat_id: str) -> None:
-        with suppress(ChatError):
-            await self.tell(chat_id, at_least=2)
+            self._spawn(self.tell(chat_id, at_least=2))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def tell(self, chat_id: str, *, at_least: int = 1) -> None:
-        """Have everybody in the chat look at their list again, if they are so many."""
-        members = await self._catalog.views.members(chat_id)
+    async def tell(self, chat_id: str, *, also: Collection[str] = (), at_least: int = 1) -> None:
+        """Have everybody in the chat look at their list again, and whoever was in it. Never raises."""
+        members = set(also)
+        with suppress(ChatError):
+            members.update(await self._catalog.views.members(chat_id))
         if len(members) >= at_least:
             await self._feeds.tell(members, {"kind": "chats", "chatId": chat_id})
 

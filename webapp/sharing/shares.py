@@ -114,6 +114,12 @@ class Sharing:
             raise _not_here()
         await self._losses.look()
 
+    async def leave(self, chat: Chat, by: Participant) -> None:
+        """Go away oneself; a link leads back. Raises ChatNotFound for the owner, who cannot."""
+        if not await self._catalog.grants.leave(chat.id, by.id):
+            raise _not_here()
+        await self._losses.look()
+
     async def _since(self, chat: Chat, message_id: str | None) -> Since | None:
         if message_id is None:
             return None

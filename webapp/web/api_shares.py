@@ -47,6 +47,7 @@ async def share(
         frozen=wanted.frozen,
     )
     made = await services.sharing.offer(chat, offer, by=visitor.participant)
+    services.overview.changed(chat_id)
     url = absolute_url(request, f"/s/{made.token}")
     drawn = {"qr": qr_code(url)} if wanted.qr else {}
     return Response({"url": url, **_given(made.grant), **drawn}, status_code=201)
@@ -58,7 +59,9 @@ async def revoke(
 ) -> Response[Any]:
     """The link opens nothing any more, and whoever came by it is out, unless they may be in otherwise."""
     chat = (await _manage(services, visitor, chat_id)).chat
+    before = await services.catalog.views.members(chat_id)
     await services.sharing.revoke(chat, link)
+    await services.overview.tell(chat_id, also=before)
     return Response({})
 
 
@@ -81,9 +84,14 @@ async def change_role(
 async def remove_person(
     chat_id: FromPath[str], participant_id: FromPath[str], services: AppServices, visitor: Caller
 ) -> Response[Any]:
-    """They are out, and the links they have opened do not let them in again."""
-    chat = (await _manage(services, visitor, chat_id)).chat
-    await services.sharing.remove(chat, participant_id)
+    """They are out, and the links they have opened do not let them in again; except for whoever leaves."""
+    if participant_id == visitor.participant.id:
+        chat = (await enter(services, visitor, chat_id, Role.VIEW)).chat
+        await services.sharing.leave(chat, visitor.participant)
+    else:
+        chat = (await _manage(services, visitor, chat_id)).chat
+        await services.sharing.remove(chat, participant_id)
+    await services.overview.tell(chat_id, also=[participant_id])
     return Response({})
 
 
@@ -94,6 +102,7 @@ async def delete_chat(chat_id: FromPath[str], services: AppServices, visitor: Ca
     if not await services.deletions.delete(chat_id, by=visitor.participant):
         raise ChatNotFound
     await services.losses.look()
+    await services.overview.tell(chat_id)
     return Response({"restorable": services.settings.security.delete_grace})
 
 
@@ -103,6 +112,7 @@ async def restore_chat(chat_id: FromPath[str], services: AppServices, visitor: C
     allowed = visitor.only_chat in (None, chat_id)
     if not allowed or not await services.deletions.restore(chat_id, by=visitor.participant):
         raise ChatNotFound
+    await services.overview.tell(chat_id)
     return Response({"id": chat_id}, status_code=200)
 
 

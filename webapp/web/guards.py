@@ -23,6 +23,7 @@ from webapp.chat.messages import Role
 from webapp.chat.sessions import ChatSnapshot
 from webapp.chat.since import Since
 from webapp.sharing.losses import Loss
+from webapp.streams.clients.base import StreamError
 from webapp.web.errors import BadHost, CrossSite
 from webapp.web.identity import Visitor, bearer_token, remember
 from webapp.web.security import allowed_host, is_cross_site, is_own_origin
@@ -141,4 +142,13 @@ async def check_run(services: Services, admission: Admission, run_id: str | None
 async def chats_of(services: Services, visitor: Visitor) -> list[ListedChat]:
     """The chats the visitor is in, the latest first; for a bearer token only its own."""
     chats = await services.catalog.views.of(visitor.participant.id)
-    return [chat for chat in chats if visitor.only_chat in (None, chat.id)]
+    mine = [chat for chat in chats if visitor.only_chat in (None, chat.id)]
+    return [chat if chat.since is None else await _excerpted(services, chat) for chat in mine]
+
+
+async def _excerpted(services: Services, chat: ListedChat) -> ListedChat:
+    """The chat as it may be listed for somebody who sees a part of it."""
+    try:
+        return replace(chat, title=title_of(await services.excerpts.snapshot(chat.id, since=chat.since)))
+    except (ChatNotFound, StreamError):
+        return replace(chat, title=None)

@@ -133,12 +133,22 @@ class Grants:
 
     async def remove(self, chat_id: str, participant_id: str) -> bool:
         """Send somebody away; no link they have opened lets them in again. False if they were not in."""
+        return await self._end(chat_id, participant_id, leaves=False)
+
+    async def leave(self, chat_id: str, participant_id: str) -> bool:
+        """Somebody goes away, as if they had never come. False if they were not in."""
+        return await self._end(chat_id, participant_id, leaves=True)
+
+    async def _end(self, chat_id: str, participant_id: str, *, leaves: bool) -> bool:
         now = self._clock()
         async with self._database.write() as connection:
             had = await current_grant(connection, chat_id, participant_id, now=now)
             if had is None:
                 return False
-            await _overrule(connection, chat_id, participant_id, now=now)
+            if leaves:
+                await connection.execute(delete(arrivals).where(_open_ways(chat_id, participant_id)))
+            else:
+                await _overrule(connection, chat_id, participant_id, now=now)
             await settle(connection, chat_id, participant_id, had=had, now=now, code="removed")
         return True
 
@@ -229,8 +239,12 @@ async def current_grant(
 
 
 async def _overrule(connection: Transaction, chat_id: str, participant_id: str, *, now: float) -> None:
-    ways = _theirs(chat_id, participant_id) & arrivals.c.ended_at.is_(None)
+    ways = _open_ways(chat_id, participant_id)
     await connection.execute(update(arrivals).where(ways).values(ended_at=now, barred=1))
+
+
+def _open_ways(chat_id: str, participant_id: str) -> ColumnElement[bool]:
+    return _theirs(chat_id, participant_id) & arrivals.c.ended_at.is_(None)
 
 
 def _theirs(chat_id: str, participant_id: str) -> ColumnElement[bool]:

@@ -17,6 +17,7 @@ from webapp.chat.catalog.database import Database, Transaction
 from webapp.chat.catalog.run_row import RunStatus
 from webapp.chat.catalog.runs import lock_chat
 from webapp.chat.catalog.schema import chats, grants, links, runs, views
+from webapp.chat.since import Since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +38,8 @@ class ListedChat:
     unread: int = 0
     running: bool = False
     shared: bool = False
-    limited: bool = False
-    """They were let in from one message on."""
+    since: Since | None = None
+    """From where on they may see it, if not all of it; then ``title`` may tell too much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class Views:
                 views.c.archived_at,
                 views.c.read_count,
                 grants.c.from_message_id,
+                grants.c.from_offset,
                 chats.c.id.in_(running).label("running"),
                 _shared(now).label("shared"),
             )
@@ -201,16 +203,18 @@ def _shared(now: float) -> ColumnElement[bool]:
     )
 
 
+def _since(row: Row[Any]) -> Since | None:
+    return None if row.from_offset is None else Since(row.from_message_id, row.from_offset)
+
+
 def _listed(row: Row[Any], participant_id: str) -> ListedChat:
     read = row.read_count
     if read is None:
         # Of a chat that one sees a part of, nobody knows how much is new before it was opened.
         read = row.message_count if row.from_message_id else 0
-    limited = row.owner_id != participant_id and row.from_message_id is not None
     return ListedChat(
         id=row.id,
-        # It may tell what was said before they were let in.
-        title=None if limited else row.title,
+        title=row.title,
         owner_id=row.owner_id,
         created_at=row.created_at,
         updated_at=row.updated_at,
@@ -220,5 +224,5 @@ def _listed(row: Row[Any], participant_id: str) -> ListedChat:
         unread=max(row.message_count - read, 0),
         running=bool(row.running),
         shared=bool(row.shared) or row.owner_id != participant_id,
-        limited=limited,
+        since=_since(row) if row.owner_id != participant_id else None,
     )
