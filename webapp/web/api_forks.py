@@ -8,6 +8,7 @@ from litestar import Response, post
 from litestar.params import FromPath
 
 from webapp.chat.catalog.views import ListedChat
+from webapp.chat.errors import Forbidden
 from webapp.chat.forks import Place
 from webapp.chat.messages import Role
 from webapp.web.api_chats import absolute_url
@@ -29,6 +30,8 @@ async def fork(
     again, with the same ``id``, is 200 without a token.
     """
     admission = await enter(services, visitor, chat_id, Role.VIEW)
+    if admission.since is not None:
+        raise Forbidden("Who sees a part of a chat cannot fork it.")
     wanted = await read_struct(request, ForkChat)
     fork_id = services.ids() if wanted.id is None else wanted.id
     if CHAT_ID.fullmatch(fork_id) is None:

@@ -14,7 +14,7 @@ from litestar.params import FromPath, FromQuery
 from webapp.chat.errors import InvalidMessage
 from webapp.chat.messages import Role
 from webapp.web.bodies import ChatRequest, read_struct
-from webapp.web.guards import chats_of, enter
+from webapp.web.guards import chats_of, check_shown, enter
 from webapp.web.identity import Caller, Visitor, remember
 from webapp.web.listing import Listing, zone_of
 from webapp.web.reads import read
@@ -51,8 +51,9 @@ async def read_until(
     """The caller has seen everything up to the message: 200 ``{}``. Looking further up later unreads
     nothing.
     """
-    await enter(services, visitor, chat_id, Role.VIEW)
+    admission = await enter(services, visitor, chat_id, Role.VIEW)
     wanted = await read_struct(request, ReadUntil)
+    await check_shown(services, admission, wanted.message_id)
     messages = (await services.sessions.snapshot(chat_id)).snapshot.messages
     count = next((n for n, each in enumerate(messages, 1) if each["id"] == wanted.message_id), None)
     if count is None:

@@ -15,6 +15,8 @@ from webapp.web.services import AppServices
 async def open_link(token: FromPath[str], services: AppServices, visitor: Caller) -> Redirect:
     forbid_scoped(visitor)
     chat_id = await services.capabilities.redeem(token, visitor.participant)
+    members = await services.catalog.views.members(chat_id)
+    await services.feeds.tell(members, {"kind": "chats", "chatId": chat_id})
     return Redirect(chat_url(chat_id), status_code=303)
 
 

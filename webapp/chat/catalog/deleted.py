@@ -20,6 +20,7 @@ from webapp.chat.catalog.schema import (
     grants,
     links,
     runs,
+    texts,
     views,
 )
 from webapp.chat.messages import Role
@@ -81,7 +82,7 @@ class DeletedChats:
     async def purge(self, chat_id: str) -> None:
         """Forget all that was about the chat; its id stays taken."""
         async with self._database.write() as connection:
-            for table in (views, answers, choices, grants, arrivals, links, api_tokens):
+            for table in (views, texts, answers, choices, grants, arrivals, links, api_tokens):
                 await connection.execute(delete(table).where(table.c.chat_id == chat_id))
             emptied = {"events": None, "data": None, "tools": None, "resume": None}
             await connection.execute(update(runs).where(runs.c.chat_id == chat_id).values(emptied))
