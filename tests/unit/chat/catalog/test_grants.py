@@ -42,7 +42,7 @@ async def losses(catalog: Catalog) -> list[str]:
 @pytest.fixture
 async def shared(catalog: Catalog) -> Catalog:
     for person in (ANA, BEN):
-        await catalog.upsert_participant(person)
+        await catalog.people.remember(person)
     await catalog.create_chat(CHAT, owner=ANA)
     return catalog
 
