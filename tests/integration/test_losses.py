@@ -13,6 +13,7 @@ from sqlalchemy import update
 from tests.support.chat_socket import open_socket
 from tests.support.live_app import Chatter, LiveApp
 from tests.support.run_transports import Door, run_input
+from tests.support.sse import follow
 from tests.support.waiting import eventually
 from webapp.chat.catalog.schema import arrivals
 from webapp.web.services import Services
@@ -149,6 +150,27 @@ def test_what_is_open_ends(gated: LiveApp, door: Door, why: str) -> None:
             assert guest.http.get(f"/api/chats/{chat_id}/snapshot").status_code == 404, what
             assert guest.send(chat_id, "too late").status_code == 404, what
     eventually(lambda: gated.services.slots.taken == 0, what="every slot is given back")
+
+
+@pytest.mark.parametrize("why", ENDS)
+def test_the_reply_that_has_everything_says_which_chat_is_gone(gated: LiveApp, why: str) -> None:
+    owner = Chatter(gated)
+    chat_id = owner.create_chat()
+    guest = owner.invited(chat_id, "view")
+    own = guest.create_chat()
+    events = follow(guest.http, "/api/live", chats=f"{chat_id}:-1,{own}:-1")
+    open_chats: set[str] = set()
+    while open_chats != {chat_id, own}:
+        event = next(events)
+        open_chats |= {event.json()["id"]} if event.event == "batch" else set()
+    ENDS[why](owner, chat_id)
+    gone = next(event for event in events if event.event == "gone").json()
+    assert (gone["id"], gone["code"]) == (chat_id, why)
+    assert guest.send(own, "the rest goes on", mode="").status_code == 202
+    next(event for event in events if event.event == "batch" and event.json()["id"] == own)
+    events.close()  # type: ignore[attr-defined]
+    again = guest.http.get("/api/live", params={"chats": f"{chat_id}:-1", "live": "no"}).json()
+    assert [frame[1]["code"] for frame in again["frames"] if frame[0] == "gone"] == ["not-found"]
 
 
 def test_others_notice_nothing_and_what_runs_goes_on(gated: LiveApp, door: Door) -> None:

@@ -12,6 +12,7 @@ from tests.security.routes import CHAT_ROUTES, ChatRoute
 from tests.support.chat_socket import open_socket
 from tests.support.live_app import Chatter, LiveApp
 from tests.support.onlooker import Onlooker
+from tests.support.sse import follow
 from tests.support.waiting import eventually
 from webapp.chat.messages import Role
 
@@ -100,6 +101,24 @@ def test_no_place_in_the_stream_is_before_the_beginning(room: Room) -> None:
             assert "etag" not in reply.headers
             seen += reply.text
     assert CANARY not in http.get("/api/chat-stream", params={"id": room.chat_id}).text
+    assert "from here on" in seen
+
+
+@pytest.mark.parametrize("offset", ["-1", "0000000000000000_0000000000000000"])
+def test_nor_in_the_reply_that_has_everything(room: Room, offset: str) -> None:
+    for mode in ("no", "long-poll"):
+        query = {"chats": f"{room.chat_id}:{offset}", "live": mode}
+        reply = room.guest.http.get("/api/live", params=query)
+        assert CANARY not in reply.text
+        assert "from here on" in reply.text
+    seen = ""
+    events = follow(room.guest.http, "/api/live", chats=f"{room.chat_id}:{offset}")
+    for event in events:
+        seen += event.data
+        if '"upToDate":true' in event.data:
+            break
+    events.close()  # type: ignore[attr-defined]
+    assert CANARY not in seen
     assert "from here on" in seen
 
 

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from webapp.chat import events
 from webapp.chat.errors import ChatNotFound
@@ -37,6 +38,14 @@ class _Excerpt:
     offset: str
     reducer: Reducer = field(default_factory=Reducer)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class StreamReader(Protocol):
+    """Of a StreamClient what reading takes."""
+
+    async def ensure(self, path: str) -> str: ...
+    async def read(self, path: str, *, offset: str = BEGINNING) -> ReadPage: ...
+    def tail(self, path: str, *, offset: str) -> AsyncGenerator[ReadPage, None]: ...
 
 
 class Excerpts:
@@ -86,13 +95,11 @@ class Excerpts:
                 kept.append(raw if passed is event else events.encode(passed))
         return kept
 
-    async def tail(self, chat_id: str, *, offset: str, since: Since | None) -> AsyncGenerator[ReadPage, None]:
-        """As ``StreamClient.tail``: pages without what may not be seen, which may leave nothing of one."""
-        path = self._sessions.path(chat_id)
-        async with aclosing(self._streams.tail(path, offset=begin(offset, since))) as pages:
-            async for page in pages:
-                kept = await self.filtered(chat_id, page.messages, since=since)
-                yield replace(page, messages=tuple(kept))
+    def reader(self, chat_id: str, *, since: Since | None) -> StreamReader:
+        """Of the chat's stream: pages without what may not be seen, which may leave nothing of one."""
+        if since is None:
+            return self._streams
+        return _ExcerptReader(self._streams, chat_id, since, self)
 
     async def locate(self, chat_id: str, message_id: str, *, hints: Sequence[str] = ()) -> Since | None:
         """From that message on; None if it is not in the chat. ``hints`` are offsets it may come soon after.
@@ -155,6 +162,31 @@ class Excerpts:
         ids = [message["id"] for message in whole]
         earlier = ids[: ids.index(since.message_id)] if since.message_id in ids else []
         return _Excerpt(Sieve(since, earlier=earlier), since.offset)
+
+
+@dataclass(frozen=True, slots=True)
+class _ExcerptReader:
+    """A StreamReader."""
+
+    streams: StreamClient
+    chat_id: str
+    since: Since
+    excerpts: Excerpts
+
+    async def ensure(self, path: str) -> str:
+        return await self.streams.ensure(path)
+
+    async def read(self, path: str, *, offset: str = BEGINNING) -> ReadPage:
+        return await self._shown(await self.streams.read(path, offset=begin(offset, self.since)))
+
+    async def tail(self, path: str, *, offset: str) -> AsyncGenerator[ReadPage, None]:
+        async with aclosing(self.streams.tail(path, offset=begin(offset, self.since))) as pages:
+            async for page in pages:
+                yield await self._shown(page)
+
+    async def _shown(self, page: ReadPage) -> ReadPage:
+        kept = await self.excerpts.filtered(self.chat_id, page.messages, since=self.since)
+        return replace(page, messages=tuple(kept))
 
 
 def begin(offset: str, since: Since | None) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol, Self, TypeAlias
 
 import msgspec
 
+from webapp.chat.excerpts import StreamReader
 from webapp.chat.feeds import feed_of
 from webapp.chat.frames import server_sent_event
 from webapp.streams.clients.base import (
@@ -126,7 +127,7 @@ class Merge:
             logger.exception("a source of a live reply failed")
 
 
-async def chat(streams: StreamClient, path: str, chat_id: str, *, offset: str) -> Source:
+async def chat(streams: StreamReader, path: str, chat_id: str, *, offset: str) -> Source:
     """The chat's stream from ``offset`` on, first what is there now, if only that it is nothing.
 
     Ends with the stream, or with the process; raises what ends it otherwise.
@@ -192,7 +193,7 @@ async def _limited(source: Source) -> Source:
         return
 
 
-async def _read(streams: StreamClient, path: str, *, offset: str) -> ReadPage:
+async def _read(streams: StreamReader, path: str, *, offset: str) -> ReadPage:
     """A page of a stream that may not have been written to yet."""
     try:
         return await streams.read(path, offset=offset)

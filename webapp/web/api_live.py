@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -25,10 +26,12 @@ from webapp.chat import live
 from webapp.chat.errors import ChatError, InvalidMessage
 from webapp.chat.live import LiveFrame, Merge, Source
 from webapp.chat.messages import Role
+from webapp.sharing.losses import Loss
 from webapp.streams.asgi import Responder
 from webapp.streams.clients.base import StreamError, StreamGone, StreamNotFound, StreamsUnavailable
 from webapp.streams.live import LIFETIME_SPREAD
 from webapp.streams.protocol import names, sse
+from webapp.streams.signals import first
 from webapp.streams.wire import WireResponse
 from webapp.web.errors import Problem, StreamRefused, describe, refusal
 from webapp.web.guards import SAME_ORIGIN_READ, enter
@@ -99,23 +102,46 @@ async def _sources(services: Services, visitor: Visitor, wanted: Wanted) -> list
     person = visitor.participant.id if visitor.stored and visitor.only_chat is None else None
     sources = [live.signals(services.streams, person, offset=wanted.mine)]
     entering = (_stream(services, visitor, *chat) for chat in wanted.chats.items())
-    for chat_id, stream in zip(wanted.chats, await asyncio.gather(*entering), strict=True):
-        if isinstance(stream, Problem):
-            sources.append(_gone(chat_id, stream))
+    for chat_id, found in zip(wanted.chats, await asyncio.gather(*entering), strict=True):
+        if isinstance(found, Problem):
+            sources.append(_gone(chat_id, found))
             continue
-        sources.append(_until_gone(chat_id, stream))
+        stream, loss = found
+        sources.append(_until(loss, _until_gone(chat_id, stream)))
         if wanted.mode != "no":
-            sources.append(live.people(services.presence, chat_id))
+            sources.append(_lost(chat_id, loss))
+            sources.append(_until(loss, live.people(services.presence, chat_id)))
     return sources
 
 
-async def _stream(services: Services, visitor: Visitor, chat_id: str, offset: str) -> Source | Problem:
-    """The chat's stream, or why the visitor does not see it."""
+async def _stream(
+    services: Services, visitor: Visitor, chat_id: str, offset: str
+) -> tuple[Source, Loss] | Problem:
+    """The chat's stream, and what fires when the visitor loses it; or why they do not see it."""
     try:
-        await enter(services, visitor, chat_id, Role.VIEW, create=False)
+        admission = await enter(services, visitor, chat_id, Role.VIEW, create=False)
     except ChatError as refused:
         return describe(refused)
-    return live.chat(services.streams, services.sessions.path(chat_id), chat_id, offset=offset)
+    reader = services.excerpts.reader(chat_id, since=admission.since)
+    return live.chat(reader, services.sessions.path(chat_id), chat_id, offset=offset), admission.loss
+
+
+async def _until(loss: Loss, source: Source) -> Source:
+    """What the source has, as long as nothing is lost."""
+    async with aclosing(source):
+        async for frame in source:
+            if loss.fired:
+                return
+            yield frame
+
+
+async def _lost(chat_id: str, loss: Loss) -> Source:
+    """Says why, once something is lost. If it is not all, the whole reply is asked for again."""
+    await first(loss)
+    if loss.code == "changed":
+        raise StreamsUnavailable("what may be seen has changed", retry_after=1)
+    sentence = "This chat was deleted." if loss.code == "deleted" else "Your access to this chat has ended."
+    yield LiveFrame("gone", _told(chat_id, Problem(404, loss.code, sentence)))
 
 
 async def _until_gone(chat_id: str, stream: Source) -> Source:

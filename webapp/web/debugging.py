@@ -62,12 +62,13 @@ async def _newest(services: Services, chat_id: str, since: Since | None) -> list
     path = services.sessions.path(chat_id)
     rows = await services.catalog.runs.latest(chat_id, limit=_RUNS)
     offset = begin((rows[-1].offset if rows else None) or BEGINNING, since)
+    stream = services.excerpts.reader(chat_id, since=since)
     found: list[LoggedEvent] = []
     while True:
-        page = await services.streams.read(path, offset=offset)
-        shown = await services.excerpts.filtered(chat_id, page.messages, since=since)
+        page = await stream.read(path, offset=offset)
         found += (
-            LoggedEvent(offset, number, raw.decode(errors="replace")) for number, raw in enumerate(shown, 1)
+            LoggedEvent(offset, number, raw.decode(errors="replace"))
+            for number, raw in enumerate(page.messages, 1)
         )
         offset = page.next_offset
         if page.up_to_date:

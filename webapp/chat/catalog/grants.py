@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Row, delete, insert, or_, select, update
 from webapp.chat.catalog.database import Database, Transaction
 from webapp.chat.catalog.losses import LossCode, note_loss
 from webapp.chat.catalog.people import PERSON, person
+from webapp.chat.catalog.runs import lock_chat
 from webapp.chat.catalog.schema import api_tokens, arrivals, chats, grants, participants
 from webapp.chat.messages import Participant, Role
 from webapp.chat.since import Since
@@ -121,6 +122,7 @@ class Grants:
         """
         now = self._clock()
         async with self._database.write() as connection:
+            await lock_chat(connection, chat_id)
             had = await current_grant(connection, chat_id, participant_id, now=now)
             if had is None:
                 return False
@@ -142,6 +144,7 @@ class Grants:
     async def _end(self, chat_id: str, participant_id: str, *, leaves: bool) -> bool:
         now = self._clock()
         async with self._database.write() as connection:
+            await lock_chat(connection, chat_id)
             had = await current_grant(connection, chat_id, participant_id, now=now)
             if had is None:
                 return False
@@ -162,6 +165,7 @@ class Grants:
                 return
         async with self._database.write() as connection:
             for row in (await connection.execute(query)).all():
+                await lock_chat(connection, row.chat_id)
                 had = await current_grant(connection, row.chat_id, row.participant_id)
                 theirs = _theirs(row.chat_id, row.participant_id) & over
                 await connection.execute(update(arrivals).where(theirs).values(ended_at=now))

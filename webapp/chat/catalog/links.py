@@ -15,6 +15,7 @@ from sqlalchemy import Row, insert, or_, select, update
 from webapp.chat.catalog.database import Database, Transaction
 from webapp.chat.catalog.grants import Grant, add_arrival, current_grant, settle
 from webapp.chat.catalog.people import PERSON, person
+from webapp.chat.catalog.runs import lock_chat
 from webapp.chat.catalog.schema import arrivals, chats, links, participants
 from webapp.chat.messages import Participant, Role
 from webapp.chat.since import Since
@@ -106,6 +107,7 @@ class Links:
             link = (await connection.execute(query)).first()
             if link is None:
                 return None
+            await lock_chat(connection, link.chat_id)
             before = (await connection.execute(select(arrivals.c.barred).where(mine))).first()
             if before is not None and before.barred:
                 has = await current_grant(connection, link.chat_id, participant_id, now=now)
@@ -136,6 +138,7 @@ class Links:
             opened = (await connection.execute(query)).scalar()
             if opened is None:
                 return None
+            await lock_chat(connection, opened)
             await connection.execute(
                 update(links).where(links.c.token_hash == token_hash).values(revoked_at=now)
             )
