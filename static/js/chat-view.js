@@ -6,7 +6,7 @@
  */
 
 import { h } from "./dom.js";
-import { finish, MessageView } from "./message-view.js";
+import { finish, loadMarkdown, MessageView } from "./message-view.js";
 import { keyOf, rowOf, slots } from "./rows.js";
 
 /** So many rows a page has at most, and so many are left when there were too many. */
@@ -34,6 +34,8 @@ export class ChatView {
   /** Messages whose server rendering is still to come: asked for one after the other. @type {Set<string>} */
   #unsettled = new Set();
   #asking = Promise.resolve();
+  /** @type {Promise<void> | undefined} */
+  #ready;
 
   /**
    * @param {object} options
@@ -133,8 +135,16 @@ export class ChatView {
     const idle = !this.#touched.size;
     for (const id of ids) this.#touched.add(id);
     if (!idle) return;
-    if (document.hidden) setTimeout(() => this.#render(), 250);
-    else requestAnimationFrame(() => this.#render());
+    const soon = () => (document.hidden ? setTimeout(() => this.#render(), 250) : requestAnimationFrame(() => this.#render()));
+    void this.prepare().then(soon);
+  }
+
+  /** Something will have to be rendered here. */
+  prepare() {
+    const { names, myName } = this.#reader;
+    // Without it the text is plain, until the server's rendering comes.
+    this.#ready ??= loadMarkdown(names, myName).catch(() => (this.#ready = undefined));
+    return this.#ready;
   }
 
   #render() {

@@ -27,7 +27,16 @@ export const queryIn = (text) => text.match(/^\/([a-z]*)$/i)?.[1];
 export const matching = (commands, query) =>
   commands.filter(([name]) => name.startsWith(`/${query.toLowerCase()}`)).map(([text, hint, act]) => ({ text, hint, act }));
 
-/** @param {HTMLTextAreaElement} input @param {Command[]} commands */
-export function watchCommands(input, commands) {
+/** @param {HTMLTextAreaElement} input @param {{scripted: boolean}[]} agents */
+export function watchCommands(input, agents) {
+  const press = (/** @type {string} */ selector) => () => /** @type {HTMLElement | null} */ (document.querySelector(selector))?.click();
+  /** @type {Command[]} */
+  const own = [
+    ["/new", "begin a new chat", press(".new-chat button")],
+    ["/rename", "rename this chat", press(".bar [data-action=rename]")],
+    ["/theme", "switch between light and dark", press("#theme")],
+    ["/keys", "what keys do", press("[data-action=keys]")],
+  ];
+  const commands = [...(agents.some(({ scripted }) => scripted) ? SCRIPTED : []), ...own];
   suggest(input, { id: "commands", label: "Commands", query: queryIn, offer: (query) => matching(commands, query) });
 }

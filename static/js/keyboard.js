@@ -1,5 +1,6 @@
 /** What keys do on the page of a chat, beside the message box. Loaded with the first of them. */
 
+import { copy } from "./clipboard.js";
 import { openDialog } from "./dialog.js";
 import { byId, h } from "./dom.js";
 import { announce } from "./status.js";
@@ -39,16 +40,18 @@ function move(step) {
   row?.scrollIntoView({ block: "nearest" });
 }
 
-/** @typedef {{copyLast: () => unknown, search?: () => unknown}} Deeds */
+/** The last answer, as Markdown. @param {import("./page-session.js").PageSession} client */
+async function copyLast({ view }) {
+  const last = view.messages.findLast(({ role }) => role === "assistant");
+  if (last) await copy(last.parts.flatMap(({ type, content }) => (type === "text" ? content : [])).join("\n\n"));
+  announce(last ? "The last answer is copied" : "There is no answer yet");
+}
 
-/** @param {string} key @param {Deeds} deeds */
-export function press(key, { copyLast }) {
+/** @param {string} key @param {import("./page-session.js").PageSession} client */
+export function press(key, client) {
   if (key === "/") document.getElementById("composer-input")?.focus();
   else if (key === "?") void showKeys();
   else if (key === "o") /** @type {HTMLFormElement | null} */ (document.querySelector("form.new-chat"))?.requestSubmit();
-  else if (key === "c") copyLast();
-  else move(/^(?:j|ArrowDown)$/.test(key) ? 1 : -1);
+  else if (key === "c") void copyLast(client);
+  else move(/^(?:j|arrowdown)$/.test(key) ? 1 : -1);
 }
-
-/** @param {boolean} copied */
-export const tellCopied = (copied) => announce(copied ? "The last answer is copied" : "There is no answer yet");

@@ -3,8 +3,7 @@
 import { Autoscroll } from "./autoscroll.js";
 import { ChatView } from "./chat-view.js";
 import { Composer } from "./composer.js";
-import { byId, h } from "./dom.js";
-import { markMentions } from "./markdown.js";
+import { byId, h, styles } from "./dom.js";
 import { PageSession } from "./page-session.js";
 import { Here } from "./presence.js";
 import { queued } from "./queued.js";
@@ -15,7 +14,6 @@ import { Activity, announce, ConnectionBar } from "./status.js";
 import { TabHub } from "./tab-hub.js";
 
 const { urls, me, can, chat, agents, snapshot, outline, choices, offset, live, readTo, draft } = JSON.parse(byId("chat-data").textContent ?? "");
-markMentions(agents.flatMap((/** @type {any} */ { id, name }) => [id, name]), me.name);
 const page = byId("chat");
 const transcript = byId("transcript");
 const jump = byId("jump");
@@ -49,7 +47,13 @@ const start = place ?? transcript.querySelector(".unread") ?? (location.hash ? d
 const scrolling = new Autoscroll(byId("scroller"), transcript, showJump, start);
 const bar = new ConnectionBar(byId("connection"));
 /** @type {import("./rows.js").Reader} */
-const reader = { meId: me.id, canChat: can.chat, hues: Object.fromEntries(agents.map((/** @type {any} */ each) => [each.id, each.hue])) };
+const reader = {
+  meId: me.id,
+  myName: me.name,
+  canChat: can.chat,
+  hues: Object.fromEntries(agents.map((/** @type {any} */ each) => [each.id, each.hue])),
+  names: agents.flatMap((/** @type {any} */ { id, name }) => [id, name]),
+};
 const activity = new Activity(reader);
 const here = new Here({ url: urls.presence, every: live.beat * 1000, chatId: chat.id, me, hub, onTyping: (words) => (activity.typing = words) });
 const composer = can.chat ? new Composer(chat.id, send, editLast) : undefined;
@@ -112,7 +116,7 @@ function showQueue() {
   const say = (/** @type {string} */ text) => bar.say(text);
   const ask = can.chat ? (/** @type {object} */ change) => client.changeQueued(change) : undefined;
   const options = { place: byId("activity"), ask, restore, say };
-  strip ??= import("./queue.js").then(({ QueueStrip }) => new QueueStrip(options));
+  strip ??= Promise.all([import("./queue.js"), styles("queue")]).then(([{ QueueStrip }]) => new QueueStrip(options));
   void strip.then((shown) => shown.update(waiting));
 }
 
@@ -249,23 +253,15 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   Promise.resolve(act(button, button.closest("article")?.dataset ?? {})).catch(({ message }) => bar.say(message));
 });
-/** The last answer, as Markdown. */
-async function copyLast() {
-  const { tellCopied } = await import("./keyboard.js");
-  const last = client.view.messages.findLast(({ role }) => role === "assistant");
-  if (last) await (await clipboard()).copy(textOf(last));
-  tellCopied(last !== undefined);
-}
-
 document.addEventListener("keydown", async (event) => {
   const { key, ctrlKey, metaKey, altKey, shiftKey, isComposing } = event;
   const target = /** @type {Element} */ (event.target);
   if (isComposing || altKey || document.querySelector("dialog[open], :popover-open")) return;
-  const chord = (ctrlKey || metaKey) && shiftKey && /^[oc]$/i.test(key);
-  const plain = !ctrlKey && !metaKey && /^[/?jk]$/.test(key) && !target.matches("input, select, textarea");
-  if (!chord && !plain && !(/^Arrow(Up|Down)$/.test(key) && target.matches("article"))) return;
+  const command = ctrlKey || metaKey;
+  const known = command ? shiftKey && /^[oc]$/i.test(key) : /^[/?jk]$/.test(key) && !target.matches("input, select, textarea");
+  if (!known && !(/^Arrow(Up|Down)$/.test(key) && target.matches("article"))) return;
   event.preventDefault();
-  (await import("./keyboard.js")).press(key.toLowerCase(), { copyLast });
+  (await import("./keyboard.js")).press(key.toLowerCase(), client);
 });
 document.addEventListener("keydown", ({ key, isComposing }) => {
   if (key !== "Escape" || isComposing || document.querySelector(":popover-open, dialog[open]")) return;
@@ -290,24 +286,19 @@ byId("scroller").addEventListener(
 // Who is here, and whom one may name, is loaded when it is asked for.
 const room = { client, agents, me, here, say: (/** @type {string} */ text) => bar.say(text) };
 byId("agents")?.addEventListener("beforetoggle", async () => (await import("./agents-menu.js")).fillMenu(room), { once: true });
-document.addEventListener("input", async function look({ target }) {
-  if (!(target instanceof HTMLTextAreaElement) || !target.value.includes("@")) return;
-  document.removeEventListener("input", look);
-  (await import("./mention-menu.js")).watchMentions(target, room);
-});
-document.addEventListener("input", async function look({ target }) {
-  if (!(target instanceof HTMLTextAreaElement) || !target.value.startsWith("/")) return;
-  document.removeEventListener("input", look);
-  const { SCRIPTED, watchCommands } = await import("./command-menu.js");
-  const press = (/** @type {string} */ selector) => () => /** @type {HTMLElement | null} */ (document.querySelector(selector))?.click();
-  /** @type {import("./command-menu.js").Command[]} */
-  const own = [
-    ["/new", "begin a new chat", press(".new-chat button")],
-    ["/rename", "rename this chat", press("[data-action=rename]")],
-    ["/theme", "switch between light and dark", press("#theme")],
-    ["/keys", "what keys do", press("[data-action=keys]")],
-  ];
-  watchCommands(target, [...(agents.some((/** @type {any} */ { scripted }) => scripted) ? SCRIPTED : []), ...own]);
+/** Menus of the message box, by the sign that opens them. @type {Record<string, (input: HTMLTextAreaElement) => unknown>} */
+const menus = {
+  "@": async (input) => (await import("./mention-menu.js")).watchMentions(input, room),
+  "/": async (input) => (await import("./command-menu.js")).watchCommands(input, agents),
+};
+document.addEventListener("input", ({ target }) => {
+  if (!(target instanceof HTMLTextAreaElement)) return;
+  void view.prepare();
+  for (const sign in menus) {
+    if (sign === "@" ? !target.value.includes(sign) : !target.value.startsWith(sign)) continue;
+    menus[sign](target);
+    delete menus[sign];
+  }
 });
 
 // What a page has for htmx is not in a hurry.
@@ -331,6 +322,7 @@ client.addEventListener("connection", () => {
 });
 watchChats(hub, { current: chat.id, say: (text) => bar.say(text) });
 watchReading(client, { atEnd: () => scrolling.pinned, url: urls.seen, known: readTo });
+if (client.activeRuns.length) void view.prepare();
 onUpdate(0);
 if (location.hash.startsWith("#ask-") && !document.getElementById(location.hash.slice(1))) void showCard(location.hash.slice(1));
 client.start();

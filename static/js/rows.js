@@ -6,7 +6,8 @@
  * @typedef {{messages: Message[], runs: Record<string, any>, activeRuns: string[], notes?: any[]}} Talk
  * @typedef {Talk & {branches: import("./branches.js").Branches, pins: Record<string, string>}} Chat
  *   `messages`: those on the reader's path
- * @typedef {{meId: string, canChat: boolean, hues?: Record<string, number>}} Reader   `hues`: of agents, by id
+ * @typedef {{meId: string, myName?: string, canChat: boolean, hues?: Record<string, number>, names?: string[]}} Reader
+ *   `hues`: of agents, by id; `names`: whom one may mention
  * @typedef {{key: string, message?: Message, run?: any, note?: any, grouped: boolean, place?: string}} Slot
  *   `key`: a message's id, a note's, or `run:…`; `place`: its place among the branches, in a word
  * @typedef {{kind: "text" | "thinking" | "data" | "tool" | "tools", text: string, id?: string, state?: string, card?: boolean, tools?: Part[]}} Part

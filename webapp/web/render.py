@@ -32,7 +32,7 @@ from webapp.web.errors import Problem
 from webapp.web.listing import Listing, sections
 from webapp.web.markdown import MarkdownCache
 from webapp.web.mention_marks import MentionMarks
-from webapp.web.rows import Message, Row, RowBuilder, person
+from webapp.web.rows import Message, Row, RowBuilder, TextPart, person
 from webapp.web.share_context import share_context
 from webapp.web.tool_lines import ToolReader
 from webapp.web.windows import Window, window
@@ -166,6 +166,7 @@ class Pages:
         shown = self._window(view, before=before, at=at)
         if shown is None or latest is None:
             return None
+        rows = self._rows(view, shown)
         return self._render(
             "chat.html",
             chat={
@@ -178,7 +179,8 @@ class Pages:
             role=view.role.name.lower(),
             can=_can(view.role),
             pending=_tools(view).pending({message["id"] for message in path}),
-            rows=self._rows(view, shown),
+            rows=rows,
+            has_code=any(isinstance(part, TextPart) and part.has_code for row in rows for part in row.parts),
             **_edges(view.chat.id, shown),
             agent=self._agent_context(),
             agents=self._agents(view),

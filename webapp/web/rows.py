@@ -56,6 +56,11 @@ class TextPart:
     html: Markup
     kind: Literal["text"] = "text"
 
+    @property
+    def has_code(self) -> bool:
+        """Whether it needs the style sheet for code."""
+        return '<figure class="code">' in self.html
+
 
 @dataclass(frozen=True, slots=True)
 class ThinkingPart:
