@@ -182,8 +182,46 @@ def test_a_fork_is_made_from_a_message_and_its_tree_is_shown(people: People) -> 
     assert [row.id for row in fork.wait_rows(2)][1] == first
     fork.send("Only here")
     fork.wait_rows(4)
-    choose(fork.page, fork.id, "Forks of this chat")
+    choose(fork.page, fork.id, "Show its forks")
     fork.page.get_by_role("dialog", name="Forks of this chat").get_by_text(
         "First question", exact=True
     ).click()
     fork.page.wait_for_url(f"**/chat/{chat.id}")
+
+
+def test_a_chat_that_is_deleted_elsewhere_says_so_and_comes_back(people: People) -> None:
+    """AC-26: a clear state and no error loop; undone, everybody has it again."""
+    ana, ben = people.join(), people.join()
+    for person in (ana, ben):
+        person.guard.allow("the server responded with a status of 404")
+    chat = ana.new_chat()
+    chat.send("Keep this")
+    chat.wait_rows(2)
+    theirs = ben.open(chat.share("chat"))
+    elsewhere = ana.context.new_page()
+    elsewhere.goto(ana.origin)
+    choose(elsewhere, chat.id, "Delete")
+    for tab in (chat, theirs):
+        tab.page.locator("#connection", has_text="deleted").wait_for()
+        assert tab.live == "gone"
+        row(tab.page, chat.id).wait_for(state="detached")
+        tab.wait_rows(2)
+    asked = len(ana.guard.requests)
+    elsewhere.get_by_text("Deleted “Keep this”.").wait_for()
+    elsewhere.get_by_role("button", name="Undo").click()
+    for tab in (chat, theirs):
+        tab.wait_live()
+        row(tab.page, chat.id).wait_for()
+        tab.wait_rows(2)
+    loops = [url for url in ana.guard.requests[asked:] if "/api/live" in url or "/api/chat-stream" in url]
+    assert len(loops) < 12, loops
+
+
+def test_whoever_leaves_a_chat_is_out_of_it(people: People) -> None:
+    ana, ben = people.join(), people.join()
+    ben.guard.allow("the server responded with a status of 404")
+    chat = ana.new_chat()
+    theirs = ben.open(chat.share("chat"))
+    choose(theirs.page, chat.id, "Leave")
+    theirs.page.wait_for_url(f"{ben.origin}/")
+    assert row(theirs.page, chat.id).count() == 0

@@ -1,6 +1,6 @@
 /** Search in all chats: a dialog with a field, and what was found under it. Loaded when somebody searches. */
 
-import { h } from "./dom.js";
+import { h, styles } from "./dom.js";
 
 const PAUSE = 150;
 const PATIENCE = 15_000;
@@ -11,15 +11,14 @@ const LOOK_AGAIN = 1500;
 /** @type {HTMLDialogElement | undefined} */
 let dialog;
 
-export function openSearch() {
+export async function openSearch() {
+  await styles("search");
   dialog ??= build();
   if (!dialog.open) dialog.showModal();
   dialog.querySelector("input")?.select();
 }
 
 function build() {
-  const href = new URL("../css/search.css", import.meta.url).href;
-  document.head.append(h("link", { rel: "stylesheet", href }));
   const field = /** @type {HTMLInputElement} */ (
     h("input", { type: "search", role: "combobox", "aria-label": "Search in all chats", "aria-expanded": "true", "aria-controls": "search-results", "aria-autocomplete": "list", placeholder: "Search in all chats", autocomplete: "off", spellcheck: "false", enterkeyhint: "search" })
   );

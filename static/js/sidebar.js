@@ -51,7 +51,7 @@ export function watchChats(hub, { current = "", say } = {}) {
   document.addEventListener("click", async ({ target }) => {
     const button = target instanceof Element ? target.closest("button") : null;
     if (button?.dataset.action === "search") await search();
-    else if (button?.dataset.action === "chat-menu") await (await import("./chat-menu.js")).showMenu(button, { current, refresh, say });
+    else if (button?.dataset.action === "chat-menu") await (await import("./chat-menu.js")).openChatMenu(button, { current, refresh, say });
   });
   document.addEventListener("keydown", (event) => {
     if (!(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey || event.key.toLowerCase() !== "k") return;
