@@ -17,7 +17,7 @@ from webapp.chat.overview import Said
 from webapp.web.api_chats import absolute_url
 from webapp.web.bodies import ChatRequest, read_struct
 from webapp.web.errors import BadChatId
-from webapp.web.guards import CHAT_ID, Admission, check_shown, enter
+from webapp.web.guards import CHAT_ID, Admission, as_seen, check_shown, enter
 from webapp.web.identity import Caller, remember
 from webapp.web.reads import read
 from webapp.web.render import chat_url
@@ -33,8 +33,6 @@ async def fork(
     again, with the same ``id``, is 200 without a token.
     """
     admission = await enter(services, visitor, chat_id, Role.VIEW)
-    if admission.since is not None:
-        raise Forbidden("Who sees a part of a chat cannot fork it.")
     wanted = await read_struct(request, ForkChat)
     fork_id = services.ids() if wanted.id is None else wanted.id
     if CHAT_ID.fullmatch(fork_id) is None:
@@ -84,7 +82,8 @@ async def tree(chat_id: FromPath[str], services: AppServices, visitor: Caller) -
     )
     if visitor.only_chat is not None:
         parent, forks = None, []
-    return Response({"parent": parent and _named(parent), "forks": [_named(each) for each in forks]})
+    named = [_named(each) for each in await as_seen(services, [*([parent] if parent else []), *forks])]
+    return Response({"parent": named.pop(0) if parent else None, "forks": named})
 
 
 def _named(chat: ListedChat) -> dict[str, Any]:

@@ -7,7 +7,7 @@ Litestar guards run before the body is parsed and before handlers. ``enter`` is 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -142,8 +142,12 @@ async def check_run(services: Services, admission: Admission, run_id: str | None
 async def chats_of(services: Services, visitor: Visitor) -> list[ListedChat]:
     """The chats the visitor is in, the latest first; for a bearer token only its own."""
     chats = await services.catalog.views.of(visitor.participant.id)
-    mine = [chat for chat in chats if visitor.only_chat in (None, chat.id)]
-    return [chat if chat.since is None else await _excerpted(services, chat) for chat in mine]
+    return await as_seen(services, [chat for chat in chats if visitor.only_chat in (None, chat.id)])
+
+
+async def as_seen(services: Services, chats: Sequence[ListedChat]) -> list[ListedChat]:
+    """The chats as they may be listed: of what somebody sees a part of, the title may tell too much."""
+    return [chat if chat.since is None else await _excerpted(services, chat) for chat in chats]
 
 
 async def _excerpted(services: Services, chat: ListedChat) -> ListedChat:
