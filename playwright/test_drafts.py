@@ -35,6 +35,7 @@ def test_a_draft_appears_where_nothing_is_written(people: People) -> None:
     second = ana.open(chat.url)
     busy = ana.open(chat.url)
     busy.composer.fill("I am writing something else")
+    eventually(lambda: kept(chat) == "I am writing something else")
     phone = other_device(people, ana).open(chat.url)
     wait_value(phone, "I am writing something else")
     phone.composer.fill("")

@@ -11,8 +11,6 @@ export function show(list, html) {
   // Somebody is writing a title: the list waits until they have.
   if (list.querySelector("input")) return false;
   const { body } = new DOMParser().parseFromString(html, "text/html");
-  // The chat on the page was deleted, or taken away, and is back.
-  if (document.querySelector('#chat[data-live="gone"]') && body.querySelector("[aria-current]")) location.reload();
   byOwnClock(body);
   const focused = document.activeElement;
   arrange(list, body);

@@ -24,10 +24,13 @@ export function watchChats(hub, { current = "", say } = {}) {
   async function ask() {
     const headers = { "If-None-Match": `"${list.dataset.version}"` };
     const response = await fetch(`/chats?current=${current}`, { headers, signal: AbortSignal.timeout(PATIENCE) });
-    if (!response.ok) return;
-    const html = await response.text();
-    const shown = (await import("./chat-list.js")).show(list, html);
-    if (shown) list.dataset.version = response.headers.get("etag")?.slice(1, -1);
+    if (response.ok) {
+      const html = await response.text();
+      const shown = (await import("./chat-list.js")).show(list, html);
+      if (shown) list.dataset.version = response.headers.get("etag")?.slice(1, -1);
+    }
+    // The chat on the page was deleted, or taken away, and is back.
+    if (document.querySelector('#chat[data-live="gone"]') && list.querySelector("[aria-current]")) location.reload();
   }
   /** One after the other, so that the last answer is the latest list. */
   const refresh = () => (asking = asking.then(ask).catch(() => {}));
