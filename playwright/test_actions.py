@@ -79,7 +79,7 @@ def test_raw_events_are_those_of_the_message(people: People) -> None:
     assert events[0]["type"] == "RUN_STARTED"
     assert events[-1]["type"] == "RUN_FINISHED"
     chat.page.keyboard.press("Escape")
-    assert chat.page.locator("dialog").count() == 0
+    chat.page.locator("dialog").wait_for(state="detached")
 
 
 def test_an_old_message_is_edited_too(people: People) -> None:

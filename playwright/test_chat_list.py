@@ -22,6 +22,7 @@ def section(page: Page, name: str) -> Locator:
 
 
 def choose(page: Page, chat_id: str, item: str) -> None:
+    page.bring_to_front()  # where nobody looks, nothing is drawn
     row(page, chat_id).hover()
     row(page, chat_id).locator(".row-menu").click()
     page.get_by_role("menuitem", name=item, exact=True).click()
