@@ -162,7 +162,12 @@ export class TabHub extends EventTarget {
     const body = new ReadableStream({ start: (controller) => void (inbox = controller) });
     const place = createPlace(offset, (from = BEGINNING) => readChat(this.#live, id, from, signal));
     const reader = { id, place, hear: (/** @type {any} */ message) => inbox.enqueue(message) };
-    const end = () => inbox.close();
+    // Nobody may be told any more once the inbox is closed, by us or by who reads it.
+    const leave = () => this.#readers.delete(reader);
+    const end = () => {
+      leave();
+      inbox.close();
+    };
     /** Whether the leader follows this chat. */
     let followed = false;
     /** @type {ConnectionStatus | undefined} */
@@ -196,18 +201,18 @@ export class TabHub extends EventTarget {
           news = place.take(from, batch);
         }
         for await (const found of news) {
-          if (signal?.aborted) return;
+          if (signal?.aborted) return void leave();
           if (told?.state !== "live") missed += found.items.length;
           yield found;
         }
         const over = about === id && gone;
         if (over) tell({ ...gone, state: "gone", since: this.#live.env.now() });
         else report();
-        if (signal?.aborted || over || told?.state === "gone") return;
+        if (signal?.aborted || over || told?.state === "gone") return void leave();
       }
     } finally {
       signal?.removeEventListener("abort", end);
-      this.#readers.delete(reader);
+      leave();
       this.#changed();
     }
   }
