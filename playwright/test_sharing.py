@@ -16,7 +16,9 @@ from tests.support.waiting import eventually
 CANARY = "canary7f3e"
 CLIPBOARD = ["clipboard-read", "clipboard-write"]
 ENDED = "Your access to this chat has ended."
-LOST = r"status of 40[34]|ERR_INCOMPLETE_CHUNKED_ENCODING"
+# A page that is left lets go of what it was loading.
+LEFT = "Failed to fetch dynamically imported module"
+LOST = rf"status of 40[34]|ERR_INCOMPLETE_CHUNKED_ENCODING|{LEFT}"
 
 
 def shared(people: People) -> tuple[Person, ChatPage]:
@@ -117,7 +119,9 @@ def test_live_or_frozen(people: People) -> None:
     """AC-50"""
     _, chat = shared(people)
     live = people.join().open(offered(chat, role="view"))
-    frozen = people.join().open(offered(chat, frozen="1"))
+    reader = people.join()
+    reader.guard.allow(LEFT)
+    frozen = reader.open(offered(chat, frozen="1"))
     assert frozen.id != chat.id
     chat.send("what came later")
     live.wait_text("what came later")
@@ -131,9 +135,9 @@ def test_live_or_frozen(people: People) -> None:
 def test_from_a_message_on(people: People) -> None:
     host = people.join(permissions=CLIPBOARD)
     chat = host.new_chat()
-    for text in (f"{CANARY} is a secret", "from here on", "and on"):
+    for number, text in enumerate((f"{CANARY} is a secret", "from here on", "and on"), 1):
         chat.send(text)
-        chat.wait_state("done")
+        chat.wait_rows(2 * number)
     dialog = chat.open_share()
     dialog.locator("summary").click()
     dialog.locator("#share-from").select_option(label="from here on")
@@ -185,14 +189,14 @@ def test_a_token_is_in_one_request_and_nowhere_else(people: People) -> None:
 
 
 def test_the_dialog_on_a_phone(people: People) -> None:
-    """The title and the theme have their room; the dialog is within the screen, by keyboard too."""
+    """The title has its room; the dialog is within the screen, and focus comes back."""
     person = people.join(**PHONE)
     chat = person.new_chat()
-    chat.send("a title that is rather long, so that it has to be cut somewhere")
+    chat.composer.fill("a title that is rather long, so that it has to be cut somewhere")
+    chat.page.locator("#send").click()
     chat.wait_state("done")
     width = chat.page.evaluate("innerWidth")
     assert chat.page.locator(".bar-title").bounding_box()["width"] > 0.3 * width  # type: ignore[index]
-    expect(chat.page.locator("#theme")).to_be_visible()
     dialog = chat.open_share()
     expect(dialog.locator("#copy-link")).to_be_focused()
     box = dialog.bounding_box()
@@ -224,7 +228,9 @@ def lan(
 
 def test_open_access_by_a_name_on_the_network(lan: People) -> None:
     """No secure context: whoever knows the address takes part, and everything works that does elsewhere."""
-    ana, ben = lan.join(), lan.join()
+    ana, ben, eva = lan.join(), lan.join(), lan.join()
+    for person in (ana, ben, eva):
+        person.guard.allow("Cross-Origin-Opener-Policy header has been ignored")
     page = ana.context.new_page()
     page.goto(f"{lan.origin}/chat/a-chat-on-the-network")
     hers = ChatPage(page, page.url, ana.guard).wait_live()
@@ -241,7 +247,7 @@ def test_open_access_by_a_name_on_the_network(lan: People) -> None:
     field = dialog.locator("#share-url")
     field.wait_for()
     assert field.input_value().startswith(f"{lan.origin}/s/")
-    assert lan.join().open(field.input_value()).url == hers.url
+    assert eva.open(field.input_value()).url == hers.url
 
 
 def _secure(page: Page) -> bool:

@@ -85,9 +85,9 @@ async function copyOffer() {
   let outcome = "Copied";
   try {
     await toClipboard(making);
-    await showLink(await making);
+    showLink(await making);
   } catch {
-    const field = await showLink(await making);
+    const field = showLink(await making);
     field.select();
     if (!document.execCommand("copy")) outcome = "Copy it here";
   }
@@ -99,7 +99,7 @@ async function copyOffer() {
 }
 
 /** @param {Link} link */
-async function showLink({ url, qr }) {
+function showLink({ url, qr }) {
   const field = /** @type {HTMLInputElement} */ (byId("share-url"));
   field.value = new URL(url, location.href).href;
   const picture = /** @type {HTMLImageElement} */ (byId("share-qr"));
@@ -145,7 +145,7 @@ function pressed(target) {
 }
 
 async function showCode() {
-  await showLink(await link());
+  showLink(await link());
   byId("share-qr").hidden = false;
   await refresh();
 }
@@ -176,13 +176,13 @@ async function attempt(deed) {
 
 /** @param {string} words */
 function say(words) {
-  byId("share-said").textContent = words;
+  if (dialog.isConnected) byId("share-said").textContent = words;
 }
 
-/** The lists as they are by now. */
+/** The lists as they are by now, unless nobody looks any more. */
 async function refresh() {
   const current = await fragment("#share-state");
-  byId("share-state").replaceWith(document.adoptNode(current));
+  if (dialog.isConnected) byId("share-state").replaceWith(document.adoptNode(current));
 }
 
 /** @param {string} selector @returns {Promise<Element>} */

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from tests.support.run_transports import Door, run_input
 from tests.support.sse import follow
 from tests.support.waiting import eventually
 from webapp.chat.catalog.schema import arrivals
+from webapp.streams.clients.base import StreamGone, StreamNotFound
 from webapp.web.services import Services
 
 Open = Callable[[Chatter, str], "Connection"]
@@ -210,3 +212,27 @@ def test_a_deleted_chats_runs_are_stopped(gated: LiveApp) -> None:
     assert owner.http.post(f"/api/chats/{chat_id}/restore").status_code == 200
     eventually(lambda: owner.snapshot(chat_id)["activeRuns"] == [])
     assert {run["status"] for run in owner.snapshot(chat_id)["runs"].values()} == {"stopped"}
+
+
+def test_a_restart_ends_what_a_deletion_began(tmp_path: Path) -> None:
+    """Whoever deleted the chat has gone before the grace was over; the next process makes an end of it."""
+    with LiveApp(tmp_path, env={"DURABLE_CHAT_DELETE_GRACE": "1"}) as app:
+        owner = Chatter(app)
+        chat_id = owner.create_chat()
+        owner.send(chat_id, "gone soon")
+        frozen = owner.http.post(f"/api/chats/{chat_id}/shares", json={"role": "view", "frozen": True})
+        copy = app.client().get(frozen.json()["url"]).headers["location"].rsplit("/", 1)[1]
+        delete(owner, chat_id)
+        app.run(lambda services: services.deletions.aclose())
+    with LiveApp(tmp_path, env={"DURABLE_CHAT_DELETE_GRACE": "1"}) as app:
+        for each in (copy, chat_id):
+            eventually(lambda each=each: app.run(lambda services: _is_purged(services, each)), what=each)
+        eventually(lambda: app.run(lambda services: services.catalog.deleted.due()) == [], what="all purged")
+
+
+async def _is_purged(services: Services, chat_id: str) -> bool:
+    try:
+        await services.streams.read(services.sessions.path(chat_id))
+    except (StreamNotFound, StreamGone):
+        return True
+    return False

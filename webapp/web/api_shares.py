@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import segno
@@ -61,8 +59,9 @@ async def revoke(
 ) -> Response[Any]:
     """The link opens nothing any more, and whoever came by it is out, unless they may be in otherwise."""
     chat = (await _manage(services, visitor, chat_id)).chat
-    async with _telling(services, chat_id):
-        await services.sharing.revoke(chat, link)
+    before = await services.catalog.views.members(chat_id)
+    await services.sharing.revoke(chat, link)
+    await services.overview.tell(chat_id, also=before)
     return Response({})
 
 
@@ -88,12 +87,11 @@ async def remove_person(
     """They are out, and the links they have opened do not let them in again; except for whoever leaves."""
     if participant_id == visitor.participant.id:
         chat = (await enter(services, visitor, chat_id, Role.VIEW)).chat
-        async with _telling(services, chat_id):
-            await services.sharing.leave(chat, visitor.participant)
+        await services.sharing.leave(chat, visitor.participant)
     else:
         chat = (await _manage(services, visitor, chat_id)).chat
-        async with _telling(services, chat_id):
-            await services.sharing.remove(chat, participant_id)
+        await services.sharing.remove(chat, participant_id)
+    await services.overview.tell(chat_id, also=[participant_id])
     return Response({})
 
 
@@ -101,10 +99,10 @@ async def remove_person(
 async def delete_chat(chat_id: FromPath[str], services: AppServices, visitor: Caller) -> Response[Any]:
     """200 ``{restorable}``: for so many seconds ``POST …/restore`` brings the chat back."""
     await _manage(services, visitor, chat_id)
-    async with _telling(services, chat_id):
-        if not await services.deletions.delete(chat_id, by=visitor.participant):
-            raise ChatNotFound
-        await services.losses.look()
+    if not await services.deletions.delete(chat_id, by=visitor.participant):
+        raise ChatNotFound
+    await services.losses.look()
+    await services.overview.tell(chat_id)
     return Response({"restorable": services.settings.security.delete_grace})
 
 
@@ -113,9 +111,9 @@ async def restore_chat(chat_id: FromPath[str], services: AppServices, visitor: C
     """200 ``{id}``: the chat is back as it was. 404 for whoever did not manage it, and when too late."""
     if visitor.only_chat not in (None, chat_id):
         raise ChatNotFound
-    async with _telling(services, chat_id):
-        if not await services.deletions.restore(chat_id, by=visitor.participant):
-            raise ChatNotFound
+    if not await services.deletions.restore(chat_id, by=visitor.participant):
+        raise ChatNotFound
+    await services.overview.tell(chat_id)
     return Response({"id": chat_id}, status_code=200)
 
 
@@ -141,14 +139,6 @@ async def share_dialog(chat_id: FromPath[str], services: AppServices, visitor: C
 def qr_code(url: str) -> str:
     """The link as a picture, in an address of its own: it is never asked for by another request."""
     return str(segno.make(url, error="m", micro=False).svg_data_uri(scale=4, border=2, light="#fff"))
-
-
-@asynccontextmanager
-async def _telling(services: Services, chat_id: str) -> AsyncIterator[None]:
-    """Whoever has the chat in their list, before or afterwards, is told to look again."""
-    before = await services.catalog.views.members(chat_id)
-    yield
-    await services.overview.tell(chat_id, also=before)
 
 
 async def _manage(services: Services, visitor: Visitor, chat_id: str) -> Admission:
