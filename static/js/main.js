@@ -312,7 +312,13 @@ client.addEventListener("error", (event) => {
   if (!messageId) bar.say(error.message);
 });
 client.addEventListener("outdated", () => {
-  if (!client.messages.at(-1)?.metadata?.delivery) location.reload();
+  if (client.messages.at(-1)?.metadata?.delivery) return;
+  // Whoever reads above goes on reading there.
+  const { top } = byId("scroller").getBoundingClientRect();
+  const inView = (/** @type {Element} */ row) => row.getBoundingClientRect().bottom > top;
+  const row = scrolling.pinned ? undefined : /** @type {HTMLElement[]} */ ([...transcript.querySelectorAll("[data-message-id]")]).find(inView);
+  if (row) location.replace(`?at=${encodeURIComponent(row.dataset.messageId ?? "")}`);
+  else location.reload();
 });
 client.addEventListener("connection", () => {
   page.dataset.live = client.connectionStatus.state;
