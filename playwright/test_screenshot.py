@@ -1,4 +1,4 @@
-"""Pictures of the main states. ``make screenshot`` takes those in ``docs``; an ordinary run checks that it can."""
+"""Pictures of the main states. ``make screenshot`` takes those in ``docs``, an ordinary run only takes them."""
 
 from __future__ import annotations
 
@@ -116,5 +116,5 @@ def say(chat: ChatPage, text: str) -> None:
 def take(chat: ChatPage, path: Path) -> None:
     """A third of the size of a PNG."""
     devtools = chat.page.context.new_cdp_session(chat.page)
-    picture = devtools.send("Page.captureScreenshot", {"format": "webp", "quality": 80})
+    picture = devtools.send("Page.captureScreenshot", {"format": "webp", "quality": 90})
     path.write_bytes(base64.b64decode(picture["data"]))
