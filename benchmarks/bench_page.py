@@ -1,7 +1,7 @@
 """What the page costs a browser: what it loads, a chat of 2,000 messages, typing, and an answer that streams.
 
-Real Chromium, without the policy that would keep the measuring out. Times are of the machine it runs on, and of a
-page that has the machine's other core to itself.
+Real Chromium, without the policy that would keep the measuring out. Times are of the machine it runs on,
+and of a page that has the machine's other core to itself.
 """
 
 from __future__ import annotations

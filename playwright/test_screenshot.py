@@ -1,4 +1,4 @@
-"""Pictures of the main states. ``make screenshot`` takes those in ``docs``, an ordinary run only takes them."""
+"""Pictures of the main states. ``make screenshot`` puts them into ``docs``."""
 
 from __future__ import annotations
 
