@@ -79,7 +79,7 @@ def test_raw_events_are_those_of_the_message(people: People) -> None:
     assert events[0]["type"] == "RUN_STARTED"
     assert events[-1]["type"] == "RUN_FINISHED"
     chat.page.keyboard.press("Escape")
-    assert chat.page.locator("dialog").count() == 0
+    expect(chat.page.locator("dialog")).to_have_count(0)
 
 
 def test_what_is_far_above_is_reached_too(people: People) -> None:
@@ -229,7 +229,10 @@ def test_the_header_makes_room_while_one_reads_on(people: People) -> None:
     eventually(lambda: phone.page.locator("#stop").is_hidden() and len(phone.rows) == 2, what="an answer")
     bar = phone.page.locator(".bar")
     expect(bar).to_be_in_viewport()
-    move = "top => { document.querySelector('#scroller').scrollTop = top }"
+    move = """top => new Promise(resolve => {
+        document.querySelector('#scroller').scrollTop = top;
+        requestAnimationFrame(() => requestAnimationFrame(resolve));
+    })"""
     phone.page.evaluate(move, 100)
     phone.page.evaluate(move, 300)
     expect(bar).not_to_be_in_viewport()

@@ -29,7 +29,7 @@ function stopMine(client, meId) {
 
 /** @param {import("./room.js").Room} room @param {() => unknown} onInput */
 export function watchSigns(room, onInput) {
-  /** By the sign that opens it. @type {Record<string, (input: HTMLTextAreaElement) => unknown>} */
+  /** By the sign that opens it. @type {Record<string, (input: HTMLTextAreaElement) => Promise<unknown>>} */
   const menus = {
     "@": async (input) => (await import("./mention-menu.js")).watchMentions(input, room),
     "/": async (input) => (await import("./command-menu.js")).watchCommands(input, room.agents),
@@ -39,8 +39,9 @@ export function watchSigns(room, onInput) {
     onInput();
     for (const sign in menus) {
       if (sign === "/" ? !target.value.startsWith(sign) : !target.value.includes(sign)) continue;
-      menus[sign](target);
+      const open = menus[sign];
       delete menus[sign];
+      open(target).catch(() => (menus[sign] = open)); // the network may be back at the next one
     }
   });
 }

@@ -178,13 +178,13 @@ async function turn({ value, parentElement }, pin) {
 const drafts = { key: `draft:${me.id}:${chat.id}`, url: urls.draft, kept: draft };
 /** @type {Promise<{take: (by: string) => Promise<void>}> | undefined} */
 let kept;
-const keepDraft = () => (kept ??= import("./draft.js").then((module) => module.keepDraft(client, drafts)));
+const keepDraft = () => (kept ??= import("./draft.js").then((module) => module.keepDraft(client, drafts))).catch(() => (kept = undefined));
 if (composer) {
   if (draft.text || localStorage[drafts.key]) void keepDraft();
   byId("composer-input").addEventListener("input", keepDraft, { once: true });
   hub.addEventListener("mine", async (event) => {
     const { kind, chatId, tab } = /** @type {CustomEvent} */ (event).detail;
-    if (kind === "draft" && chatId === chat.id) await (await keepDraft()).take(tab);
+    if (kind === "draft" && chatId === chat.id) await (await keepDraft())?.take(tab);
   });
 }
 
