@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from playwright.sync_api import Locator
+from playwright.sync_api import Locator, expect
 
 from support.chat_page import ChatPage
 from support.people import PHONE, People
@@ -79,17 +79,36 @@ def test_raw_events_are_those_of_the_message(people: People) -> None:
     assert events[0]["type"] == "RUN_STARTED"
     assert events[-1]["type"] == "RUN_FINISHED"
     chat.page.keyboard.press("Escape")
-    chat.page.locator("dialog").wait_for(state="detached")
+    expect(chat.page.locator("dialog")).to_have_count(0)
 
 
-def test_an_old_message_is_edited_too(people: People) -> None:
-    chat = people.join().new_chat()
-    for number in range(31):
-        chat.send(f"**{number}**" if number == 0 else "/silent")
-        eventually(lambda: chat.page.locator("#stop").is_hidden(), what="quiet")
+def test_what_is_far_above_is_reached_too(people: People) -> None:
+    """A card that waits, and a message to be said anew, above the window of the page."""
+    ana = people.join()
+    chat = ana.new_chat()
+    chat.send("/approve")
+    chat.page.locator(".approval-form").wait_for()
+    url = f"{chat.origin}/api/chat?id={chat.id}&mode=await"
+    for number in range(61):
+        parts = [{"type": "text", "content": "/silent"}]
+        message = {"id": f"m-{number}", "role": "user", "parts": parts}
+        assert ana.context.request.post(url, data={"messages": [message]}).status == 200
     chat.reload().wait_live()
-    menu_of(chat, 0).get_by_text("Edit and send again").click()
-    eventually(lambda: chat.composer.input_value() != "", what="the text")
+    assert chat.page.locator(".part-approval").count() == 0
+    chat.page.locator("#pending").click()
+    card = chat.page.locator(".part-approval")
+    expect(card).to_be_in_viewport()
+    asked = chat.page.locator(".mine").first
+    expect(asked).to_contain_text("/approve")
+    asked.locator("[data-action=more]").click()
+    chat.page.locator("#message-menu").get_by_text("Edit and send again").click()
+    eventually(lambda: chat.composer.input_value() == "/approve", what="what was said")
+    chat.page.locator("[data-action=keep-message]").click()
+
+    card.get_by_label("Reason").fill("The moon has no letter box.")
+    card.get_by_role("button", name="Deny").click()
+    expect(card).to_contain_text("The moon has no letter box.")
+    ana.open(f"{chat.url}?at={chat.rows[0].id}").page.get_by_text("The moon has no letter box.").wait_for()
 
 
 def test_who_is_named_is_marked(people: People) -> None:
@@ -201,3 +220,31 @@ def test_commands(people: People) -> None:
     chat.composer.press_sequentially("not /t")
     assert menu.is_hidden()
     assert len(chat.rows) == 2
+
+
+def test_the_header_makes_room_while_one_reads_on(people: People) -> None:
+    phone = people.join(**PHONE).new_chat()
+    phone.composer.fill("/long 900")
+    phone.page.locator("#send").click()
+    eventually(lambda: phone.page.locator("#stop").is_hidden() and len(phone.rows) == 2, what="an answer")
+    bar = phone.page.locator(".bar")
+    expect(bar).to_be_in_viewport()
+    move = """top => new Promise(resolve => {
+        document.querySelector('#scroller').scrollTop = top;
+        requestAnimationFrame(() => requestAnimationFrame(resolve));
+    })"""
+    phone.page.evaluate(move, 100)
+    phone.page.evaluate(move, 300)
+    expect(bar).not_to_be_in_viewport()
+    phone.page.evaluate(move, 200)
+    expect(bar).to_be_in_viewport()
+
+
+def test_the_id_of_an_error_can_be_copied(people: People) -> None:
+    ana = people.join(**CLIPBOARD)
+    ana.guard.allow("status of 404")
+    page = ana.context.new_page()
+    page.goto(f"{people.origin}/nowhere")
+    page.get_by_role("button", name="Copy").click()
+    page.get_by_role("button", name="Copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == page.locator("code").inner_text()

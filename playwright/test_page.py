@@ -173,6 +173,14 @@ def test_without_javascript_a_form_is_enough(people: People) -> None:
 
     eventually(answered, interval=0.2, what="the answer")
     assert "Plain old form" in page.locator("#transcript article").first.inner_text()
+    page.locator("#composer-input").fill("@Echo, are you there?")
+    page.locator("#send").click()
+    assert page.locator(".mention").first.inner_text() == "@Echo"
+    # What only works with JavaScript is not there to be pressed.
+    dead = """() => [...document.querySelectorAll('button')].filter(each => each.checkVisibility())
+        .filter(each => each.type === 'button' && !each.popoverTargetElement)
+        .filter(each => getComputedStyle(each).pointerEvents !== 'none').map(each => each.outerHTML)"""
+    assert page.evaluate(dead) == []
 
 
 def test_an_unknown_chat_is_a_page_that_leads_home(people: People) -> None:

@@ -23,6 +23,7 @@ export function keepDraft(client, { key, url, kept }) {
   const tab = createId();
   let saved = kept;
   let saving = Promise.resolve();
+  let unsure = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let waiting;
 
@@ -34,10 +35,11 @@ export function keepDraft(client, { key, url, kept }) {
     waiting = undefined;
     saving = saving.then(async () => {
       const now = text();
-      if (now === saved.text) return;
+      if (now === saved.text && !unsure) return;
       try {
         const reply = await client.request("PUT", url, { text: now, tab });
         saved = { text: now, at: (await reply?.json()).at };
+        unsure = false;
         note();
       } catch {
         // The next key tries again, and the browser has it.
@@ -68,6 +70,8 @@ export function keepDraft(client, { key, url, kept }) {
   addEventListener("pagehide", () => waiting && save());
   document.addEventListener("visibilitychange", () => document.hidden && waiting && save());
   show(newest(key, kept));
+  // What the page before this one was still saving may have come after this page was made.
+  unsure = input.value !== kept.text;
   if (input.value) changed();
 
   return {

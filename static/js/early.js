@@ -17,8 +17,8 @@
       const { read = "" } = document.getElementById("chat")?.dataset ?? {};
       /** @type {HTMLElement | null} */
       let row = scroller.querySelector(`[data-message-id="${CSS.escape(read)}"]`);
-      while (row && (row.matches(".mine, .note") || row.dataset.messageId === read)) row = /** @type {HTMLElement | null} */ (row.nextElementSibling);
-      if (row?.matches(".message")) {
+      while (row && (row.matches(".mine") || !row.dataset.messageId || row.dataset.messageId === read)) row = /** @type {HTMLElement | null} */ (row.nextElementSibling);
+      if (row) {
         const line = document.createElement("p");
         line.className = "unread";
         line.setAttribute("role", "separator");

@@ -4,6 +4,7 @@ import { Autoscroll } from "./autoscroll.js";
 import { ChatView } from "./chat-view.js";
 import { Composer } from "./composer.js";
 import { byId, h, styles } from "./dom.js";
+import { watchKeys, watchScrolling, watchSigns } from "./input.js";
 import { PageSession } from "./page-session.js";
 import { Here } from "./presence.js";
 import { queued } from "./queued.js";
@@ -21,8 +22,6 @@ const jump = byId("jump");
 const ping = live.ping * 1000;
 const hub = new TabHub({ name: `live ${me.id}`, url: urls.live, ping });
 const connection = hub.connection(chat.id, { sendUrl: urls.send, readUrl: urls.read, initialOffset: offset, ping });
-/** Pixels that are no movement yet. */
-const FEW = 24;
 /** What an agent may ask of the tab that asked it, and of no other. */
 const tools = [
   {
@@ -179,13 +178,13 @@ async function turn({ value, parentElement }, pin) {
 const drafts = { key: `draft:${me.id}:${chat.id}`, url: urls.draft, kept: draft };
 /** @type {Promise<{take: (by: string) => Promise<void>}> | undefined} */
 let kept;
-const keepDraft = () => (kept ??= import("./draft.js").then((module) => module.keepDraft(client, drafts)));
+const keepDraft = () => (kept ??= import("./draft.js").then((module) => module.keepDraft(client, drafts))).catch(() => (kept = undefined));
 if (composer) {
   if (draft.text || localStorage[drafts.key]) void keepDraft();
   byId("composer-input").addEventListener("input", keepDraft, { once: true });
   hub.addEventListener("mine", async (event) => {
     const { kind, chatId, tab } = /** @type {CustomEvent} */ (event).detail;
-    if (kind === "draft" && chatId === chat.id) await (await keepDraft()).take(tab);
+    if (kind === "draft" && chatId === chat.id) await (await keepDraft())?.take(tab);
   });
 }
 
@@ -253,53 +252,12 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   Promise.resolve(act(button, button.closest("article")?.dataset ?? {})).catch(({ message }) => bar.say(message));
 });
-document.addEventListener("keydown", async (event) => {
-  const { key, ctrlKey, metaKey, altKey, shiftKey, isComposing } = event;
-  const target = /** @type {Element} */ (event.target);
-  if (isComposing || altKey || document.querySelector("dialog[open], :popover-open")) return;
-  const command = ctrlKey || metaKey;
-  const known = command ? shiftKey && /^[oc]$/i.test(key) : /^[/?jk]$/.test(key) && !target.matches("input, select, textarea");
-  if (!known && !(/^Arrow(Up|Down)$/.test(key) && target.matches("article"))) return;
-  event.preventDefault();
-  (await import("./keyboard.js")).press(key.toLowerCase(), client);
-});
-document.addEventListener("keydown", ({ key, isComposing }) => {
-  if (key !== "Escape" || isComposing || document.querySelector(":popover-open, dialog[open]")) return;
-  const mine = client.messages.filter(({ metadata }) => metadata?.participantId === me.id).map(({ id }) => id);
-  const run = client.activeRuns.findLast((id) => mine.includes(client.runs[id]?.triggerId ?? ""));
-  if (run) void client.stop(run);
-});
-
-// On a small screen the header makes room while one reads on.
-let height = 0;
-byId("scroller").addEventListener(
-  "scroll",
-  ({ target }) => {
-    const { scrollTop } = /** @type {Element} */ (target);
-    if (Math.abs(scrollTop - height) < FEW) return;
-    page.toggleAttribute("data-reading", scrollTop > height && !scrolling.pinned);
-    height = scrollTop;
-  },
-  { passive: true },
-);
-
 // Who is here, and whom one may name, is loaded when it is asked for.
 const room = { client, agents, me, here, say: (/** @type {string} */ text) => bar.say(text) };
 byId("agents")?.addEventListener("beforetoggle", async () => (await import("./agents-menu.js")).fillMenu(room), { once: true });
-/** Menus of the message box, by the sign that opens them. @type {Record<string, (input: HTMLTextAreaElement) => unknown>} */
-const menus = {
-  "@": async (input) => (await import("./mention-menu.js")).watchMentions(input, room),
-  "/": async (input) => (await import("./command-menu.js")).watchCommands(input, agents),
-};
-document.addEventListener("input", ({ target }) => {
-  if (!(target instanceof HTMLTextAreaElement)) return;
-  void view.prepare();
-  for (const sign in menus) {
-    if (sign === "@" ? !target.value.includes(sign) : !target.value.startsWith(sign)) continue;
-    menus[sign](target);
-    delete menus[sign];
-  }
-});
+watchKeys(client, me.id);
+watchSigns(room, () => void view.prepare());
+watchScrolling(page, byId("scroller"), scrolling);
 
 // What a page has for htmx is not in a hurry.
 if (document.querySelector("[hx-get], [hx-post], [hx-put], [hx-patch], [hx-delete]")) {
@@ -312,7 +270,13 @@ client.addEventListener("error", (event) => {
   if (!messageId) bar.say(error.message);
 });
 client.addEventListener("outdated", () => {
-  if (!client.messages.at(-1)?.metadata?.delivery) location.reload();
+  if (client.messages.at(-1)?.metadata?.delivery) return;
+  // Whoever reads above goes on reading there.
+  const { top } = byId("scroller").getBoundingClientRect();
+  const inView = (/** @type {Element} */ row) => row.getBoundingClientRect().bottom > top;
+  const row = scrolling.pinned ? undefined : /** @type {HTMLElement[]} */ ([...transcript.querySelectorAll("[data-message-id]")]).find(inView);
+  if (row) location.replace(`?at=${encodeURIComponent(row.dataset.messageId ?? "")}`);
+  else location.reload();
 });
 client.addEventListener("connection", () => {
   page.dataset.live = client.connectionStatus.state;

@@ -3,7 +3,7 @@
 import { personHue } from "./rows.js";
 
 /**
- * @typedef {{id: string, name: string, hue: number, present: boolean}} Agent   `present`: from the start, as far as
+ * @typedef {{id: string, name: string, hue: number, scripted: boolean, present: boolean}} Agent   `present`: from the start, as far as
  *   this chat is concerned
  * @typedef {object} Room
  * @property {import("./page-session.js").PageSession} client
