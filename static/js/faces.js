@@ -24,7 +24,7 @@ const ROLES = { view: "reads along", chat: "can chat", approve: "can approve", m
 
 export class Faces {
   #options;
-  #button = h("button", { class: "faces", type: "button", popovertarget: "people", hidden: "" });
+  #button = h("button", { class: "company", type: "button", popovertarget: "people", hidden: "" });
   #list = h("ul", { class: "people" });
   #box = h("div", { id: "people", class: "people-box", popover: "", "aria-label": "Who is here" }, h("p", { class: "people-title" }, "Here now"), this.#list);
   #styles = addStyles("people.css");
