@@ -23,6 +23,22 @@ SERVER_ENV = {"DURABLE_CHAT_AGENT": "echo", "DURABLE_CHAT_PRESENCE_TTL": str(TTL
 # The browser's clock is wrong by so many hours; timers are not.
 SHIFT = "const Now = Date.now; Date.now = () => Now() + {hours} * 3600e3;"
 
+# What a page says as it goes: browsers hide it after they have told it so.
+GOES = """
+() => {
+  const said = [];
+  const send = window.fetch;
+  window.fetch = (url, init) => {
+    said.push(JSON.parse(init.body).state);
+    return send(url, init);
+  };
+  window.dispatchEvent(new PageTransitionEvent('pagehide'));
+  Object.defineProperty(document, 'hidden', {get: () => true});
+  document.dispatchEvent(new Event('visibilitychange'));
+  return said;
+}
+"""
+
 
 def test_a_tab_more_and_a_tab_less(people: People) -> None:
     """AC-58, and what the list behind the faces says."""
@@ -43,7 +59,8 @@ def test_a_tab_more_and_a_tab_less(people: People) -> None:
     faces.wait({her: ("active", ""), me: ("active", "")})
     hers.reload().wait_live()
     eventually(lambda: her in Faces(his).here)
-    hers.page.close(run_before_unload=True)
+    assert hers.page.evaluate(GOES)[-1] == "gone"
+    hers.page.close()
     eventually(lambda: her not in faces.here, what="she has left")
     # A reload was no leave, and a leave is worth a word only after a while.
     kept = faces.kept()

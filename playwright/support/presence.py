@@ -22,7 +22,7 @@ KEEP = """
 () => {
   window.__kept = {faces: [], announced: []};
   const keep = (list, text) => text && list.at(-1) !== text && list.push(text);
-  const faces = document.querySelector('.faces');
+  const faces = document.querySelector('.company');
   const polite = document.getElementById('announce-polite');
   const look = () => {
     keep(window.__kept.faces, faces.getAttribute('aria-label'));
@@ -40,7 +40,7 @@ class Faces:
 
     def __init__(self, chat: ChatPage) -> None:
         self.chat = chat
-        self.button = chat.page.locator(".faces")
+        self.button = chat.page.locator(".company")
 
     def face(self, name: str) -> Locator:
         return self.button.locator(f'.face[title="{name}"]')

@@ -24,7 +24,7 @@ const ROLES = { view: "reads along", chat: "can chat", approve: "can approve", m
 
 export class Faces {
   #options;
-  #button = h("button", { class: "faces", type: "button", popovertarget: "people", hidden: "" });
+  #button = h("button", { class: "company", type: "button", popovertarget: "people", hidden: "" });
   #list = h("ul", { class: "people" });
   #box = h("div", { id: "people", class: "people-box", popover: "", "aria-label": "Who is here" }, h("p", { class: "people-title" }, "Here now"), this.#list);
   #styles = addStyles("people.css");
@@ -97,16 +97,16 @@ export class Faces {
     if (people.length) this.#typing = setTimeout(() => this.#options.onTyping(""), TYPING_ENDS);
   }
 
-  /** Says who has come, and who has been gone for a while. @param {Person[]} people */
+  /** Says who else has come, and who has been gone for a while. @param {Person[]} people */
   #tell(people) {
-    const now = new Map(people.map((one) => [one.participantId, one]));
+    const now = new Map(people.filter((one) => one.participantId !== this.#options.me.id).map((one) => [one.participantId, one]));
     const before = this.#known ?? now;
     this.#known = now;
     for (const [id, { name }] of now) {
       const back = this.#leaving.get(id);
       clearTimeout(back);
       this.#leaving.delete(id);
-      if (!before.has(id) && !back && now.size <= SMALL_ROOM) announce(`${name} has joined`);
+      if (!before.has(id) && !back && people.length <= SMALL_ROOM) announce(`${name} has joined`);
     }
     for (const [id, { name }] of before) {
       if (now.has(id) || this.#leaving.has(id)) continue;

@@ -32,8 +32,16 @@ export class Here {
     this.#options = options;
     options.hub.addEventListener("presence", (event) => this.#show(/** @type {CustomEvent} */ (event).detail));
     document.addEventListener("visibilitychange", () => this.beat());
-    addEventListener("pageshow", ({ persisted }) => persisted && this.beat());
-    addEventListener("pagehide", () => !this.#over && this.#say("gone"));
+    addEventListener("pageshow", ({ persisted }) => {
+      if (!persisted) return;
+      this.#over = false;
+      this.beat();
+    });
+    // A page that goes is hidden after that, which is no news any more.
+    addEventListener("pagehide", () => {
+      if (!this.#over) this.#say("gone");
+      this.#over = true;
+    });
     document.addEventListener("me", (event) => {
       const { name, hue } = /** @type {CustomEvent} */ (event).detail;
       Object.assign(options.me, { name, hue });
