@@ -179,13 +179,14 @@ async function turn({ value, parentElement }, pin) {
 const drafts = { key: `draft:${me.id}:${chat.id}`, url: urls.draft, kept: draft };
 /** @type {Promise<{take: (by: string) => Promise<void>}> | undefined} */
 let kept;
-const keepDraft = () => (kept ??= import("./draft.js").then((module) => module.keepDraft(client, drafts)));
+/** Without a network there may be none: the tab keeps it all the same. */
+const keepDraft = () => (kept ??= import("./draft.js").then((module) => module.keepDraft(client, drafts))).catch(() => (kept = undefined));
 if (composer) {
   if (draft.text || localStorage[drafts.key]) void keepDraft();
   byId("composer-input").addEventListener("input", keepDraft, { once: true });
   hub.addEventListener("mine", async (event) => {
     const { kind, chatId, tab } = /** @type {CustomEvent} */ (event).detail;
-    if (kind === "draft" && chatId === chat.id) await (await keepDraft()).take(tab);
+    if (kind === "draft" && chatId === chat.id) await (await keepDraft())?.take(tab);
   });
 }
 
@@ -286,7 +287,7 @@ byId("scroller").addEventListener(
 // Who is here, and whom one may name, is loaded when it is asked for.
 const room = { client, agents, me, here, say: (/** @type {string} */ text) => bar.say(text) };
 byId("agents")?.addEventListener("beforetoggle", async () => (await import("./agents-menu.js")).fillMenu(room), { once: true });
-/** Menus of the message box, by the sign that opens them. @type {Record<string, (input: HTMLTextAreaElement) => unknown>} */
+/** Menus of the message box, by the sign that opens them. @type {Record<string, (input: HTMLTextAreaElement) => Promise<unknown>>} */
 const menus = {
   "@": async (input) => (await import("./mention-menu.js")).watchMentions(input, room),
   "/": async (input) => (await import("./command-menu.js")).watchCommands(input, agents),
@@ -296,8 +297,9 @@ document.addEventListener("input", ({ target }) => {
   void view.prepare();
   for (const sign in menus) {
     if (sign === "@" ? !target.value.includes(sign) : !target.value.startsWith(sign)) continue;
-    menus[sign](target);
+    const open = menus[sign];
     delete menus[sign];
+    open(target).catch(() => (menus[sign] = open)); // without a network
   }
 });
 
