@@ -178,6 +178,7 @@ async function turn({ value, parentElement }, pin) {
 const drafts = { key: `draft:${me.id}:${chat.id}`, url: urls.draft, kept: draft };
 /** @type {Promise<{take: (by: string) => Promise<void>}> | undefined} */
 let kept;
+/** Without a network there may be none: the tab keeps it all the same. */
 const keepDraft = () => (kept ??= import("./draft.js").then((module) => module.keepDraft(client, drafts))).catch(() => (kept = undefined));
 if (composer) {
   if (draft.text || localStorage[drafts.key]) void keepDraft();
