@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserType, Page, Request
+from playwright.sync_api import BrowserContext, BrowserType, Page, Request, Route
 
-from support import chromium
 from support.chat_page import ChatPage, same_everywhere
 from support.people import People, Person
+from support.window import LAN_NAME, at_window, freeze, wake, window
 from tests.support.server import ServerProcess
 from tests.support.waiting import eventually
 
-LAN_NAME = "chat.test"
 SERVER_ENV = {
     "DURABLE_CHAT_DEMO_WORD_DELAY": "0.02",
     "DURABLE_CHAT_TITLES": "off",
@@ -41,9 +41,9 @@ class Connections:
 
     @property
     def pages(self) -> list[Page]:
-        # Asking a page lets events be counted.
-        self._person.context.pages[0].evaluate("0")
-        return list(self._open.values())
+        # Asking a page that is in view lets events be counted.
+        self._person.context.pages[-1].evaluate("0")
+        return [page for page in self._open.values() if not page.is_closed()]
 
     def leader(self, tabs: list[ChatPage]) -> ChatPage:
         """The one tab that has a connection, once there is only one."""
@@ -100,123 +100,126 @@ def test_twenty_tabs_on_one_chat_or_on_twenty(people: People, shared: int) -> No
     twenty_tabs(people.join(), shared=shared)
 
 
-def freeze(tab: ChatPage, state: str) -> None:
-    session = tab.page.context.new_cdp_session(tab.page)
-    session.send("Page.setWebLifecycleState", {"state": state})
-    session.detach()
+@pytest.fixture(scope="module")
+def desk(browser_type: BrowserType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
+    with window(browser_type, tmp_path_factory.mktemp("profile")) as context:
+        yield context
+
+
+@pytest.fixture
+def person(desk: BrowserContext, server: ServerProcess) -> Iterator[Person]:
+    """Somebody with one window, of whose tabs one is in view."""
+    with at_window(desk, server.url) as person:
+        yield person
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(90)
-def test_a_leader_that_is_frozen_or_closed_is_replaced_without_a_gap(people: People) -> None:
+def test_a_leader_that_is_frozen_or_closed_is_replaced_without_a_gap(person: Person) -> None:
     """AC-30, F31."""
-    person = people.join()
     connections = Connections(person)
-    first = person.new_chat()
-    tabs = [first, *open_tabs(person, [first.url] * 2)]
-    frozen = connections.leader(tabs)
-    rest = [tab for tab in tabs if tab is not frozen]
-    rest[0].send("/long 150")
-    for tab in tabs:
-        tab.wait_words(5)
+    frozen = person.new_chat()
+    rest = [person.open(frozen.url), person.open(frozen.url)]
+    assert connections.leader([frozen, *rest]) is frozen
+    seen = rest[-1]
+    seen.send("/long 150")
+    seen.wait_words(5)
 
-    freeze(frozen, "frozen")
-    eventually(
-        lambda: any(tab.page in connections.pages for tab in rest), timeout=10, what="another has taken over"
-    )
-    for tab in rest:
-        tab.wait_words(len(tab.rows[-1].words) + 5)
+    sleeping = freeze(frozen)
+    eventually(lambda: any(tab.page in connections.pages for tab in rest), what="another has taken over")
+    seen.wait_words(len(seen.rows[-1].words) + 5)
+    eventually(lambda: len(connections.pages) == 1, what="one connection")
 
-    closed = next(tab for tab in rest if tab.page in connections.pages)
-    rest.remove(closed)
-    closed.page.close()
-    rest[0].wait_rows(2)
+    leader = next(tab for tab in rest if tab.page in connections.pages)
+    rest.remove(leader)
+    leader.page.close()
+    last = rest[0]
+    last.page.bring_to_front()
+    last.wait_rows(2)
 
-    freeze(frozen, "active")
+    wake(sleeping)
+    frozen.page.bring_to_front()
     frozen.wait_rows(2)
-    same_everywhere(frozen, *rest)
-    eventually(lambda: len(connections.pages) == 1, what="one of them has let go")
-    rest[0].send("Thank you")
+    same_everywhere(frozen)
+    eventually(lambda: len(connections.pages) == 1, what="who was frozen has let go")
+    frozen.send("Thank you")
     frozen.wait_rows(4)
+    last.page.bring_to_front()
+    last.wait_rows(4)
+    same_everywhere(last)
 
 
-def test_a_tab_that_sleeps_through_an_answer_has_it_when_it_wakes(people: People) -> None:
+def test_a_tab_that_sleeps_through_an_answer_has_it_when_it_wakes(person: Person) -> None:
     """AC-32, F31: as when a phone is locked."""
-    person = people.join()
-    person.expect_broken_network()
     chat = person.new_chat()
     chat.mark()
     chat.send("/long 60")
     chat.wait_words(5)
-    freeze(chat, "frozen")
+    person.context.pages[0].bring_to_front()
+    sleeping = freeze(chat)
     reply = person.context.request
     snapshot = f"{chat.origin}/api/chats/{chat.id}/snapshot"
     eventually(lambda: not reply.get(snapshot).json()["activeRuns"], timeout=25, what="the end of the run")
-    freeze(chat, "active")
+    wake(sleeping)
+    chat.page.bring_to_front()
     chat.wait_rows(2)
     same_everywhere(chat)
     assert chat.marked, "the page was reloaded"
 
 
-@pytest.fixture(scope="module")
-def plain_browser(browser_type: BrowserType) -> Iterator[Browser]:
-    """One that keeps pages for the way back, and knows the server by a name that is no secure context."""
-    options = chromium.launch_options()
-    flags = [*options.pop("args"), f"--host-resolver-rules=MAP {LAN_NAME} 127.0.0.1"]  # type: ignore[misc]
-    browser = browser_type.launch(
-        **options,  # type: ignore[arg-type]
-        args=flags,
-        ignore_default_args=["--disable-back-forward-cache"],
-    )
-    yield browser
-    browser.close()
+def keep(route: Route) -> None:
+    """Chromium does not keep pages that must not be stored, others do."""
+    reply = route.fetch()
+    route.fulfill(response=reply, headers={**reply.headers, "cache-control": "no-cache"})
 
 
-def test_back_from_another_page_is_live_again(plain_browser: Browser, server: ServerProcess) -> None:
-    """AC-33."""
-    with People(plain_browser, server.url) as people:
-        person = people.join()
-        chat = person.new_chat()
-        chat.mark()
-        chat.send("Before")
-        before = chat.wait_rows(2)
-        chat.page.goto(f"{server.url}/lab")
-        elsewhere = person.open(chat.url)
-        elsewhere.send("Meanwhile")
-        elsewhere.wait_rows(4)
-        chat.page.go_back()
-        assert chat.marked, "the browser kept the page"
-        rows = chat.wait_rows(4)
-        assert rows[:2] == before
-        chat.wait_live().send("And now")
-        elsewhere.wait_rows(6)
-        same_everywhere(chat, elsewhere)
+def test_back_from_another_page_is_live_again(person: Person) -> None:
+    """AC-33, F31."""
+    chat = person.new_chat()
+    chat.page.route(re.compile("/chat/[^/]+$|/lab$"), keep)
+    chat.reload().wait_live()
+    chat.mark()
+    chat.send("Before")
+    before = chat.wait_rows(2)
+    chat.page.goto(f"{person.origin}/lab")
+    elsewhere = person.open(chat.url)
+    elsewhere.send("Meanwhile")
+    elsewhere.wait_rows(4)
+    chat.page.bring_to_front()
+    # Of a page that is kept no "load" tells.
+    chat.page.evaluate("() => { setTimeout(() => history.back()) }")
+    chat.page.wait_for_url(chat.url, wait_until="commit")
+    assert chat.marked, "the browser did not keep the page"
+    assert chat.wait_rows(4)[:2] == before
+    chat.wait_live().send("And now")
+    chat.wait_rows(6)
+    elsewhere.page.bring_to_front()
+    elsewhere.wait_rows(6)
 
 
-def test_without_web_locks_hidden_tabs_let_go(plain_browser: Browser, server: ServerProcess) -> None:
+NEW_CHAT = """async () => {
+  const init = {method: "POST", headers: {"content-type": "application/json"}, body: "{}"};
+  return "/chat/" + (await (await fetch("/api/chats", init)).json()).id;
+}"""
+
+
+def test_without_web_locks_hidden_tabs_let_go(desk: BrowserContext, server: ServerProcess) -> None:
     """A LAN address over plain http."""
-    with People(plain_browser, f"http://{LAN_NAME}:{server.port}") as people:
-        person = people.join()
+    origin = f"http://{LAN_NAME}:{server.port}"
+    with at_window(desk, origin) as person:
         connections = Connections(person)
-        first = person.new_chat()
-        assert first.page.evaluate("[isSecureContext, navigator.locks === undefined]") == [False, True]
+        page = person.context.new_page()
+        person.guard.allow("Cross-Origin-Opener-Policy header has been ignored")
+        page.goto(origin)
+        page.goto(origin + page.evaluate(NEW_CHAT))  # only the browser knows that name
+        first = ChatPage(page, page.url, person.guard).wait_live()
+        assert page.evaluate("[isSecureContext, navigator.locks === undefined]") == [False, True]
+        eventually(lambda: connections.pages == [page], what="a connection of its own")
         second = person.open(first.url)
-        eventually(lambda: len(connections.pages) == 2, what="each has its own")
-        turn(first, hidden=True)
         eventually(lambda: connections.pages == [second.page], what="who is hidden has let go")
         second.send("Hello")
         second.wait_rows(2)
-        turn(first, hidden=False)
+        page.bring_to_front()
         first.wait_rows(2)
-        same_everywhere(first, second)
-
-
-def turn(tab: ChatPage, *, hidden: bool) -> None:
-    """Without a window there is nothing that could be in front of it."""
-    tab.page.evaluate(
-        """hidden => {
-          Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
-          document.dispatchEvent(new Event("visibilitychange", {bubbles: true}));
-        }""",
-        hidden,
-    )
+        eventually(lambda: connections.pages == [page], what="who is in view has it")
+        first.wait_live()
