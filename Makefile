@@ -47,6 +47,8 @@ $(NODE): package.json package-lock.json $(DEV)
 $(BROWSER): $(DEV) playwright/support/chromium.py
 	$(BIN)/python playwright/support/chromium.py
 	scripts/system-package strace
+	scripts/system-package nginx
+	scripts/system-package firefox-esr
 	scripts/system-package postgresql initdb
 	touch $@
 

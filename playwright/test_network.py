@@ -95,6 +95,19 @@ def test_bytes_one_by_one(people_behind: People, proxy: FaultProxy) -> None:
     assert "世界 🏳️‍🌈" in rows[0].text
 
 
+def test_offline_and_online_twenty_times_while_tokens_flow(people_behind: People, proxy: FaultProxy) -> None:
+    """F32. The browser's own switch leaves open connections alone, so the proxy cuts them too."""
+    chat = start_answer(people_behind, words=300)
+    for _ in range(20):
+        proxy.down()
+        chat.page.context.set_offline(True)
+        eventually(lambda: chat.live == "offline", what="the page knows")
+        proxy.up()
+        chat.page.context.set_offline(False)
+        chat.wait_live()
+    completes(chat)
+
+
 @pytest.mark.converge
 @pytest.mark.slow
 def test_kill_nine_mid_answer(people: People, server: ServerProcess) -> None:

@@ -121,6 +121,22 @@ def test_a_burst_stays_at_the_end(people: People) -> None:
     chat.page.locator("#stop").click()
 
 
+def test_what_grows_by_itself_stays_in_view(people: People) -> None:
+    """AC-41: a block gets higher without any new text, as an image or a font does it."""
+    chat = people.join().new_chat()
+    chat.send("/long 400")
+    chat.wait_words(200)
+    chat.page.locator("#stop").click()
+    chat.wait_state("stopped")
+    for height in (300, 900, 40):
+        chat.page.evaluate(
+            "height => document.querySelector('#transcript').style.paddingBottom = `${height}px`",
+            height,
+        )
+        eventually(lambda: place(chat)[1] - place(chat)[0] <= 1, what="the end in view")
+    assert not chat.page.locator("#jump").is_visible()
+
+
 def test_sending_returns_to_the_end(people: People) -> None:
     chat = streaming(people.join().new_chat())
     wheel(chat)

@@ -42,7 +42,7 @@ def said(chat: ChatPage, where: str) -> list[str]:
     [
         ("/think", ["thinking", "writing"], "polite", "’s answer is ready"),
         ("/tool", ["writing", "using current_time"], "polite", "’s answer is ready"),
-        ("/approve", ["writing"], "polite", " is waiting for approval"),
+        ("/approve", ["writing", "waiting for approval"], "polite", " is waiting for approval"),
         ("/fail", ["writing"], "assertive", " could not finish the answer"),
     ],
 )
@@ -57,7 +57,8 @@ def test_what_the_agent_does_is_said_in_words(
     assert sum(len(said(chat, f"announce-{each}")) for each in ("polite", "assertive")) == 2
     for deed in deeds:
         assert f"Demo is {deed}…" in said(chat, "activity")
-    assert chat.page.locator("#activity").text_content() == ""
+    waits = "Demo is waiting for approval…" if command == "/approve" else ""
+    assert chat.page.locator("#activity").text_content() == waits
 
 
 def test_a_tool_that_waits_for_consent_is_never_called_running_at_the_end(people: People) -> None:
@@ -112,6 +113,7 @@ def test_without_a_clipboard_the_link_is_shown(people: People) -> None:
         "Object.defineProperty(Navigator.prototype, 'clipboard', {value: undefined})"
     )
     chat = person.new_chat()
+    chat.open_share()
     chat.page.locator("#copy-link").click()
     field = chat.page.locator("#share-url")
     field.wait_for()

@@ -23,11 +23,18 @@ from webapp.web import (
     api_chat_stream,
     api_chat_ws,
     api_chats,
+    api_forks,
+    api_live,
+    api_presence,
+    api_search,
+    api_shares,
+    chat_list,
     debugging,
     decisions,
     health,
     lab,
     pages,
+    people,
     shares,
     static_files,
 )
@@ -72,8 +79,20 @@ def create_app(
         drain=Drain(),
         pages=Pages(templates=locate("templates"), assets=assets, cast=cast),
     )
-    chat = [api_chat, api_chat_runs, api_chat_stream, api_chat_ws, api_chats]
-    routes = [*chat, debugging, decisions, health, lab, pages, shares, static_files]
+    chat = [
+        api_chat,
+        api_chat_runs,
+        api_chat_stream,
+        api_chat_ws,
+        api_chats,
+        api_forks,
+        api_live,
+        api_presence,
+        api_search,
+        api_shares,
+        chat_list,
+    ]
+    routes = [*chat, debugging, decisions, health, lab, pages, people, shares, static_files]
     return Litestar(
         [*(handler for module in routes for handler in module.ROUTES), *stream_mount(settings.streams)],
         lifespan=[lambda app: open_services(app, parts)],

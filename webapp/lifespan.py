@@ -15,15 +15,25 @@ from litestar import Litestar
 from webapp.agents.base import Agent, AgentUnusable
 from webapp.agents.cast import Cast
 from webapp.chat.catalog import Catalog
+from webapp.chat.deletions import Deletions
+from webapp.chat.excerpts import Excerpts
+from webapp.chat.feeds import Feeds
+from webapp.chat.forks import Forks
 from webapp.chat.marks import Marks
+from webapp.chat.overview import Overview
+from webapp.chat.presence import Presence
 from webapp.chat.roster import Roster
 from webapp.chat.runs import Supervisor
 from webapp.chat.runs.limits import RunLimits
 from webapp.chat.runs.titles import Titles
+from webapp.chat.search import Search
 from webapp.chat.sessions import Sessions
 from webapp.chat.telling import Telling
 from webapp.settings import Settings, secret_keys
 from webapp.sharing.capabilities import Capabilities
+from webapp.sharing.copies import Copies
+from webapp.sharing.losses import Losses
+from webapp.sharing.shares import Sharing
 from webapp.streams.clients.base import StreamClient
 from webapp.streams.clients.local import LocalStreamClient
 from webapp.streams.engine import Engine
@@ -54,13 +64,20 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
     settings = parts.settings
     async with AsyncExitStack() as stack:
         streams, engine = await _open_streams(stack, parts)
-        catalog = await Catalog.open(_database_url(settings), clock=parts.clock)
+        catalog = await Catalog.open(
+            _database_url(settings), clock=parts.clock, grace=settings.security.delete_grace
+        )
         stack.push_async_callback(catalog.aclose)
         for member in parts.cast:
             await _open_agent(stack, member.agent)
         sessions = Sessions(streams=streams, cache=catalog.snapshots)
         telling = Telling(streams=streams, sessions=sessions)
-        marks = Marks(telling=telling, sessions=sessions, catalog=catalog)
+        feeds = Feeds(streams=streams)
+        overview = Overview(sessions=sessions, catalog=catalog, feeds=feeds)
+        stack.push_async_callback(overview.aclose)
+        search = Search(catalog=catalog, overview=overview)
+        stack.push_async_callback(search.aclose)
+        marks = Marks(telling=telling, sessions=sessions, catalog=catalog, changed=overview.changed)
         titles = Titles(marks=marks, sessions=sessions, agents={each.id: each.agent for each in parts.cast})
         supervisor = Supervisor(
             streams=streams,
@@ -68,6 +85,7 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
             catalog=catalog,
             agents=parts.cast,
             titles=titles if settings.agents.titles else None,
+            changed=overview.changed,
             # Nobody else can be using the embedded store.
             shared=engine is None,
             limits=RunLimits(
@@ -84,16 +102,45 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
         )
         stack.push_async_callback(supervisor.aclose, grace=settings.server.run_grace)
         await supervisor.start()
+        presence = Presence(streams=streams, clock=parts.clock, ttl=settings.streams.presence_ttl)
+        stack.push_async_callback(presence.aclose)
+        losses = Losses(catalog)
+        stack.push_async_callback(losses.aclose)
+        await losses.start()
+        deletions = Deletions(catalog=catalog, streams=streams, sessions=sessions, supervisor=supervisor)
+        stack.push_async_callback(deletions.aclose)
+        await deletions.start()
+        capabilities = Capabilities(catalog, access=settings.security.access)
+        excerpts = Excerpts(streams=streams, sessions=sessions)
+        copies = Copies(catalog=catalog, streams=streams, sessions=sessions, clock=parts.clock, ids=parts.ids)
         services = Services(
             settings=settings,
             streams=streams,
             engine=engine,
             catalog=catalog,
-            capabilities=Capabilities(catalog, access=settings.security.access),
+            capabilities=capabilities,
+            losses=losses,
+            sharing=Sharing(
+                catalog=catalog,
+                capabilities=capabilities,
+                excerpts=excerpts,
+                copies=copies,
+                losses=losses,
+                clock=parts.clock,
+            ),
+            deletions=deletions,
             sessions=sessions,
+            excerpts=excerpts,
             supervisor=supervisor,
             marks=marks,
+            feeds=feeds,
+            search=search,
+            forks=Forks(
+                streams=streams, sessions=sessions, telling=telling, catalog=catalog, clock=parts.clock
+            ),
+            overview=overview,
             roster=Roster(cast=parts.cast, telling=telling, sessions=sessions),
+            presence=presence,
             cookies=CookieSigner(secret_keys(settings)),
             pages=parts.pages,
             slots=Slots(

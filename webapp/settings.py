@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
@@ -19,6 +20,14 @@ from webapp.streams.protocol.paths import split_base
 PREFIX = "DURABLE_CHAT_"
 DEVELOPERS_OWN = frozenset({PREFIX + "FAILPOINT"})  # no settings: nobody runs a chat with them
 SECRET_KEY_FILE = "secret-key"  # noqa: S105 - a file name
+
+_NO_IDENTITY = frozenset(
+    (
+        *("accept", "authorization", "connection", "content-length", "content-type", "cookie", "forwarded"),
+        *("host", "origin", "referer", "user-agent"),
+        *("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"),
+    )
+)
 
 Access = Literal["private", "open"]
 T = TypeVar("T")
@@ -97,6 +106,23 @@ def _names(value: str) -> tuple[str, ...]:
     return tuple(name.strip().lower() for name in value.split(",") if name.strip())
 
 
+def _header(value: str) -> str:
+    name = value.strip().lower()
+    if not re.fullmatch(r"[a-z0-9-]+", name) or name in _NO_IDENTITY or name.startswith("sec-"):
+        raise ValueError("must be the name of a header that only your proxy sets, such as X-Remote-User")
+    return name
+
+
+def _proxies(value: str) -> str:
+    for each in value.split(","):
+        if each.strip() != "*":
+            try:
+                ip_network(each.strip())
+            except ValueError:
+                raise ValueError("must be addresses or networks, comma separated, or *") from None
+    return value.strip()
+
+
 def _seconds(value: str) -> float:
     try:
         seconds = float(value)
@@ -156,8 +182,8 @@ class ServerSettings:
     """TCP port; 0 lets the system choose one, which is printed."""
     allowed_hosts: tuple[str, ...] = field(default=(), metadata=_env("ALLOWED_HOSTS", _names))
     """Host names, comma separated and without port, accepted besides the loopback names."""
-    forwarded_allow_ips: str = field(default="127.0.0.1", metadata=_env("FORWARDED_ALLOW_IPS", _text))
-    """Proxies, comma separated, whose ``X-Forwarded-*`` headers are believed."""
+    forwarded_allow_ips: str = field(default="127.0.0.1", metadata=_env("FORWARDED_ALLOW_IPS", _proxies))
+    """Proxies, comma separated, whose ``X-Forwarded-*`` and identity headers are believed."""
     shutdown_grace: float = field(default=3.0, metadata=_env("SHUTDOWN_GRACE", _seconds))
     """Seconds open requests have to end after the first signal."""
     run_grace: float = field(default=5.0, metadata=_env("RUN_GRACE", _seconds))
@@ -184,8 +210,15 @@ class SecuritySettings:
 
     access: Access = field(default="private", metadata=_env("ACCESS", _access))
     """``private``: by grant only. ``open``: whoever knows the unguessable id may take part."""
+    delete_grace: float = field(default=10.0, metadata=_env("DELETE_GRACE", _seconds))
+    """Seconds in which the deletion of a chat can be undone."""
     secret_key: tuple[Secret, ...] = field(default=(), metadata=_env("SECRET_KEY", _secrets))
     """Keys that sign the cookie, newest first; empty = one generated once into the data directory."""
+    identity_header: str = field(default="", metadata=_env("IDENTITY_HEADER", _header))
+    """Header in which an authenticating proxy says who somebody is, instead of our cookie. It is believed
+    from ``FORWARDED_ALLOW_IPS`` only, and without it nobody gets in."""
+    identity_name_header: str = field(default="", metadata=_env("IDENTITY_NAME_HEADER", _header))
+    """Header with the name to show for them; empty = what stands before the @ in the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +241,8 @@ class StreamSettings:
     """Seconds a long-poll waits for data."""
     ping_interval: float = field(default=15.0, metadata=_env("PING_INTERVAL", _seconds))
     """Seconds of silence after which a live reply sends a ping."""
+    presence_ttl: float = field(default=75.0, metadata=_env("PRESENCE_TTL", _seconds))
+    """Seconds after which somebody who gave no sign of life is gone; a tab gives three within them."""
     sse_lifetime: float = field(default=60.0, metadata=_env("SSE_LIFETIME", _seconds))
     """Seconds after which a live reply ends and the reader comes back, ± 10 %."""
     write_timeout: float = field(default=20.0, metadata=_env("WRITE_TIMEOUT", _seconds))
@@ -266,7 +301,9 @@ class Settings:
         unknown = sorted(key for key in environ if key.startswith(PREFIX) and key not in known)
         if unknown:
             raise BadSetting(unknown[0], "there is no such setting")
-        return cls(**{area.name: _read(_area(area.name), environ) for area in fields(cls)})
+        settings = cls(**{area.name: _read(_area(area.name), environ) for area in fields(cls)})
+        _check_proxy(settings)
+        return settings
 
 
 _AREAS: dict[str, type[Any]] = {
@@ -294,6 +331,15 @@ def _read(area: type[T], environ: Mapping[str, str]) -> T:
         except ValueError as error:
             raise BadSetting(key, str(error)) from None
     return area(**values)
+
+
+def _check_proxy(settings: Settings) -> None:
+    """Who tells identities has to be known exactly: anybody else could be anyone."""
+    header, name = settings.security.identity_header, settings.security.identity_name_header
+    if name and (not header or name == header):
+        raise BadSetting(PREFIX + "IDENTITY_NAME_HEADER", "goes beside another, IDENTITY_HEADER")
+    if header and "*" in settings.server.forwarded_allow_ips:
+        raise BadSetting(PREFIX + "IDENTITY_HEADER", "needs your proxy in FORWARDED_ALLOW_IPS, and not *")
 
 
 def secret_keys(settings: Settings) -> tuple[Secret, ...]:

@@ -190,9 +190,18 @@ class ChatPage:
 
     def copy_link(self, role: Literal["view", "chat"]) -> None:
         """Choose what people with the link may do, press "Copy link", and wait until it says so."""
+        self.open_share()
         self.page.locator("#share-role").select_option(role)
         self.page.locator("#copy-link").click()
         self.page.locator("#copy-link", has_text="Copied").wait_for()
+        self.page.keyboard.press("Escape")
+
+    def open_share(self) -> Locator:
+        """The share dialog, opened by its button."""
+        self.page.locator("#share").click()
+        dialog = self.page.locator("#share-dialog")
+        dialog.wait_for()
+        return dialog
 
     def clipboard(self) -> str:
         """What was copied last (the context needs clipboard permissions)."""

@@ -14,6 +14,7 @@ export async function decide(button, post) {
   try {
     /** @type {Record<string, any>} */
     const payload = { approved: button.value !== "deny", arguments: value("arguments") };
+    if (value("reason").trim()) payload.reason = value("reason").trim();
     if (button.value === "edit") payload.editedArgs = edited(value("editedArgs"));
     tell(form, "");
     for (const each of buttons) each.disabled = true;

@@ -11,14 +11,16 @@ export class Autoscroll {
   #onPin;
   #top = 0;
   #room = 0;
+  #attached = true;
   pinned = true;
 
   /**
    * @param {HTMLElement} scroller
    * @param {HTMLElement} content
    * @param {() => void} onPin  whenever the reader leaves the end or returns
+   * @param {Element | null} [start]  where to begin, if not at the end
    */
-  constructor(scroller, content, onPin) {
+  constructor(scroller, content, onPin, start) {
     this.#scroller = scroller;
     this.#content = content;
     this.#onPin = onPin;
@@ -36,7 +38,21 @@ export class Autoscroll {
     const observer = new ResizeObserver(() => this.#follow());
     observer.observe(content);
     observer.observe(scroller);
+    this.#attached = !content.querySelector(".newer");
+    start?.scrollIntoView();
+    this.#remember();
+    this.pinned = this.#attached && (!start || this.#room - this.#top <= NEAR);
     this.#follow();
+  }
+
+  /** Whether what follows is there to be shown; if not, there is no end to keep in view. */
+  get attached() {
+    return this.#attached;
+  }
+
+  set attached(attached) {
+    this.#attached = attached;
+    if (!attached) this.#pin(false);
   }
 
   toEnd() {
@@ -79,7 +95,7 @@ export class Autoscroll {
 
   /** @param {boolean} pinned */
   #pin(pinned) {
-    if (this.pinned === pinned) return;
+    if (this.pinned === pinned || (pinned && !this.#attached)) return;
     this.pinned = pinned;
     this.#onPin();
   }

@@ -10,11 +10,11 @@
  */
 
 import { createReducer } from "./chat-reducer.js";
-import { browserEnvironment } from "./durable-stream.js";
+import { browserEnvironment } from "./follow.js";
 import { createId, persist, sendJson } from "./http.js";
 
 /** @import {ClientTool} from "./client-tools.js" */
-/** @import {Batch, ChatSessionOptions, Chunk, ConnectionStatus, Delivery, Message, RunInfo} from "./types.js" */
+/** @import {Batch, ChatSessionOptions, Chunk, ConnectionStatus, Delivery, Message, Parcel, RunInfo} from "./types.js" */
 /** @import {Touched} from "./chat-reducer.js" */
 /** @typedef {Omit<Delivery, "controller" | "state" | "error">} Errand   what is to be delivered */
 
@@ -105,6 +105,10 @@ export class ChatSession extends EventTarget {
     const forget = this.#options.connection.onStatus((status) => this.#connected(status));
     this.#closing.signal.addEventListener("abort", forget);
     this.#follow();
+    this.#useOutbox((outbox) => {
+      outbox.addEventListener("parcel", (event) => this.#told(/** @type {CustomEvent} */ (event).detail));
+      void outbox.start();
+    });
     for (const runId of this.own.keys()) this.#goOn(runId);
   }
 
@@ -116,7 +120,7 @@ export class ChatSession extends EventTarget {
   /** Ends the wait for the next attempt. */
   retryNow() {
     this.#options.connection.retryNow();
-    this.#nudges.dispatchEvent(new Event("nudge"));
+    this.#hurry();
   }
 
   /**
@@ -132,7 +136,7 @@ export class ChatSession extends EventTarget {
       role: "user",
       name: me.name,
       parts: [{ type: "text", content: text }],
-      metadata: { participantId: me.id, createdAt: env.now(), ...place },
+      metadata: { participantId: me.id, createdAt: env.now(), ...(me.hue !== undefined && { hue: me.hue }), ...place },
     };
     return this.post({ runId: ids(), message, again: false, data });
   }
@@ -148,6 +152,7 @@ export class ChatSession extends EventTarget {
     const delivery = this.#deliveryOf(messageId);
     if (!delivery) return undefined;
     this.#settle(delivery);
+    this.#useOutbox((outbox) => outbox.drop(messageId));
     delivery.controller.abort();
     this.#changed(messageId);
     return /** @type {string} */ (delivery.message.parts[0].content);
@@ -217,7 +222,9 @@ export class ChatSession extends EventTarget {
     // In the stream is durable and accepted, whatever became of the reply.
     for (const delivery of this.#deliveries.values()) {
       const arrived = delivery.again ? touched.runs.has(delivery.runId) : touched.messages.has(delivery.message.id);
-      if (arrived) this.#settle(delivery);
+      if (!arrived) continue;
+      this.#settle(delivery);
+      if (!delivery.again) this.#useOutbox((outbox) => outbox.arrived(delivery.message.id));
     }
     this.emit("change", touched);
   }
@@ -255,19 +262,28 @@ export class ChatSession extends EventTarget {
     const { runId, message, again, data, ...more } = errand;
     const { id, role, parts, metadata: { parentId, editOf } = {} } = message;
     const sent = { id, role, parts, ...(!again && (parentId || editOf) && { metadata: { parentId, editOf } }) };
-    const controller = new AbortController();
+    const { outbox, tools, connection } = this.#options;
     /** @type {Delivery} */
-    const delivery = { ...errand, controller, state: "sending" };
+    const delivery = { ...errand, controller: new AbortController(), state: "sending" };
     this.#deliveries.set(runId, delivery);
     this.#own(runId, { data, message: { id, role, parts: [] } }); // to go on it is enough to name the message
-    const run = { ...more, runId, clientTools: this.#options.tools };
+    const run = { ...more, runId, clientTools: tools };
+    const deliver = () => this.#deliver(delivery, (signal) => connection.send([sent], data, signal, run));
+    if (outbox && !again) {
+      const body = JSON.parse(JSON.stringify({ messages: [sent], data, runId, tools: tools.length ? tools : undefined }));
+      outbox.then((box) => box.keep({ id, runId, message, body })).catch(deliver);
+    } else deliver();
+    this.#changed(id);
+    return errand;
+  }
+
+  /** @param {Delivery} delivery @param {(signal: AbortSignal) => Promise<void>} send */
+  #deliver(delivery, send) {
+    const { runId, message, again, controller } = delivery;
+    const { id } = message;
     this.#outgoing = this.#outgoing.then(async () => {
       try {
-        await this.#persist(
-          (signal) => this.#options.connection.send([sent], data, signal, run),
-          controller.signal,
-          () => this.#deliveries.get(runId) !== delivery,
-        );
+        await this.#persist(send, controller.signal, () => this.#deliveries.get(runId) !== delivery);
         delivery.state = "sent";
       } catch (error) {
         if (controller.signal.aborted) return;
@@ -278,8 +294,33 @@ export class ChatSession extends EventTarget {
       }
       this.#changed(id);
     });
+  }
+
+  /**
+   * What has become of a message in the outbox, on whichever page it was written and whichever sends it.
+   * @param {Parcel} parcel
+   */
+  #told({ id, runId, chatId, message, state, error, body, own }) {
+    if (chatId !== this.#options.chatId) return;
+    const known = this.#deliveryOf(id);
+    if (state === "dropped") {
+      if (known) this.#settle(known);
+    } else if (this.#reducer.message(id)) {
+      this.#useOutbox((outbox) => outbox.arrived(id));
+    } else {
+      if (own) this.#own(runId, { data: body.data, message: { id, role: message.role, parts: [] } });
+      const failure = error === undefined ? undefined : new Error(error);
+      /** @type {Delivery} */
+      const told = { runId, message, again: false, data: body.data, controller: new AbortController(), ...known, state: state, error: failure };
+      this.#deliveries.set(runId, told);
+      if (failure && known?.state === "sending") this.emit("error", { error: failure, runId, messageId: id });
+    }
     this.#changed(id);
-    return errand;
+  }
+
+  /** @param {(outbox: import("./outbox.js").Outbox) => unknown} act */
+  #useOutbox(act) {
+    this.#options.outbox?.then(act).catch(() => {}); // without one it is as it was before
   }
 
   /**
@@ -294,6 +335,11 @@ export class ChatSession extends EventTarget {
       nudges: this.#nudges,
       connected: () => this.#connectionStatus.state === "live",
     });
+  }
+
+  #hurry() {
+    this.#nudges.dispatchEvent(new Event("nudge"));
+    this.#useOutbox((outbox) => outbox.flush());
   }
 
   /** @param {Delivery} delivery */
@@ -320,7 +366,7 @@ export class ChatSession extends EventTarget {
   /** @param {ConnectionStatus} status */
   #connected(status) {
     this.#connectionStatus = status;
-    if (status.state === "live") this.#nudges.dispatchEvent(new Event("nudge"));
+    if (status.state === "live") this.#hurry();
     this.emit("connection", { connectionStatus: status });
   }
 

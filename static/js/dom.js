@@ -46,3 +46,13 @@ export function morph(from, to, keep) {
     /** @type {ChildNode} */ (from).replaceWith(to);
   }
 }
+
+/** Has a style sheet of `static/css` that is not needed from the start. @param {string} name @returns {Promise<unknown>} once it counts */
+export function styles(name) {
+  const present = document.getElementById(`css-${name}`);
+  if (present) return Promise.resolve();
+  const link = h("link", { id: `css-${name}`, rel: "stylesheet", href: new URL(`../css/${name}.css`, import.meta.url).href });
+  const loaded = new Promise((resolve) => (link.onload = link.onerror = resolve));
+  document.head.append(link);
+  return loaded;
+}

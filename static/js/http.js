@@ -65,7 +65,8 @@ export async function httpError(response, now = Date.now()) {
   /** @type {any} */
   const body = await response.json().catch(() => undefined);
   const sentence = typeof body?.error === "string" ? body.error : `The server answered ${response.status}.`;
-  return new HttpError(sentence, {
+  // Whoever reports it can say which of the errors in the log it was.
+  return new HttpError(body?.reference ? `${sentence} (${body.reference})` : sentence, {
     status: response.status,
     code: typeof body?.code === "string" ? body.code : undefined,
     retryAfter: retryAfter(response.headers.get("retry-after"), now),

@@ -3,25 +3,25 @@
 import { Autoscroll } from "./autoscroll.js";
 import { ChatView } from "./chat-view.js";
 import { Composer } from "./composer.js";
-import { durableConnection } from "./durable-connection.js";
-import { byId } from "./dom.js";
-import { finish } from "./message-view.js";
+import { byId, h, styles } from "./dom.js";
+import { watchKeys, watchScrolling, watchSigns } from "./input.js";
 import { PageSession } from "./page-session.js";
+import { Here } from "./presence.js";
 import { queued } from "./queued.js";
+import { watchReading } from "./reading.js";
 import { pendingIn } from "./rows.js";
+import { watchChats } from "./sidebar.js";
 import { Activity, announce, ConnectionBar } from "./status.js";
+import { TabHub } from "./tab-hub.js";
 
-const { urls, me, can, chat, agents, snapshot, outline, choices, offset, live } = JSON.parse(byId("chat-data").textContent ?? "");
+const { urls, me, can, chat, agents, snapshot, outline, choices, offset, live, readTo, draft } = JSON.parse(byId("chat-data").textContent ?? "");
 const page = byId("chat");
 const transcript = byId("transcript");
 const jump = byId("jump");
 
-const connection = durableConnection({
-  sendUrl: urls.send,
-  readUrl: urls.read,
-  initialOffset: offset,
-  ping: live.ping * 1000,
-});
+const ping = live.ping * 1000;
+const hub = new TabHub({ name: `live ${me.id}`, url: urls.live, ping });
+const connection = hub.connection(chat.id, { sendUrl: urls.send, readUrl: urls.read, initialOffset: offset, ping });
 /** What an agent may ask of the tab that asked it, and of no other. */
 const tools = [
   {
@@ -30,18 +30,71 @@ const tools = [
     execute: async () => (await import("./browser-clock.js")).execute(),
   },
 ];
-const client = new PageSession({ connection, snapshot, outline, choices, urls, me, chatId: chat.id, tools, tab: sessionStorage });
-const scrolling = new Autoscroll(byId("scroller"), transcript, showJump);
+/** What is said here outlives the page. Loaded before anything can be cut, and after everything that can be seen. */
+const outbox = import("./outbox.js").then(({ Outbox }) => {
+  const kept = new Outbox({ participantId: me.id, chatId: chat.id, sendUrl: urls.send, connected: () => page.dataset.live === "live" });
+  kept.addEventListener("parcel", async (event) => {
+    const { detail } = /** @type {CustomEvent} */ (event);
+    if (detail.state !== "failed" || detail.chatId === chat.id) return;
+    (await import("./outbox-notice.js")).tellLost(detail, kept, byId("activity"));
+  });
+  return kept;
+});
+const client = new PageSession({ connection, snapshot, outline, choices, urls, me, chatId: chat.id, tools, tab: sessionStorage, outbox });
+const place = new URLSearchParams(location.search).has("at") ? transcript.querySelector("article") : null;
+const start = place ?? transcript.querySelector(".unread") ?? (location.hash ? document.getElementById(location.hash.slice(1)) : null);
+const scrolling = new Autoscroll(byId("scroller"), transcript, showJump, start);
 const bar = new ConnectionBar(byId("connection"));
 /** @type {import("./rows.js").Reader} */
-const reader = { meId: me.id, canChat: can.chat, hues: Object.fromEntries(agents.map((/** @type {any} */ each) => [each.id, each.hue])) };
+const reader = {
+  meId: me.id,
+  myName: me.name,
+  canChat: can.chat,
+  hues: Object.fromEntries(agents.map((/** @type {any} */ each) => [each.id, each.hue])),
+  names: agents.flatMap((/** @type {any} */ { id, name }) => [id, name]),
+};
 const activity = new Activity(reader);
+const here = new Here({ url: urls.presence, every: live.beat * 1000, chatId: chat.id, me, hub, onTyping: (words) => (activity.typing = words) });
 const composer = can.chat ? new Composer(chat.id, send, editLast) : undefined;
 /** @type {Promise<import("./queue.js").QueueStrip> | undefined} */
 let strip;
 let unseen = 0;
 
-new ChatView({ root: transcript, client, reader, messageUrl: urls.message, onUpdate });
+const edges = new IntersectionObserver(
+  (entries) => entries.forEach(({ isIntersecting, target }) => isIntersecting && loadMore(target)),
+  { root: byId("scroller"), rootMargin: "800px 0px" },
+);
+const view = new ChatView({ root: transcript, client, reader, scrolling, messageUrl: urls.message, onUpdate, onCrowd: async () => (await messageWindow()).trim() });
+for (const link of transcript.querySelectorAll(".edge")) edges.observe(link);
+
+/** @type {Promise<import("./message-window.js").MessageWindow> | undefined} */
+let moving;
+
+/** Long chats are loaded and dropped bit by bit. */
+function messageWindow() {
+  const say = (/** @type {string} */ text) => bar.say(text);
+  const place = { root: transcript, scroller: byId("scroller"), view, client, scrolling, edges, say };
+  moving ??= import("./message-window.js").then(({ MessageWindow }) => new MessageWindow(place));
+  return moving;
+}
+
+/** @param {Element} link */
+const loadMore = async (link) => (await messageWindow()).load(/** @type {HTMLAnchorElement} */ (link));
+
+/** The end, wherever the window is. */
+async function toEnd() {
+  if (scrolling.attached) scrolling.toEnd();
+  else await (await messageWindow()).latest();
+}
+
+/** A card that waits somewhere above. @param {string} id `ask-…` */
+async function showCard(id) {
+  const run = Object.values(client.runs).find(({ runId }) => id.startsWith(`ask-${runId}-`));
+  await (await messageWindow()).show(run?.messageIds?.at(-1) ?? "");
+  document.getElementById(id)?.scrollIntoView({ block: "center" });
+}
+
+document.addEventListener("visibilitychange", () => document.hidden && view.leave());
 
 /** @param {number} added */
 function onUpdate(added) {
@@ -62,15 +115,18 @@ function showQueue() {
   const say = (/** @type {string} */ text) => bar.say(text);
   const ask = can.chat ? (/** @type {object} */ change) => client.changeQueued(change) : undefined;
   const options = { place: byId("activity"), ask, restore, say };
-  strip ??= import("./queue.js").then(({ QueueStrip }) => new QueueStrip(options));
+  strip ??= Promise.all([import("./queue.js"), styles("queue")]).then(([{ QueueStrip }]) => new QueueStrip(options));
   void strip.then((shown) => shown.update(waiting));
 }
 
-/** My last message that waits; whether there is one. */
+/** My last message, where it waits or as another version of it; whether there is one. */
 function editLast() {
-  const mine = queued(client).findLast(({ metadata }) => metadata?.participantId === me.id);
-  if (mine) void strip?.then((shown) => shown.edit(mine.id));
-  return mine !== undefined;
+  const isMine = (/** @type {import("./types.js").Message} */ { metadata }) => metadata?.participantId === me.id && !metadata?.delivery;
+  const waits = queued(client).findLast(isMine);
+  const said = client.view.messages.findLast(isMine);
+  if (waits) void strip?.then((shown) => shown.edit(waits.id));
+  else if (said) composer?.revise(said.id, textOf(said));
+  return Boolean(waits ?? said);
 }
 
 /** @param {string[]} cards */
@@ -108,7 +164,8 @@ const textOf = (message) => (message?.parts ?? []).map(({ type, content }) => (t
 /** @param {string} text @param {string} [editOf] */
 function send(text, editOf) {
   client.write(text, editOf);
-  scrolling.toEnd();
+  view.read();
+  void toEnd();
 }
 
 /** @param {HTMLButtonElement} button @param {boolean} [pin] */
@@ -117,14 +174,40 @@ async function turn({ value, parentElement }, pin) {
   if (!here) location.reload();
 }
 
+// What was begun and not sent is loaded when there is any.
+const drafts = { key: `draft:${me.id}:${chat.id}`, url: urls.draft, kept: draft };
+/** @type {Promise<{take: (by: string) => Promise<void>}> | undefined} */
+let kept;
+/** Without a network there may be none: the tab keeps it all the same. */
+const keepDraft = () => (kept ??= import("./draft.js").then((module) => module.keepDraft(client, drafts))).catch(() => (kept = undefined));
+if (composer) {
+  if (draft.text || localStorage[drafts.key]) void keepDraft();
+  byId("composer-input").addEventListener("input", keepDraft, { once: true });
+  hub.addEventListener("mine", async (event) => {
+    const { kind, chatId, tab } = /** @type {CustomEvent} */ (event).detail;
+    if (kind === "draft" && chatId === chat.id) await (await keepDraft())?.take(tab);
+  });
+}
+
 const clipboard = () => import("./clipboard.js");
+const sharing = () => import("./share.js");
 
 /** @type {Record<string, (button: HTMLButtonElement, row: DOMStringMap) => unknown>} */
 const actions = {
   retry: (_, { runId = "" }) => client.retryRun(runId) ?? bar.say("The question is too far back. Please ask it again."),
   resend: (_, { messageId = "" }) => client.retrySend(messageId),
-  edit: (_, { messageId = "" }) => composer?.restore(client.discard(messageId)),
-  revise: (_, { messageId = "" }) => composer?.revise(messageId, textOf(client.messages.find(({ id }) => id === messageId))),
+  edit: (_, { messageId = "" }) => {
+    const { editOf } = client.messages.find(({ id }) => id === messageId)?.metadata ?? {};
+    const text = client.discard(messageId);
+    if (editOf) composer?.revise(editOf, text);
+    else composer?.restore(text);
+  },
+  revise: async (_, { messageId = "" }) => {
+    const known = client.messages.find(({ id }) => id === messageId);
+    composer?.revise(messageId, known ? textOf(known) : await (await import("./message-menu.js")).sourceOf(messageId, room));
+  },
+  more: async (button) => (await import("./message-menu.js")).openMenu(button, { room, actions, readUrl: urls.read, canChat: can.chat }),
+  keys: async () => (await import("./keyboard.js")).showKeys(),
   "keep-message": () => composer?.revise(),
   regenerate: (_, { messageId = "" }) => client.regenerate(messageId) ?? bar.say("The question is too far back. Please ask it again."),
   continue: (_, { runId = "" }) => client.goOn(runId),
@@ -141,46 +224,46 @@ const actions = {
   // What was begun last; Escape stops what this person asked for.
   stop: () => client.stop(client.activeRuns.at(-1)),
   "stop-run": ({ value }) => client.stop(value),
-  latest: () => scrolling.toEnd(),
+  latest: toEnd,
+  fork: async (_, { messageId }) => (await import("./fork.js")).forkChat(chat.id, { messageId }),
   reconnect: () => client.retryNow(),
   decide: async (button) => (await import("./approvals.js")).decide(button, (body) => client.decide(body)),
   copy: async (button) => (await clipboard()).copyText(button, client.messages),
   "copy-code": async (button) => (await clipboard()).copyText(button),
-  "copy-link": async () => (await clipboard()).copyLink(urls.share),
+  share: async (_, { messageId }) => (await sharing()).openShare(messageId),
+  "copy-link": async (button) => (await sharing()).copyLink(button, urls.share),
 };
 
 document.addEventListener("click", (event) => {
   const target = /** @type {Element} */ (event.target);
   target.closest(".part-text a")?.setAttribute("target", "_blank");
+  const pending = target.closest("a#pending");
+  if (pending && !document.getElementById(pending.getAttribute("href")?.slice(1) ?? "")) {
+    event.preventDefault();
+    void showCard(pendingIn(client.view)[0]);
+  }
+  const edge = target.closest("a.edge");
+  if (edge && !event.ctrlKey && !event.metaKey) {
+    event.preventDefault();
+    void loadMore(edge);
+  }
   const button = target.closest("button");
   const act = actions[button?.dataset.action ?? ""];
   if (!button || !act) return;
   event.preventDefault();
   Promise.resolve(act(button, button.closest("article")?.dataset ?? {})).catch(({ message }) => bar.say(message));
 });
-document.addEventListener("keydown", ({ key, isComposing }) => {
-  if (key !== "Escape" || isComposing || document.querySelector(":popover-open")) return;
-  const mine = client.messages.filter(({ metadata }) => metadata?.participantId === me.id).map(({ id }) => id);
-  const run = client.activeRuns.findLast((id) => mine.includes(client.runs[id]?.triggerId ?? ""));
-  if (run) void client.stop(run);
-});
-
 // Who is here, and whom one may name, is loaded when it is asked for.
-const room = { client, agents, me, say: (/** @type {string} */ text) => bar.say(text) };
+const room = { client, agents, me, here, say: (/** @type {string} */ text) => bar.say(text) };
 byId("agents")?.addEventListener("beforetoggle", async () => (await import("./agents-menu.js")).fillMenu(room), { once: true });
-document.addEventListener("input", async function look({ target }) {
-  if (!(target instanceof HTMLTextAreaElement) || !target.value.includes("@")) return;
-  document.removeEventListener("input", look);
-  (await import("./mention-menu.js")).watchMentions(target, room);
-});
+watchKeys(client, me.id);
+watchSigns(room, () => void view.prepare());
+watchScrolling(page, byId("scroller"), scrolling);
 
-// htmx puts older messages above those in view.
-let release = () => {};
-document.addEventListener("htmx:beforeSwap", () => (release = scrolling.hold()));
-document.addEventListener("htmx:afterSwap", () => {
-  finish(transcript);
-  release();
-});
+// What a page has for htmx is not in a hurry.
+if (document.querySelector("[hx-get], [hx-post], [hx-put], [hx-patch], [hx-delete]")) {
+  addEventListener("load", () => document.head.append(h("script", { src: new URL("../vendor/htmx.min.js", import.meta.url).href })), { once: true });
+}
 
 client.addEventListener("error", (event) => {
   const { error, messageId } = /** @type {CustomEvent} */ (event).detail;
@@ -188,11 +271,23 @@ client.addEventListener("error", (event) => {
   if (!messageId) bar.say(error.message);
 });
 client.addEventListener("outdated", () => {
-  if (!client.messages.at(-1)?.metadata?.delivery) location.reload();
+  if (client.messages.at(-1)?.metadata?.delivery) return;
+  // Whoever reads above goes on reading there.
+  const { top } = byId("scroller").getBoundingClientRect();
+  const inView = (/** @type {Element} */ row) => row.getBoundingClientRect().bottom > top;
+  const row = scrolling.pinned ? undefined : /** @type {HTMLElement[]} */ ([...transcript.querySelectorAll("[data-message-id]")]).find(inView);
+  if (row) location.replace(`?at=${encodeURIComponent(row.dataset.messageId ?? "")}`);
+  else location.reload();
 });
 client.addEventListener("connection", () => {
   page.dataset.live = client.connectionStatus.state;
   bar.update(client.connectionStatus);
+  activity.update(client);
+  if (client.connectionStatus.state === "gone") here.stop();
 });
+watchChats(hub, { current: chat.id, say: (text) => bar.say(text) });
+watchReading(client, { atEnd: () => scrolling.pinned, url: urls.seen, known: readTo });
+if (client.activeRuns.length) void view.prepare();
 onUpdate(0);
+if (location.hash.startsWith("#ask-") && !document.getElementById(location.hash.slice(1))) void showCard(location.hash.slice(1));
 client.start();

@@ -9,6 +9,37 @@ import { parseBlocks, parseInline, settled } from "./markdown-parse.js";
 
 const MAX_DEPTH = 8;
 
+/** Who may be named with an `@`, and which of the names is the reader's. @type {{pattern: RegExp, me: string} | undefined} */
+let names;
+/** How deep in quotations we are: they address nobody. */
+let quoted = 0;
+
+/** Has mentions marked, as `webapp/web/mention_marks.py` does. @param {string[]} all @param {string} me */
+export function markMentions(all, me) {
+  const words = [...new Set([...all, me])].filter((word) => word.trim()).sort((one, other) => other.length - one.length);
+  const escaped = words.map((word) => word.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&").replace(/\s+/g, "\\s+"));
+  const word = "\\p{L}\\p{N}_";
+  names = { me: folded(me), pattern: new RegExp(`(?<![${word}@/])@(${escaped.join("|")})(?![${word}@]|[.\\-][${word}])`, "giu") };
+}
+
+/** @param {string} name */
+const folded = (name) => name.toLowerCase().split(/\s+/).join(" ");
+
+/** @param {string} text @returns {(Node | string)[]} */
+function textNodes(text) {
+  if (!names || quoted || !text.includes("@")) return [text];
+  /** @type {(Node | string)[]} */
+  const nodes = [];
+  let at = 0;
+  for (const match of text.matchAll(names.pattern)) {
+    if (match.index > at) nodes.push(text.slice(at, match.index));
+    nodes.push(h("span", { class: folded(match[1]) === names.me ? "mention me" : "mention" }, match[0]));
+    at = match.index + match[0].length;
+  }
+  if (at < text.length) nodes.push(text.slice(at));
+  return nodes;
+}
+
 /**
  * One growing text in one container. A block is final once the next one has begun; only the last is rendered again.
  */
@@ -98,7 +129,12 @@ function blockNode(block, open, depth = 0) {
     case "code":
       return codeNode(block.text, block.lang);
     case "quote":
-      return h("blockquote", {}, ...blockNodes(block.text, open, depth + 1));
+      quoted++;
+      try {
+        return h("blockquote", {}, ...blockNodes(block.text, open, depth + 1));
+      } finally {
+        quoted--;
+      }
     case "list": {
       const { items, first, loose, ordered } = block;
       const nodes = items.map((item, index) => itemNode(item, loose, open && index === items.length - 1, depth));
@@ -141,14 +177,14 @@ function codeNode(text, lang) {
 
 /** @param {string} text @param {boolean} open */
 function inlineNodes(text, open) {
-  return parseInline(text, open).map(inlineNode);
+  return parseInline(text, open).flatMap((node) => inlineNode(node));
 }
 
-/** @param {Inline} node @returns {Node | string} */
-function inlineNode(node) {
-  if (typeof node === "string") return node;
-  if (node.kind === "br") return h("br");
-  const children = node.children.map(inlineNode);
-  if (node.kind !== "a") return h(node.kind, {}, ...children);
-  return h("a", { href: node.href, rel: "noopener noreferrer nofollow ugc" }, ...children);
+/** @param {Inline} node @param {boolean} [plain] @returns {(Node | string)[]} */
+function inlineNode(node, plain = false) {
+  if (typeof node === "string") return plain ? [node] : textNodes(node);
+  if (node.kind === "br") return [h("br")];
+  const children = node.children.flatMap((child) => inlineNode(child, plain || node.kind === "a" || node.kind === "code"));
+  if (node.kind !== "a") return [h(node.kind, {}, ...children)];
+  return [h("a", { href: node.href, rel: "noopener noreferrer nofollow ugc" }, ...children)];
 }

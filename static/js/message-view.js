@@ -4,15 +4,38 @@
  * from the same `message.html` as the server's rows.
  */
 
-import { copyOf, morph } from "./dom.js";
-import { MarkdownView } from "./markdown.js";
-import { noteText } from "./rows.js";
+import { copyOf, h, morph, styles } from "./dom.js";
+import { initials, noteText } from "./rows.js";
 
 /** @typedef {import("./rows.js").Row} Row */
 /** @typedef {import("./rows.js").Part} Part */
 
+/** @typedef {Pick<import("./markdown.js").MarkdownView, "update">} TextView */
+
+/** Plain text, where Markdown cannot be had. @type {new (container: Element, rendered?: string) => TextView} */
+let Markdown = class {
+  #container;
+
+  /** @param {Element} container */
+  constructor(container) {
+    this.#container = container;
+  }
+
+  /** @param {string} text */
+  update(text) {
+    this.#container.replaceChildren(h("p", {}, text));
+  }
+};
+
+/** Loads what renders text that arrives. The server renders what has arrived. @param {string[]} [names] who may be mentioned @param {string} [me] */
+export async function loadMarkdown(names = [], me = "") {
+  const { MarkdownView, markMentions } = await import("./markdown.js");
+  markMentions(names, me);
+  Markdown = MarkdownView;
+}
+
 export class MessageView {
-  /** What each part shows. @type {{shown: string, markdown?: MarkdownView}[]} */
+  /** What each part shows, and the text that the server rendered. @type {{shown: string, text?: string, markdown?: TextView}[]} */
   #parts = [];
   /** Counts the changes, so that a rendering asked for before the last one is not believed. */
   version = 0;
@@ -64,12 +87,10 @@ export class MessageView {
 
   /** @param {Row} row */
   #adopt(row) {
-    const children = this.#body?.children;
-    this.#parts = row.parts.map((part, index) => {
-      const element = children?.[index];
-      const markdown = part.kind === "text" && element ? new MarkdownView(element, part.text) : undefined;
-      return { shown: signature(part, isGrowing(row, index)), markdown };
-    });
+    this.#parts = row.parts.map((part, index) => ({
+      shown: signature(part, isGrowing(row, index)),
+      text: part.kind === "text" ? part.text : undefined,
+    }));
   }
 
   /**
@@ -85,13 +106,14 @@ export class MessageView {
     if (known?.shown === shown) return false;
     let node = body.children[index];
     let { markdown } = known ?? {};
+    if (node && known?.text !== undefined) markdown ??= new Markdown(node, known.text);
     const same = node && (part.kind === "text" ? markdown : part.kind === "tools" ? node.matches(".part-tools") : part.id === node.getAttribute("data-tool-call-id"));
     if (!same) {
       const fresh = copyOf(`.part-${part.kind}`);
       if (node) node.replaceWith(fresh);
       else body.append(fresh);
       node = fresh;
-      markdown = part.kind === "text" ? new MarkdownView(node) : undefined;
+      markdown = part.kind === "text" ? new Markdown(node) : undefined;
     }
     if (markdown) markdown.update(part.text, growing);
     else if (part.kind === "tool") fillTool(node, part);
@@ -109,6 +131,7 @@ export function finish(root) {
     if (time.closest("footer")) tell(row, time.dateTime);
     else time.textContent = clock(time.dateTime);
   }
+  if (root.querySelector(".code")) void styles("code");
   for (const caption of root.querySelectorAll(".code > figcaption:not(:has(button))")) caption.append(copyOf("[data-action=copy-code]"));
 }
 
@@ -158,7 +181,7 @@ function set(element, attributes) {
 }
 
 /** A row without its parts. @param {Row} row */
-function shell({ id, person, mine, grouped, colour, name, runId, state, delivery, createdAt, notice, note, versions, canEdit, canRegenerate }) {
+function shell({ id, person, mine, guest, grouped, colour, name, runId, state, delivery, createdAt, notice, note, versions, canEdit, canRegenerate }) {
   if (note) {
     const line = copyOf(".note");
     set(line, { "data-note-id": note.id, "data-kind": note.kind });
@@ -169,6 +192,12 @@ function shell({ id, person, mine, grouped, colour, name, runId, state, delivery
   article.className = `message ${person ? "person" : "agent"}${mine ? " mine" : ""}${grouped ? " grouped" : ""} hue-${colour}`;
   set(article, { "data-message-id": id, "data-run-id": runId, "data-state": state, "aria-label": name, "data-delivery": delivery });
   fill(article, ".name", name);
+  const mark = /** @type {Element} */ (article.querySelector(".dot"));
+  if (person) {
+    mark.className = "avatar";
+    mark.textContent = initials(name);
+  }
+  if (!guest) article.querySelector(".guest")?.remove();
   if (typeof createdAt === "number") tell(article, new Date(createdAt).toISOString().slice(0, 19) + "+00:00");
   else article.querySelector("footer time")?.remove();
   if (!canEdit) article.querySelector(".revise")?.remove();

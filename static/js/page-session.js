@@ -134,7 +134,10 @@ export class PageSession extends ChatSession {
     if (!waits || messages.includes(waits)) return;
     const { id } = waits;
     for (const [group, version] of Object.entries(branches.choicesOf(id))) {
-      if (branches.chosen(group, this.#choices) !== version) void this.choose(group, version).catch(() => {});
+      if (branches.chosen(group, this.#choices) === version) continue;
+      const known = !this.messages.find(({ id }) => id === version)?.metadata?.delivery;
+      if (known) void this.choose(group, version).catch(() => {});
+      else this.#turn(group, version); // nobody else has it yet
     }
   }
 }

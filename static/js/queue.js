@@ -4,7 +4,7 @@
  */
 
 import { h } from "./dom.js";
-import { hue } from "./rows.js";
+import { personHue } from "./rows.js";
 
 /** @typedef {import("./types.js").Message} Message */
 /**
@@ -86,7 +86,7 @@ class Item {
     this.#ask = ask;
     this.#restore = restore;
     const name = message.name || "Guest";
-    const colour = hue(message.metadata?.participantId || name);
+    const colour = personHue(message.metadata ?? {}, message.metadata?.participantId || name);
     this.element.dataset.messageId = message.id;
     this.element.append(
       h("span", { class: "queue-label" }, "Waiting"),

@@ -1,9 +1,8 @@
 /** The title of the chat becomes a field: Enter or leaving it takes what was written, Escape does not. */
 
-/** @param {HTMLElement} heading @param {(title: string) => Promise<unknown>} rename */
-export function editTitle(heading, rename) {
+/** @param {HTMLElement} heading @param {(title: string) => Promise<unknown>} rename @param {string} [before] the title so far */
+export function editTitle(heading, rename, before = heading.textContent ?? "") {
   const input = document.createElement("input");
-  const before = heading.textContent ?? "";
   input.className = "bar-input";
   input.maxLength = 80;
   input.value = before;

@@ -1,14 +1,15 @@
-/** Who is in a chat: its agents, and the people that have said something. Loaded when somebody asks. */
+/** Who is in a chat: its agents, and the people that are here or have said something. Loaded when somebody asks. */
 
-import { hue } from "./rows.js";
+import { personHue } from "./rows.js";
 
 /**
- * @typedef {{id: string, name: string, hue: number, present: boolean}} Agent   `present`: from the start, as far as
+ * @typedef {{id: string, name: string, hue: number, scripted: boolean, present: boolean}} Agent   `present`: from the start, as far as
  *   this chat is concerned
  * @typedef {object} Room
  * @property {import("./page-session.js").PageSession} client
  * @property {Agent[]} agents            of the server
  * @property {{id: string, name: string}} me
+ * @property {{people: import("./presence.js").Person[]}} here
  * @property {(text: string) => void} say   what went wrong
  * @typedef {{name: string, hue: number, kind: "agent" | "person", id: string}} Someone
  */
@@ -27,7 +28,8 @@ export function company(room) {
   const people = new Map();
   for (const { role, name, metadata } of room.client.messages) {
     const id = metadata?.participantId;
-    if (role === "user" && name && id && id !== room.me.id) people.set(id, { id, name, hue: hue(id), kind: "person" });
+    if (role === "user" && name && id && id !== room.me.id) people.set(id, { id, name, hue: personHue(metadata, id), kind: "person" });
   }
+  for (const { participantId: id, name, hue } of room.here.people) if (id !== room.me.id) people.set(id, { id, name, hue, kind: "person" });
   return [...agents, ...people.values()];
 }

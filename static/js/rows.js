@@ -6,7 +6,8 @@
  * @typedef {{messages: Message[], runs: Record<string, any>, activeRuns: string[], notes?: any[]}} Talk
  * @typedef {Talk & {branches: import("./branches.js").Branches, pins: Record<string, string>}} Chat
  *   `messages`: those on the reader's path
- * @typedef {{meId: string, canChat: boolean, hues?: Record<string, number>}} Reader   `hues`: of agents, by id
+ * @typedef {{meId: string, myName?: string, canChat: boolean, hues?: Record<string, number>, names?: string[]}} Reader
+ *   `hues`: of agents, by id; `names`: whom one may mention
  * @typedef {{key: string, message?: Message, run?: any, note?: any, grouped: boolean, place?: string}} Slot
  *   `key`: a message's id, a note's, or `run:…`; `place`: its place among the branches, in a word
  * @typedef {{kind: "text" | "thinking" | "data" | "tool" | "tools", text: string, id?: string, state?: string, card?: boolean, tools?: Part[]}} Part
@@ -17,6 +18,7 @@
  * @property {string} [id]           none: a run that wrote nothing
  * @property {boolean} [person]
  * @property {boolean} [mine]
+ * @property {boolean} [guest]        somebody else, who has told no name yet
  * @property {boolean} grouped
  * @property {string} [place]
  * @property {string} name
@@ -61,6 +63,12 @@ export function slots({ messages, runs, activeRuns, branches, pins, notes = [] }
   return found;
 }
 
+/** The key of the slot that a row was made for. @param {Element | null | undefined} row @returns {string} */
+export function keyOf(row) {
+  const { messageId, noteId, runId } = /** @type {HTMLElement | undefined} */ (row)?.dataset ?? {};
+  return messageId ?? noteId ?? (runId ? `run:${runId}` : "");
+}
+
 /** What a row shows of the branches, to tell when that has changed. @param {string} id @param {Chat["branches"]} branches @param {Chat["pins"]} pins */
 function placeOf(id, branches, pins) {
   const { group = "" } = branches.placement(id) ?? {};
@@ -90,9 +98,9 @@ export function rowOf({ message, run, note, grouped, place }, chat, { meId, canC
   if (delivery === "failed") notice = { kind: "unsent", text: error || "This was not sent.", retry: false };
   const mine = person && speaker === meId;
   const last = branches.lastOf(id) === id;
-  const colour = person ? hue(speaker || name) : agentHue(speaker || name, hues);
+  const colour = person ? personHue(metadata, speaker || name) : agentHue(speaker || name, hues);
   return {
-    id, person, mine, grouped, place, name, colour, runId, state, delivery, createdAt, notice,
+    id, person, mine, guest: person && !mine && metadata.guest === true, grouped, place, name, colour, runId, state, delivery, createdAt, notice,
     parts: partsOf(parts, id, chat, runs[runId]),
     versions: last ? versionsOf(branches, id, pins) : undefined,
     canEdit: mine && canChat && !delivery,
@@ -194,10 +202,13 @@ const questionsOf = ({ interrupts = [] }) =>
 /** @param {any} run @param {any} question */
 const decisionOn = ({ decisions = [] }, { id }) => decisions.find((/** @type {any} */ { interruptId }) => interruptId === id);
 
+/** Whether a run waits for what people answer. @param {any} run */
+export const awaitsPeople = (run) => run.status === "awaiting-approval" && !run.supersededBy && questionsOf(run).some((each) => !decisionOn(run, each));
+
 /** The ids of the cards that wait for a decision, without those on other branches. @param {Pick<Chat, "runs" | "branches" | "messages">} chat @returns {string[]} */
 export const pendingIn = ({ runs, branches, messages }) =>
   Object.values(runs)
-    .filter(({ status, supersededBy }) => status === "awaiting-approval" && !supersededBy)
+    .filter(awaitsPeople)
     .filter(({ messageIds = [] }) => !messageIds.some((/** @type {string} */ id) => branches.placement(id) && !messages.some((each) => each.id === id)))
     .flatMap((run) =>
       questionsOf(run)
@@ -208,7 +219,7 @@ export const pendingIn = ({ runs, branches, messages }) =>
 /** @param {Message} before @param {Message} message */
 function sameSpeaker(before, message) {
   const [first, second] = [before.metadata ?? {}, message.metadata ?? {}];
-  const one = before.role === message.role && speakerOf(before) === speakerOf(message) && first.runId === second.runId;
+  const one = before.role === message.role && before.name === message.name && speakerOf(before) === speakerOf(message) && first.runId === second.runId;
   return one && second.createdAt - first.createdAt < GROUP_WITHIN;
 }
 
@@ -227,6 +238,12 @@ export function noteText({ kind, name, by, agents = [], turns }) {
 
 /** @param {string} agentId @param {Record<string, number>} [hues] the server's choice, if it made one */
 export const agentHue = (agentId, hues = {}) => hues[agentId] ?? hue(agentId);
+
+/** The colour they chose, or the one their id gives. @param {Record<string, any>} metadata of their message @param {string} speaker */
+export const personHue = ({ hue: chosen }, speaker) => (Number.isInteger(chosen) && chosen >= 0 && chosen < HUES ? chosen : hue(speaker));
+
+/** Up to two letters, such as AO for Amber Otter. @param {string} name */
+export const initials = (name) => name.trim().split(/\s+/, 2).map(([first = ""]) => first).join("").toUpperCase() || "?";
 
 /**
  * The colour of a participant or agent: which of the classes `hue-0` … `hue-23` it wears.

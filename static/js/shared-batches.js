@@ -6,7 +6,7 @@
 
 import { anySignal } from "./abort.js";
 import { createQueue } from "./adapter-queue.js";
-import { BEGINNING, isAfter } from "./stream-state.js";
+import { createPlace } from "./own-place.js";
 import { joinTabs } from "./tab-leader.js";
 
 /** @import {ConnectionStatus, DurableConnection, TabsOptions} from "./types.js" */
@@ -16,6 +16,7 @@ export function shareFollowing(connection, options) {
   const followAlone = connection.follow;
 
   return async function* follow(signal, { offset = connection.offset, ...how } = {}) {
+    const place = createPlace(offset, (offset) => followAlone(signal, { offset, ...how }));
     /** @type {ReturnType<typeof createQueue<any>>} */
     const inbox = createQueue();
     /** As leader: how the connection is. @type {ConnectionStatus | undefined} */
@@ -26,16 +27,6 @@ export function shareFollowing(connection, options) {
       onLead: (until) => inbox.push({ type: "lead", until }),
     });
 
-    /** Reads up to the present. @returns {AsyncGenerator<import("./types.js").Batch, boolean, void>} whether it got there */
-    async function* readAlone() {
-      for await (const batch of followAlone(signal, { offset, ...how })) {
-        offset = batch.offset;
-        yield batch;
-        if (batch.upToDate) return true;
-      }
-      return false;
-    }
-
     /** @param {AbortSignal} until */
     async function* lead(until) {
       const forget = connection.onStatus((status) => {
@@ -43,9 +34,9 @@ export function shareFollowing(connection, options) {
         tell();
       });
       try {
-        for await (const batch of followAlone(anySignal(signal, until), { offset, ...how })) {
-          tabs.post({ type: "batch", from: offset, batch });
-          offset = batch.offset;
+        for await (const batch of followAlone(anySignal(signal, until), { offset: place.offset, ...how })) {
+          tabs.post({ type: "batch", from: place.offset, batch });
+          place.offset = batch.offset;
           yield batch;
         }
       } finally {
@@ -55,7 +46,8 @@ export function shareFollowing(connection, options) {
     }
 
     try {
-      if (!(yield* readAlone())) return;
+      yield* place.catchUp();
+      if (place.over) return;
       tabs.post({ type: "hello" });
       for await (const { type, until, from, batch, status } of inbox.read(signal)) {
         if (type === "status") connection.report(status);
@@ -63,13 +55,8 @@ export function shareFollowing(connection, options) {
           yield* lead(until);
           if (!until.aborted) return; // closed, or gone
         }
-        if (type !== "batch" || !isAfter(batch.offset, offset ?? BEGINNING)) continue;
-        if (from === offset) {
-          offset = batch.offset;
-          yield batch;
-        } else if (!(yield* readAlone())) {
-          return;
-        }
+        if (type === "batch") yield* place.take(from, batch);
+        if (place.over) return;
       }
     } finally {
       tabs.leave();

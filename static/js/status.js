@@ -4,7 +4,7 @@
  */
 
 import { byId, h, morph } from "./dom.js";
-import { agentHue, noteText } from "./rows.js";
+import { agentHue, awaitsPeople, noteText } from "./rows.js";
 
 /** @typedef {import("./rows.js").Chat} Chat */
 /** @typedef {import("./rows.js").Reader} Reader */
@@ -13,7 +13,11 @@ import { agentHue, noteText } from "./rows.js";
 const PATIENCE = 1000;
 const GOOD_NEWS = 2000;
 const BAD_NEWS = 6000;
+const BREATH = 1000;
 const AGENT = "The agent";
+const ENDED = "Your access to this chat has ended.";
+/** @type {Record<string, string>} */
+const GONE = { "not-found": ENDED, deleted: "This chat was deleted." };
 const FAILED = " could not finish the answer";
 /** @type {Record<string, string>} */
 const ENDS = { failed: FAILED, interrupted: FAILED, stopped: " was stopped", "awaiting-approval": " is waiting for approval" };
@@ -23,6 +27,9 @@ export class Activity {
   /** The runs that were under way, with the agent's name. @type {Map<string, string>} */
   #running = new Map();
   #reader;
+  #typing = "";
+  /** What was told last. @type {import("./rows.js").Talk & {connectionStatus: ConnectionStatus} | undefined} */
+  #chat;
   /** How many notes have been told. @type {number | undefined} */
   #notes;
 
@@ -31,8 +38,17 @@ export class Activity {
     this.#reader = reader;
   }
 
-  /** @param {import("./rows.js").Talk} chat */
-  update({ messages, runs, activeRuns, notes = [] }) {
+  /** Who else is writing, in words. */
+  set typing(/** @type {string} */ words) {
+    if (words === this.#typing) return;
+    this.#typing = words;
+    if (this.#chat) this.update(this.#chat);
+  }
+
+  /** @param {import("./rows.js").Talk & {connectionStatus: ConnectionStatus}} chat */
+  update(chat) {
+    this.#chat = chat;
+    const { messages, runs, activeRuns, notes = [], connectionStatus: { state } } = chat;
     if (notes.length > (this.#notes ?? notes.length)) announce(noteText(notes.at(-1)));
     this.#notes = notes.length;
     const active = activeRuns.map((id) => runs[id]).filter(Boolean);
@@ -48,14 +64,19 @@ export class Activity {
       announce(name + end, end === FAILED ? "assertive" : "polite");
     }
     const several = active.length > 1 && this.#reader.canChat;
-    const deeds = active.map(({ runId, agentName = AGENT, agentId }) => {
+    // One line an agent, however much it waits for.
+    const waiting = new Map(Object.values(runs).filter(awaitsPeople).map((run) => [run.agentName, run]));
+    const deeds = [...active, ...waiting.values()].map(({ runId, agentName = AGENT, agentId, status }) => {
       const part = messages.findLast(({ metadata }) => metadata?.runId === runId)?.parts.at(-1);
-      const deed = part?.type === "tool-call" ? `using ${part.name}` : part?.content && part.type === "text" ? "writing" : "thinking";
+      const deed = status === "awaiting-approval" ? "waiting for approval" : part?.type === "tool-call" ? `using ${part.name}` : part?.content && part.type === "text" ? "writing" : "thinking";
       const stop = { type: "button", class: "text-button", "data-action": "stop-run", value: runId, "aria-label": `Stop ${agentName}` };
       const hue = agentHue(agentId || agentName, this.#reader.hues);
-      return h("span", { class: `doing hue-${hue}` }, `${agentName} is ${deed}…`, ...(several ? [h("button", stop, "Stop")] : []));
+      return h("span", { class: `doing hue-${hue}` }, `${agentName} is ${deed}…`, ...(several && activeRuns.includes(runId) ? [h("button", stop, "Stop")] : []));
     });
-    if (messages.at(-1)?.metadata?.delivery === "sending") deeds.push(h("span", {}, "Sending…"));
+    const unsent = messages.filter(({ metadata }) => metadata?.delivery === "sending").length;
+    const cut = state === "offline" || state === "reconnecting";
+    if (unsent) deeds.push(h("span", {}, cut ? `${unsent} queued, will send when online` : "Sending…"));
+    if (this.#typing) deeds.push(h("span", { class: "typing" }, this.#typing));
     const line = /** @type {HTMLElement} */ (this.#line.cloneNode());
     line.append(...deeds);
     morph(this.#line, line);
@@ -80,10 +101,11 @@ export class ConnectionBar {
   /** @param {ConnectionStatus} status */
   update(status) {
     clearTimeout(this.#timer);
-    const { state, error, caughtUp = 0 } = status;
+    const { state, code, error, caughtUp = 0 } = status;
     const wait = status.since + PATIENCE - Date.now();
     if (state === "live") this.#recovered(caughtUp);
-    else if (state === "gone") this.#show("offline", error ?? "This chat is no longer here for you.");
+    else if (state === "gone") this.#show("offline", (code && GONE[code]) ?? error ?? ENDED);
+    else if (state === "closed") this.#element.hidden = true;
     else if (wait > 0) this.#timer = setTimeout(() => this.update(status), wait);
     else if (state === "offline") this.#show(state, "Offline — messages will be sent when you are back");
     else this.#count(status.retryAt ?? 0);
@@ -120,7 +142,25 @@ export class ConnectionBar {
   }
 }
 
-/** @param {string} text @param {string} [level] */
+/** What is still to be said, by urgency. @type {Record<string, string[]>} */
+const unsaid = { polite: [], assertive: [] };
+/** @type {Record<string, ReturnType<typeof setTimeout> | undefined>} */
+const speaking = {};
+
+/** Says something to those who cannot see it: one thing after the other, and what comes meanwhile in one breath. @param {string} text @param {string} [level] */
 export function announce(text, level = "polite") {
-  byId(`announce-${level}`).textContent = text;
+  if (!unsaid[level].includes(text)) unsaid[level].push(text);
+  if (!speaking[level]) speak(level);
+}
+
+/** @param {string} level */
+function speak(level) {
+  const element = byId(`announce-${level}`);
+  const text = unsaid[level].splice(0).join(". ");
+  // The same once more is only heard if it is not the same.
+  element.textContent = element.textContent === text ? `${text}\u00a0` : text;
+  speaking[level] = setTimeout(() => {
+    speaking[level] = undefined;
+    if (unsaid[level].length) speak(level);
+  }, BREATH);
 }

@@ -191,6 +191,9 @@ const dropped = (state) => ({
   askedKey: "",
 });
 
+/** Another request, for more or less than this one. @type {Move<"changed">} */
+const changed = (state) => ({ ...state, pending: [], askedKey: "" });
+
 /** @type {Move<"refused">} */
 const refused = (state, { status, code, error }) => ({
   ...state,
@@ -201,9 +204,9 @@ const refused = (state, { status, code, error }) => ({
 
 /** @type {Record<Phase, {[T in StreamEvent["type"]]?: Move<T>}>} */
 export const TRANSITIONS = {
-  "catch-up": { asked, page: caughtUp, failed, absent, dropped, refused },
-  sse: { asked, data: received, control: controlled, silent, ended, failed, dropped, refused },
-  "long-poll": { asked, page: polled, failed, dropped, refused },
+  "catch-up": { asked, page: caughtUp, failed, absent, dropped, changed, refused },
+  sse: { asked, data: received, control: controlled, silent, ended, failed, dropped, changed, refused },
+  "long-poll": { asked, page: polled, failed, dropped, changed, refused },
   closed: {},
   gone: {},
 };

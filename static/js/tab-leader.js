@@ -9,39 +9,47 @@
 
 /** Whether this browser, on this page, has what it takes: plain http has no locks. @param {TabsOptions} options */
 export const canShare = ({ locks = globalThis.navigator?.locks, Channel = globalThis.BroadcastChannel }) =>
-  locks !== undefined && Channel !== undefined;
+  Boolean(locks && Channel);
 
 /**
  * @typedef {object} Tabs
  * @property {(message: {type: string} & Record<string, any>) => void} post   to all others
+ * @property {() => void} ask                                                  whether the leader is there
  * @property {() => void} leave
  *
- * @param {TabsOptions} options
- * @param {{onMessage: (message: any) => void, onLead: (until: AbortSignal) => void}} on
- *   `onMessage` also hears of others that begin to lead: `{type: "lead"}`
- * @returns {Tabs}
+ * @typedef {object} TabsListeners
+ * @property {(message: any) => void} onMessage   also of others that begin to lead: `{type: "lead"}`
+ * @property {(until: AbortSignal) => void} onLead
+ * @property {() => object} [tell]                what goes along with a question whether the leader is there, or its answer
+ * @property {(message: any) => void} [hear]      the same from another tab: as leader a "ping", else a "pong"
+ *
+ * @param {TabsOptions} options @param {TabsListeners} on @returns {Tabs}
  */
 export function joinTabs(
-  { name, ping = 5_000, locks = navigator.locks, Channel = BroadcastChannel },
-  { onMessage, onLead },
+  { name, ping = 5_000, quiet = () => false, locks = navigator.locks, Channel = BroadcastChannel },
+  { onMessage, onLead, tell = () => ({}), hear = () => {} },
 ) {
   const channel = new Channel(name);
   const leaving = new AbortController();
   const left = leaving.signal;
   let leading = false;
   let misses = 0;
+  let ticks = 0;
+  const ask = () => channel.postMessage({ ...tell(), type: "ping" });
 
   channel.onmessage = ({ data }) => {
-    if (data.type === "ping") return leading && channel.postMessage({ type: "pong" });
     if (data.type === "pong" || data.type === "lead") misses = 0;
-    if (data.type !== "pong") onMessage(data);
+    if (data.type === "ping" && !leading) return;
+    if (data.type === "ping" || data.type === "pong") hear(data);
+    else onMessage(data);
+    if (data.type === "ping") channel.postMessage({ ...tell(), type: "pong" });
   };
 
   const watch = setInterval(() => {
-    if (leading) return;
+    if (leading || (quiet() && ++ticks % 8)) return;
     if (misses >= 2) void compete({ steal: true });
     misses = misses >= 2 ? 0 : misses + 1;
-    channel.postMessage({ type: "ping" });
+    ask();
   }, ping);
 
   /** @param {LockOptions} [how] */
@@ -69,6 +77,7 @@ export function joinTabs(
 
   return {
     post: (message) => left.aborted || channel.postMessage(message),
+    ask,
     leave() {
       leaving.abort();
       clearInterval(watch);

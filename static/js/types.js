@@ -122,8 +122,8 @@
  * What can happen: a request went out ("asked"); a whole reply came ("page"); SSE brought "data" and
  * "control", brought no control event in time ("silent") or "ended", having lived so many ms since its
  * headers; there was no reply, an error or a cut ("failed", with Retry-After as floor); we let go of a
- * connection that may be dead ("dropped"); the stream is not there yet ("absent"); the server will not have us
- * ("refused").
+ * connection that may be dead ("dropped"), or to ask for something else ("changed"); the stream is not there yet
+ * ("absent"); the server will not have us ("refused").
  *
  * @typedef {{type: "asked", at: number, plan: Plan}
  *   | {type: "page", at: number} & Page
@@ -133,6 +133,7 @@
  *   | {type: "ended", at: number, lived: number}
  *   | {type: "failed", at: number, floor?: number, lived?: number}
  *   | {type: "dropped", at: number}
+ *   | {type: "changed", at: number}
  *   | {type: "absent", at: number}
  *   | {type: "refused", status: number, code?: string, error?: string}} StreamEvent
  */
@@ -149,9 +150,14 @@
  * @property {Fetch} [fetchClient]
  * @property {AbortSignal} [signal]
  * @property {(status: ConnectionStatus) => void} [onStatus]
- * @property {EventTarget} [nudges]      "retry" on it means: try now
+ * @property {EventTarget} [nudges]      "retry" on it means: try now; "reopen": there is something else to ask for
  * @property {number} [ping]             ms between two pings of the server
  * @property {Environment} [env]
+ *
+ * @typedef {object} Dialect             how requests ask, and how replies are read
+ * @property {(query: Record<string, string>) => Record<string, string>} query
+ * @property {(response: Response, heard: () => void) => Promise<Page>} page
+ * @property {(event: import("./sse-parser.js").SseEvent) => (StreamEvent | Omit<StreamEvent, "at">)[]} events
  *
  * @typedef {object} DurableConnectionOptions
  * @property {UrlSource} sendUrl
@@ -221,6 +227,25 @@
  * @typedef {object} TabsOptions          of what the tabs of a browser share
  * @property {string} name                the same in every tab; of one chat and one person
  * @property {number} [ping]              ms between two questions whether the leader is there (default 5,000)
+ * @property {() => boolean} [quiet]      while true, this tab asks an eighth as often
+ * @property {LockManager} [locks]
+ * @property {typeof BroadcastChannel} [Channel]
+ *
+ * @typedef {object} LiveOptions          of the one connection of a browser
+ * @property {string} url                 of the live reply
+ * @property {Fetch} fetchClient
+ * @property {number} [ping]              ms between two pings of the server
+ * @property {Environment} env
+ * @property {(message: {type: string} & Record<string, any>) => void} publish
+ * @property {(status: ConnectionStatus) => void} onStatus
+ *
+ * @typedef {object} HubOptions           of the tabs of one person
+ * @property {string} name                the same in every tab of this person, and in no other
+ * @property {string} url                 of the live reply
+ * @property {number} [ping]              ms between two pings of the server
+ * @property {number} [ask]               ms between two questions whether the leader is there (default 700)
+ * @property {Fetch} [fetchClient]
+ * @property {Environment} [env]
  * @property {LockManager} [locks]
  * @property {typeof BroadcastChannel} [Channel]
  *
@@ -250,15 +275,50 @@
  * @typedef {object} ChatSessionOptions
  * @property {DurableConnection} connection
  * @property {any} [snapshot]            of the reducer, as the page carries it
- * @property {{id: string, name: string}} me
+ * @property {{id: string, name: string, hue?: number}} me
  * @property {string} chatId
  * @property {string} [stopUrl]          unless the connection stops runs
  * @property {any} [tab]                 sessionStorage, if a tab that is loaded again may still run its tools
  * @property {import("./client-tools.js").ClientTool[]} [tools]   that runs sent from here may ask for
+ * @property {Promise<import("./outbox.js").Outbox>} [outbox]   keeps what is said until it is answered; without one,
+ *   or if it fails, the session does so as long as it lives
  * @property {HeaderSource} [headers]
  * @property {Fetch} [fetchClient]
  * @property {Environment} [env]
  * @property {() => string} [ids]
+ */
+
+/**
+ * The outbox (outbox.js).
+ *
+ * @typedef {object} Parcel               a message that no server has answered for good
+ * @property {string} id                  the message's, which makes repeats harmless
+ * @property {string} runId
+ * @property {string} chatId
+ * @property {number} at                  its place among all of this person
+ * @property {Message} message            as it is shown
+ * @property {string} url                 where it goes,
+ * @property {Record<string, any>} body   and what
+ * @property {"sending" | "sent" | "failed" | "dropped"} state   those that are kept are sending or failed
+ * @property {string} [error]
+ * @property {number} [status]            of the refusal
+ * @property {boolean} [own]              this page sends it in place of one that is gone
+ *
+ * @typedef {object} ParcelStore
+ * @property {(parcel: Parcel) => Promise<unknown>} put
+ * @property {(id: string) => Promise<unknown>} remove
+ * @property {() => Promise<Parcel[]>} all
+ *
+ * @typedef {object} OutboxOptions
+ * @property {string} participantId       whose it is: nobody else in this browser sees it
+ * @property {string} [chatId]            of the page, if it has one,
+ * @property {string} [sendUrl]           and its endpoint
+ * @property {() => boolean} [connected]  whether a failure now is the message's own
+ * @property {ParcelStore} [store]
+ * @property {LockManager | undefined} [locks]
+ * @property {typeof BroadcastChannel} [Channel]
+ * @property {Fetch} [fetchClient]
+ * @property {Environment} [env]
  */
 
 /**

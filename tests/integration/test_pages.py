@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.live_app import Chatter, LiveApp
-from webapp.web.render import VISIBLE_MESSAGES
+from webapp.web.windows import VISIBLE_MESSAGES
 
 
 def island(page: str) -> dict[str, Any]:
@@ -24,6 +24,15 @@ def island(page: str) -> dict[str, Any]:
 
 def message_ids(page: str) -> list[str]:
     return re.findall(r'<article [^>]*data-message-id="([^" ]+)"', page)
+
+
+def edges(page: str) -> dict[str, str]:
+    """Where a window says that there is more."""
+    return {kind: unescape(url) for kind, url in re.findall(r'<a class="edge (\w+)" href="([^"]+)"', page)}
+
+
+def fragment_of(url: str) -> str:
+    return url.replace("?", "/messages?")
 
 
 def test_the_start_page_greets_a_guest_by_name(app: LiveApp) -> None:
@@ -60,9 +69,9 @@ def test_a_guest_who_only_looks_is_not_stored(app: LiveApp) -> None:
     visitor.get("/")
     participant_id = app.services.cookies.read(visitor.cookies["durable-chat"])
     assert participant_id
-    assert app.run(lambda services: services.catalog.get_participant(participant_id)) is None
+    assert app.run(lambda services: services.catalog.people.get(participant_id)) is None
     visitor.post("/api/chats", json={})
-    assert app.run(lambda services: services.catalog.get_participant(participant_id)) is not None
+    assert app.run(lambda services: services.catalog.people.get(participant_id)) is not None
 
 
 def test_the_page_shows_the_conversation_and_where_to_go_on(ana: Chatter) -> None:
@@ -87,6 +96,10 @@ def test_the_page_shows_the_conversation_and_where_to_go_on(ana: Chatter) -> Non
         "continue": "/api/chat/continue",
         "queue": "/api/chat/queue",
         "agents": f"/api/chats/{chat_id}/agents",
+        "presence": f"/api/chats/{chat_id}/presence",
+        "live": "/api/live",
+        "seen": f"/api/chats/{chat_id}/read",
+        "draft": f"/api/chats/{chat_id}/draft",
     }
 
 
@@ -110,7 +123,7 @@ def test_a_viewer_reads_along(ana: Chatter) -> None:
     data = island(page)
     assert (data["role"], data["can"]) == ("view", {"chat": False, "approve": False, "share": False})
     assert 'id="composer"' not in page
-    assert 'id="copy-link"' not in page
+    assert 'data-action="share"' not in page
 
 
 def test_older_messages_come_in_windows(ana: Chatter) -> None:
@@ -122,13 +135,22 @@ def test_older_messages_come_in_windows(ana: Chatter) -> None:
     shown = message_ids(page)
     assert shown == everything[-VISIBLE_MESSAGES:]
     assert [message["id"] for message in island(page)["snapshot"]["messages"]] == shown
-    older_url = re.search(r'hx-get="([^"]+)"', page)
-    assert older_url
-    fragment = ana.http.get(unescape(older_url[1])).text
+    older = edges(page)["older"]
+    assert edges(page) == {"older": older}
+    fragment = ana.http.get(fragment_of(older)).text
     assert message_ids(fragment) + shown == everything
-    assert "hx-get" not in fragment
-    assert ana.http.get(f"/chat/{chat_id}/messages", params={"before": "nobody"}).status_code == 404
-    assert ana.http.get(f"/chat/{chat_id}/messages").status_code == 400
+    assert edges(fragment) == {"newer": f"/chat/{chat_id}?at={shown[0]}"}
+    # The same as a page, for whoever has no JavaScript, and for a link to a message.
+    above = ana.http.get(older).text
+    assert message_ids(above) == message_ids(fragment)
+    assert [message["id"] for message in island(above)["snapshot"]["messages"]] == shown
+    below = ana.http.get(edges(above)["newer"]).text
+    assert message_ids(below) == shown
+    assert "newer" not in edges(below)
+    assert message_ids(ana.http.get(f"/chat/{chat_id}/messages").text) == shown
+    for path in (f"/chat/{chat_id}/messages", f"/chat/{chat_id}"):
+        assert ana.http.get(path, params={"before": "nobody"}).status_code == 404
+        assert ana.http.get(path, params={"at": "nobody"}).status_code == 404
 
 
 def test_the_forms_work_without_javascript(ana: Chatter) -> None:

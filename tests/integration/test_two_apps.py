@@ -268,3 +268,12 @@ def test_twenty_requests_for_two_agents_are_one_message_and_two_runs(
     assert sorted(began) == [(first, "demo"), (f"{first}~critic", "critic")]
     assert [each["messageId"] for each in of(events, "TEXT_MESSAGE_START")].count(f"m-{run_id}") == 1
     assert room.ana.messages(room.chat_id) == room.ben.messages(room.chat_id)
+
+
+def test_what_is_taken_away_at_one_app_ends_at_the_other(room: Room) -> None:
+    live = {"id": room.chat_id, "offset": "now", "live": "sse"}
+    (link,) = room.ana.http.get(f"/api/chats/{room.chat_id}/shares").json()["links"]
+    room.ask(room.ana, LONG)
+    assert room.ana.http.delete(f"/api/chats/{room.chat_id}/shares/{link['id']}").status_code == 200
+    eventually(lambda: room.ben.http.get("/api/chat-stream", params=live).status_code == 404)
+    assert room.ben.send(room.chat_id, "too late").status_code == 404

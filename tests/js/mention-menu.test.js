@@ -45,7 +45,11 @@ const client = {
     { role: "user", name: "Nobody" },
   ],
 };
-const room = { client, agents, me: { id: "p-ana", name: "Ana" }, url: "", say: () => {} };
+/** @type {any} */
+const eve = { participantId: "p-eve", name: "Eve", hue: 5 };
+/** @type {{people: any[]}} */
+const here = { people: [] };
+const room = { client, agents, me: { id: "p-ana", name: "Ana" }, here, say: () => {} };
 
 test("the agents that are here come first, then other people by their latest names", () => {
   assert.deepEqual(
@@ -56,6 +60,12 @@ test("the agents that are here come first, then other people by their latest nam
       ["Ben", "person"],
     ],
   );
+});
+
+test("whoever is here can be named before they have said anything, by the name they have now", () => {
+  const people = [eve, { participantId: "p-ben", name: "Benno", hue: 1 }, { participantId: "p-ana", name: "Ana", hue: 1 }];
+  const named = company({ ...room, here: { people } }).filter(({ kind }) => kind === "person");
+  assert.deepEqual(named.map(({ name, hue }) => [name, hue]), [["Benno", 1], ["Eve", 5]]);
 });
 
 test("names are found by the beginning of any word, agents by their ids too", () => {

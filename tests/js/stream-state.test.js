@@ -34,6 +34,7 @@ const TABLE = {
   failed: [{ type: "failed", at: AT }, { "catch-up": "catch-up", sse: "catch-up", "long-poll": "catch-up" }],
   absent: [{ type: "absent", at: AT }, { "catch-up": "catch-up", sse: "sse", "long-poll": "long-poll" }],
   dropped: [{ type: "dropped", at: AT }, { "catch-up": "catch-up", sse: "catch-up", "long-poll": "catch-up" }],
+  changed: [{ type: "changed", at: AT }, { "catch-up": "catch-up", sse: "sse", "long-poll": "long-poll" }],
   refused: [{ type: "refused", status: 404 }, { "catch-up": "gone", sse: "gone", "long-poll": "gone" }],
 };
 
@@ -69,6 +70,7 @@ test("data without its control event is forgotten when the reply is over", () =>
     { type: "ended", at: AT, lived: 9000 },
     { type: "failed", at: AT, lived: 9000 },
     { type: "dropped", at: AT },
+    { type: "changed", at: AT },
     { type: "silent", at: AT },
   ])) {
     const over = after(sse({ controls: 1 }), { type: "data", items: [1] }, event);

@@ -60,7 +60,9 @@ def test_our_own_pages_and_programs_are_admitted(
     app: LiveApp, owner: tuple[Chatter, str, str], route: ChatRoute, headers: dict[str, str]
 ) -> None:
     chatter, chat_id, _ = owner
-    assert route.call(chatter.http, chat_id, headers=of(app, headers)).status_code == route.ok
+    chat_id = chatter.create_chat() if route.uses_up else chat_id
+    ready = route.ready(chatter, chat_id)
+    assert ready.call(chatter.http, chat_id, headers=of(app, headers)).status_code == route.ok
 
 
 @pytest.mark.parametrize("path", ["/", "/chats", "/api/chats"])
@@ -74,11 +76,14 @@ def test_another_site_creates_nothing(app: LiveApp, path: str) -> None:
 
 
 def test_a_bearer_token_needs_no_origin(app: LiveApp, owner: tuple[Chatter, str, str]) -> None:
-    _, chat_id, token = owner
-    program = Chatter(app, token=token)
+    chatter = owner[0]
+    headers = {"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"}
     for route in GUARDED:
-        headers = {"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"}
-        assert route.call(program.http, chat_id, headers=headers).status_code == route.ok
+        chat = chatter.http.post("/api/chats", json={}).json()
+        chatter.send(chat["id"], "first", message_id="m-first")
+        program = app.client(headers={"Authorization": f"Bearer {chat['token']}"})
+        ready = route.ready(chatter, chat["id"])
+        assert ready.call(program, chat["id"], headers=headers).status_code == route.ok, route.name
 
 
 def test_pages_may_be_linked_to_from_anywhere(owner: tuple[Chatter, str, str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from webapp.agents.base import AgentTurn, Event
 from webapp.agents.pieces import Piece
-from webapp.agents.scripted import DemoAgent
+from webapp.agents.scripted import DemoAgent, EchoAgent
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
@@ -128,3 +128,4 @@ def _result(call_id: str, content: str) -> Event:
 postman = Postman()
 recite = Recite()
 slow_demo = DemoAgent(word_delay=0.1)  # so that every state is there long enough to be seen
+slow_echo = EchoAgent(word_delay=0.03)  # slow enough to be stopped

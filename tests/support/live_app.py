@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -43,6 +44,7 @@ class LiveApp:
         agent: Agent | None = None,
         agents: Sequence[Agent | Member] | None = None,
         streams: Callable[[], StreamClient] | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """``streams`` makes a stream client to use instead of the embedded server."""
         self.settings = Settings.from_environ(
@@ -51,6 +53,7 @@ class LiveApp:
         )
         self._agents = agents or [agent or EchoAgent(word_delay=0)]
         self._streams = streams
+        self._clock = clock
         self._started: Future[None] = Future()
         self._clients: list[httpx.Client] = []
         self.app: Litestar
@@ -98,7 +101,7 @@ class LiveApp:
         try:
             self.loop = asyncio.get_running_loop()
             streams = self._streams() if self._streams else None
-            self.app = create_app(self.settings, agents=self._agents, streams=streams)
+            self.app = create_app(self.settings, clock=self._clock, agents=self._agents, streams=streams)
             listen = bind("127.0.0.1", 0, stall_timeout=self.settings.streams.write_timeout)
             self.url = f"http://127.0.0.1:{listen.getsockname()[1]}"
             config = uvicorn.Config(

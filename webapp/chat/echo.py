@@ -21,15 +21,22 @@ def message_echo(
     name: str,
     participant_id: str,
     created_at_ms: int,
+    shown: Mapping[str, Any] | None = None,
     parent_id: str | None = None,
     placed: Mapping[str, Any] | None = None,
 ) -> list[Event]:
     """A person's message: START, the text, one ``message.part`` for each media part, END.
 
     ``metadata`` says who wrote it and when (ms since the epoch), ``parentId`` what it follows; ``placed`` has
-    what else there is to say of its place. Nothing that the client claimed about itself is kept.
+    what else there is to say of its place, ``shown`` of its author. Nothing that the client claimed about
+    itself is kept.
     """
-    metadata = {"participantId": participant_id, "createdAt": created_at_ms, **(placed or {})}
+    metadata = {
+        "participantId": participant_id,
+        "createdAt": created_at_ms,
+        **(shown or {}),
+        **(placed or {}),
+    }
     if parent_id is not None:
         metadata["parentId"] = parent_id
     return echo(

@@ -17,10 +17,11 @@ BLANK_LINE: Final = b"\n"
 """What NDJSON has for a ping: readers skip it."""
 
 
-def server_sent_event(chunk: bytes, *, id: str | None = None) -> bytes:
-    """``chunk`` is JSON on one line, ``id`` printable and without spaces around it."""
+def server_sent_event(chunk: bytes, *, id: str | None = None, event: str | None = None) -> bytes:
+    """``chunk`` is JSON on one line; ``id`` and ``event`` are printable and without spaces around them."""
+    name = b"" if event is None else b"event: %b\n" % event.encode()
     tag = b"" if id is None else b"id: %b\n" % id.encode()
-    return b"%bdata: %b\n\n" % (tag, chunk)
+    return b"%b%bdata: %b\n\n" % (name, tag, chunk)
 
 
 def ndjson_line(chunk: bytes, *, id: str | None = None) -> bytes:

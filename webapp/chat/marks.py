@@ -10,6 +10,7 @@ from webapp.chat.catalog import Catalog
 from webapp.chat.catalog.choices import Choice
 from webapp.chat.errors import InvalidMessage
 from webapp.chat.messages import Participant
+from webapp.chat.overview import Changed, unnoticed
 from webapp.chat.sessions import Sessions
 from webapp.chat.telling import Telling
 
@@ -17,10 +18,18 @@ from webapp.chat.telling import Telling
 class Marks:
     """Marks of all chats. Raises Unavailable and ChatNotFound when a chat cannot be told."""
 
-    def __init__(self, *, telling: Telling, sessions: Sessions, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        *,
+        telling: Telling,
+        sessions: Sessions,
+        catalog: Catalog,
+        changed: Changed = unnoticed,
+    ) -> None:
         self._telling = telling
         self._sessions = sessions
         self._catalog = catalog
+        self._changed = changed
 
     async def rename(self, chat_id: str, title: str, *, by: Participant) -> str:
         """Give the chat a title; as it is shown. Raises InvalidMessage if nothing of it can be."""
@@ -28,6 +37,7 @@ class Marks:
         if cleaned is None:
             raise InvalidMessage("A chat needs a title.", code="no-title")
         await self._telling.tell(chat_id, [events.chat_renamed(cleaned, participant_id=by.id, name=by.name)])
+        self._changed(chat_id)
         return cleaned
 
     async def name(self, chat_id: str, title: str) -> None:
@@ -37,6 +47,7 @@ class Marks:
         cleaned = await self._catalog.rename_chat(chat_id, title)
         if cleaned is not None:
             await self._telling.tell(chat_id, [events.chat_renamed(cleaned)], once="title:agent")
+            self._changed(chat_id)
 
     async def choose(
         self, chat_id: str, group: str, version: str, *, by: Participant, pin: bool = False

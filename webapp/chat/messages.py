@@ -28,15 +28,33 @@ MEDIA: Final = ("image", "audio", "video", "document")
 # Not "." and "..": an id is a segment of addresses, and those would lead elsewhere. No "~" either: what the
 # chat names by itself has one, so that no client's id can be the same.
 _ID: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.:-]{1,128}")
+_UNSEEMLY: Final = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _SOURCES: Final = frozenset({"url", "data", "file"})
 
 
 @dataclass(frozen=True, slots=True)
 class Participant:
-    """A person: a stable id, and the name they chose to be shown by."""
+    """A person: a stable id, and how they are shown.
+
+    ``hue`` is the colour they chose, None for the one that their id gives. ``guest``: they have not told a
+    name yet, and ``name`` is one that was made up for them.
+    """
 
     id: str
     name: str
+    hue: int | None = None
+    guest: bool = True
+
+    @property
+    def colour(self) -> int:
+        """The number of a colour class."""
+        return hue(self.id) if self.hue is None else self.hue
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What a message says of its author besides the name, where that is not plain from the id."""
+        guest = {"guest": True} if self.guest else {}
+        return guest if self.hue is None else {**guest, "hue": self.hue}
 
 
 class Role(IntEnum):
@@ -71,6 +89,14 @@ def hue(identity: str) -> int:
     for byte in identity.encode(errors="replace"):
         value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
     return value % HUES
+
+
+def one_line(text: str, *, most: int) -> str:
+    """``text`` without what would act on the text around it (control characters, overrides of direction), in
+    at most so many characters.
+    """
+    words = " ".join(_UNSEEMLY.sub(" ", text).split())
+    return words if len(words) <= most else words[: most - 1].rstrip() + "…"
 
 
 def new_message_id() -> str:

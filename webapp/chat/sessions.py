@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -75,7 +76,8 @@ class Sessions:
 
     async def ensure(self, chat_id: str) -> str:
         """Create the chat's stream unless it exists; return its path."""
-        await self._streams.ensure(self.path(chat_id))
+        with suppress(StreamConflict):  # it is there, as a fork or closed
+            await self._streams.ensure(self.path(chat_id))
         return self.path(chat_id)
 
     async def snapshot(self, chat_id: str) -> ChatSnapshot:
@@ -106,6 +108,11 @@ class Sessions:
         async with fold.lock:
             if fold.unsaved:
                 await self._save(chat_id, fold)
+
+    async def forget(self, chat_id: str) -> None:
+        """The chat is gone for good: keep nothing of it."""
+        self._folds.pop(chat_id, None)
+        await self._cache.drop(self.path(chat_id))
 
     def _fold(self, chat_id: str) -> _Fold:
         fold = self._folds.setdefault(chat_id, _Fold())

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
 from webapp.streams.limits import Slot, SlotsExhausted
 from webapp.streams.protocol.errors import StreamError
 from webapp.streams.service import StreamsService, too_many_readers
+from webapp.streams.signals import Signal
 from webapp.streams.wire import Headers, RequestHead, WireResponse
 
 ASGIScope: TypeAlias = MutableMapping[str, Any]
@@ -27,6 +28,9 @@ SLICE = 64 * 1024
 """The most that is handed to the transport at once; the next slice waits until this one is on its way."""
 
 
+_ASK_AGAIN = WireResponse(status=503, headers=(("Retry-After", "1"),))
+
+
 class _Gone(Exception):
     """The client has gone, reads too slowly to be waited for, or is to be cut off."""
 
@@ -35,8 +39,9 @@ class Responder:
     """An ASGI app that sends one reply.
 
     ``response`` is the reply, or a function that awaits it (a long-poll), called once the slot is held.
-    ``slot`` claims a slot and may raise SlotsExhausted, which is answered with 429 or 503. ``write_timeout``
-    is in seconds, for one write. ``headers`` are sent in addition to the reply's own.
+    ``slot`` claims a slot and may raise SlotsExhausted, which is answered with 429 or 503. ``until`` breaks
+    the reply off when it fires, as the slot's own ``cut`` does; one that has not begun is answered with 503.
+    ``write_timeout`` is in seconds, for one write. ``headers`` are sent in addition to the reply's own.
     """
 
     def __init__(
@@ -44,11 +49,14 @@ class Responder:
         response: WireResponse | Answer,
         *,
         slot: Callable[[], Slot | None] | None = None,
+        until: Signal | None = None,
         write_timeout: float,
         headers: Headers = (),
     ) -> None:
         self._response = response
         self._slot = slot
+        self._until = until
+        self._begun = False
         self._write_timeout = write_timeout
         self._headers = headers
 
@@ -59,18 +67,31 @@ class Responder:
             slot = None if self._slot is None else self._slot()
         except SlotsExhausted as exhausted:
             response = too_many_readers(exhausted)
+        own = None if slot is None else slot.cut
+        cuts = [each for each in (own, self._until) if each is not None]
+        cutter: asyncio.Future[None] | None = None
         try:
             async with asyncio.TaskGroup() as group:
-                watcher = group.create_task(_watch(receive, slot))
-                if slot is not None:
-                    slot.cut.join(_then(watcher.cancel))
+                watcher = group.create_task(_watch(receive, cuts))
+                if cuts:
+                    await asyncio.sleep(0)  # a task that has not begun cannot say why it was cancelled
+                    cutter = _then(watcher.cancel)
+                    for cut in cuts:
+                        cut.join(cutter)
+                        if cut.fired:
+                            raise _Gone
                 if not isinstance(response, WireResponse):
                     response = await response()
                 await self._transmit(response, scope, send)
                 watcher.cancel()
         except* _Gone:
-            pass  # nobody is there to be told; a reply that was begun ends with its connection
+            # Nobody is there to be told; a reply that was begun ends with its connection.
+            if self._until is not None and self._until.fired and not self._begun:
+                await self._transmit(_ASK_AGAIN, scope, send)
         finally:
+            for cut in cuts:
+                if cutter is not None:
+                    cut.leave(cutter)
             if slot is not None:
                 slot.release()
 
@@ -80,6 +101,7 @@ class Responder:
         if isinstance(body, bytes) and scope["method"] != "HEAD" and response.status not in (204, 304):
             headers.append(("Content-Length", str(len(body))))
         encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        self._begun = True
         try:
             await self._send(
                 send, {"type": "http.response.start", "status": response.status, "headers": encoded}
@@ -160,13 +182,13 @@ def drop_stalled(listener: socket.socket, *, seconds: float) -> None:
         listener.setsockopt(socket.IPPROTO_TCP, option, int(seconds * 1000))
 
 
-async def _watch(receive: Receive, slot: Slot | None) -> None:
-    """Raise _Gone once the client has hung up, or this is cancelled because its slot was cut."""
+async def _watch(receive: Receive, cuts: Sequence[Signal]) -> None:
+    """Raise _Gone once the client has hung up, or this is cancelled because one of ``cuts`` fired."""
     try:
         while (await receive())["type"] != "http.disconnect":
             pass
     except asyncio.CancelledError:
-        if slot is None or not slot.cut.fired:
+        if not any(cut.fired for cut in cuts):
             raise
     raise _Gone
 

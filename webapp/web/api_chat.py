@@ -7,15 +7,18 @@ from typing import Any
 from litestar import MediaType, Response, post
 from litestar.params import FromQuery
 
+from webapp.chat.errors import Forbidden
 from webapp.chat.messages import Role, check_text
 from webapp.chat.runs.queue import Action, Change
 from webapp.web.bodies import ChatRequest, read_json, read_struct
-from webapp.web.guards import enter
+from webapp.web.guards import check_run, check_shown, enter
 from webapp.web.identity import Caller, remember
 from webapp.web.run_input import accept, parse_run_input
 from webapp.web.run_replies import RUN_ID
 from webapp.web.schemas import ChangeQueued, ContinueRun, StopRun
 from webapp.web.services import AppServices
+
+PARTICIPANT = "X-Participant"
 
 
 @post("/api/chat")
@@ -30,11 +33,14 @@ async def send(
 
     The body is the durable transport's ``{messages, data?, runId?}`` or AG-UI's ``RunAgentInput``. 202 as
     soon as it is durable; with ``mode=await`` 200 once the run has ended. The history in the body is not
-    believed.
+    believed. A page may say whose it is: what was kept there before its reader became somebody else is
+    not theirs.
     """
-    await enter(services, visitor, id, Role.CHAT)
+    if request.headers.get(PARTICIPANT, visitor.participant.id) != visitor.participant.id:
+        raise Forbidden("You are somebody else in this browser now. Please load the page again.")
+    admission = await enter(services, visitor, id, Role.CHAT)
     wanted = parse_run_input(await read_json(request), run_id=request.headers.get(RUN_ID))
-    accepted = await accept(services, visitor, id, wanted)
+    accepted = await accept(services, visitor, admission, wanted)
     if mode == "await":
         for run_id in (accepted.run_id, *accepted.further):
             await services.supervisor.wait(run_id)
@@ -57,7 +63,7 @@ async def stop(request: ChatRequest, services: AppServices, visitor: Caller) -> 
 async def go_on(request: ChatRequest, services: AppServices, visitor: Caller) -> Response[bytes]:
     """202: an answer that was stopped, failed or was interrupted goes on where it broke off."""
     wanted = await read_struct(request, ContinueRun)
-    await enter(services, visitor, wanted.id, Role.CHAT)
+    await check_run(services, await enter(services, visitor, wanted.id, Role.CHAT), wanted.run_id)
     me = await remember(services, visitor)
     accepted = await services.supervisor.go_on(chat_id=wanted.id, run_id=wanted.run_id, participant=me)
     headers = {RUN_ID: accepted.run_id}
@@ -68,7 +74,7 @@ async def go_on(request: ChatRequest, services: AppServices, visitor: Caller) ->
 async def change_queued(request: ChatRequest, services: AppServices, visitor: Caller) -> Response[Any]:
     """Edit, drop or put first a message that no agent has begun to answer. 409 once one has."""
     wanted = await read_struct(request, ChangeQueued)
-    await enter(services, visitor, wanted.id, Role.CHAT)
+    await check_shown(services, await enter(services, visitor, wanted.id, Role.CHAT), wanted.message_id)
     edited = wanted.action is Action.EDIT
     change = Change(
         chat_id=wanted.id,

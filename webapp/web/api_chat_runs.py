@@ -20,7 +20,7 @@ from webapp.streams.protocol import names
 from webapp.streams.wire import WireResponse
 from webapp.web.bodies import ChatRequest, read_json
 from webapp.web.errors import refusal
-from webapp.web.guards import SAME_ORIGIN_READ, enter
+from webapp.web.guards import SAME_ORIGIN_READ, Admission, check_shown, enter
 from webapp.web.identity import Caller, Visitor
 from webapp.web.reads import read
 from webapp.web.run_frames import NDJSON, SERVER_SENT_EVENTS, Framing
@@ -65,31 +65,30 @@ async def join_ndjson(
 async def _run(
     request: ChatRequest, services: Services, visitor: Visitor, chat_id: str, framing: Framing
 ) -> Responder:
-    if chat_id:
-        await enter(services, visitor, chat_id, Role.CHAT)
+    admission = await enter(services, visitor, chat_id, Role.CHAT) if chat_id else None
     wanted = parse_run_input(await read_json(request), run_id=request.headers.get(RUN_ID))
-    if not chat_id:
-        # A client whose address names the chat makes up thread ids of its own, so the address goes first.
-        chat_id = wanted.thread_id or ""
-        await enter(services, visitor, chat_id, Role.CHAT)
+    # A client whose address names the chat makes up thread ids of its own, so the address goes first.
+    admission = admission or await enter(services, visitor, wanted.thread_id or "", Role.CHAT)
+    chat_id = admission.chat.id
     seen = request.headers.get("last-event-id")
     if seen is not None:
         row = await find_run(services, wanted.run_id, chat_id=chat_id)
+        await check_shown(services, admission, row.message_id)
         if wanted.message is not None and row.message_id != wanted.message.id:
             raise Conflict("That run id was used for another message.", code="run-id-used")
         place = place_after(row, seen)
-        return _respond(services, visitor, chat_id, reply(services, place, framing))
+        return _respond(services, visitor, admission, reply(services, place, framing))
 
     async def answer() -> WireResponse:
         try:
-            accepted = await accept(services, visitor, chat_id, wanted)
+            accepted = await accept(services, visitor, admission, wanted)
         except (ChatError, StreamError) as error:
             return refusal(error)
         place = RunPlace(chat_id=chat_id, run_id=accepted.run_id, after=RunCursor(accepted.offset))
         return reply(services, place, framing)
 
     # The slot comes first: who cannot be answered is not heard either, and may try again.
-    return _respond(services, visitor, chat_id, answer)
+    return _respond(services, visitor, admission, answer)
 
 
 async def _join(
@@ -100,16 +99,17 @@ async def _join(
     if not query.get("runId"):
         return await _chat_so_far(services, visitor, chat_id)
     row = await find_run(services, query["runId"], chat_id=chat_id)
-    await enter(services, visitor, row.chat_id, Role.VIEW)
+    admission = await enter(services, visitor, row.chat_id, Role.VIEW)
+    await check_shown(services, admission, row.message_id)
     place = place_after(row, request.headers.get("last-event-id") or query.get("offset") or BEGINNING)
     answer = reply(services, place, framing, head=request.method == "HEAD")
-    return _respond(services, visitor, row.chat_id, answer)
+    return _respond(services, visitor, admission, answer)
 
 
 async def _chat_so_far(services: Services, visitor: Visitor, chat_id: str) -> Responder:
     """What a published client asks before it shows a chat: the messages, and which run to join."""
-    await enter(services, visitor, chat_id, Role.VIEW)
-    snapshot = (await services.sessions.snapshot(chat_id)).snapshot
+    admission = await enter(services, visitor, chat_id, Role.VIEW)
+    snapshot = (await services.excerpts.snapshot(chat_id, since=admission.since)).snapshot
     running = snapshot.active_runs[-1:]
     shown = {
         "messages": snapshot.messages,
@@ -123,11 +123,14 @@ async def _chat_so_far(services: Services, visitor: Visitor, chat_id: str) -> Re
     return Responder(answer, write_timeout=services.settings.streams.write_timeout)
 
 
-def _respond(services: Services, visitor: Visitor, chat_id: str, answer: WireResponse | Answer) -> Responder:
-    principal = visitor.participant.id
+def _respond(
+    services: Services, visitor: Visitor, admission: Admission, answer: WireResponse | Answer
+) -> Responder:
+    principal, chat_id = visitor.participant.id, admission.chat.id
     return Responder(
         answer,
         slot=lambda: services.slots.claim(principal, chat_id),
+        until=admission.loss,
         write_timeout=services.settings.streams.write_timeout,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from litestar.params import FromQuery
 
+from webapp.chat.errors import ChatError
 from webapp.chat.messages import Role
 from webapp.streams.asgi import Responder
 from webapp.streams.clients.base import StreamError, StreamGone, StreamNotFound
@@ -15,6 +16,7 @@ from webapp.streams.proxy import is_live, proxied, read_request
 from webapp.streams.wire import WireResponse
 from webapp.web.bodies import ChatRequest
 from webapp.web.errors import StreamRefused, refusal
+from webapp.web.excerpt_replies import beginning, without_earlier
 from webapp.web.guards import SAME_ORIGIN_READ, enter
 from webapp.web.identity import Caller
 from webapp.web.reads import read
@@ -26,7 +28,8 @@ async def read_chat(
     request: ChatRequest, services: AppServices, visitor: Caller, id: FromQuery[str] = ""
 ) -> Responder:
     """Durable Streams reads of one chat: ``offset``, ``live`` and ``cursor`` mean what the protocol says."""
-    await enter(services, visitor, id, Role.VIEW)
+    admission = await enter(services, visitor, id, Role.VIEW)
+    since = admission.since
     await services.sessions.ensure(id)
     wanted = read_request(
         request.method,
@@ -34,13 +37,16 @@ async def read_chat(
         query=request.scope["query_string"].decode("latin-1"),
         headers=request.headers,
     )
+    if since is not None:
+        wanted = beginning(wanted, since)
 
     async def answer() -> WireResponse:
         try:
-            return await proxied(services.streams, wanted)
+            reply = await proxied(services.streams, wanted)
+            return reply if since is None else await without_earlier(services, id, reply, since)
         except (StreamNotFound, StreamGone) as gone:
             return refusal(StreamRefused(gone.status))
-        except StreamError as error:
+        except (ChatError, StreamError) as error:
             return refusal(error)
 
     # The responder calls ``answer`` once it holds the slot, and gives the slot back however the reply ends.
@@ -48,6 +54,7 @@ async def read_chat(
     return Responder(
         answer,
         slot=(lambda: services.slots.claim(principal, id)) if is_live(wanted) else None,
+        until=admission.loss if is_live(wanted) else None,
         write_timeout=services.settings.streams.write_timeout,
     )
 

@@ -9,7 +9,7 @@ from webapp.chat.messages import Role
 from webapp.streams.limits import Slot
 from webapp.web.chat_socket import ChatSocket, ChatWebSocket
 from webapp.web.errors import describe, json_body
-from webapp.web.guards import enter, own_page
+from webapp.web.guards import Admission, check_shown, enter, own_page
 from webapp.web.identity import Visitor, identify
 from webapp.web.run_places import RunPlace, find_run, place_after
 from webapp.web.services import AppServices, Services
@@ -23,28 +23,32 @@ async def open_socket(socket: ChatWebSocket, services: AppServices) -> None:
     """
     try:
         visitor = await identify(socket, services)
-        chat_id, resumed = await _admit(socket, services, visitor)
+        chat_id, admission, resumed = await _admit(socket, services, visitor)
         slot = _claim(services, visitor, chat_id)
     except Exception as error:
         await _deny(socket, error)
         return
     try:
         await socket.accept()
-        await ChatSocket(socket, services, visitor, chat_id=chat_id, slot=slot).serve(resumed)
+        served = ChatSocket(socket, services, visitor, chat_id=chat_id, slot=slot)
+        await served.serve(admission, resumed)
     finally:
         slot.release()
 
 
-async def _admit(socket: ChatWebSocket, services: Services, visitor: Visitor) -> tuple[str, RunPlace | None]:
+async def _admit(
+    socket: ChatWebSocket, services: Services, visitor: Visitor
+) -> tuple[str, Admission | None, RunPlace | None]:
     query = socket.query_params
     chat_id: str = query.get("id", "")
     if query.get("offset"):
         row = await find_run(services, query.get("runId"), chat_id=chat_id)
-        await enter(services, visitor, row.chat_id, Role.VIEW)
-        return row.chat_id, place_after(row, query["offset"])
+        admission = await enter(services, visitor, row.chat_id, Role.VIEW)
+        await check_shown(services, admission, row.message_id)
+        return row.chat_id, admission, place_after(row, query["offset"])
     if chat_id:
-        await enter(services, visitor, chat_id, Role.CHAT)
-    return chat_id, None
+        return chat_id, await enter(services, visitor, chat_id, Role.CHAT), None
+    return chat_id, None, None
 
 
 def _claim(services: Services, visitor: Visitor, chat_id: str) -> Slot:

@@ -1,4 +1,4 @@
-"""Chats as programs see them: create, list, snapshot, share, rename, choose versions, let agents in."""
+"""Chats as programs see them: create, list, snapshot, rename, choose versions, let agents in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from litestar import Response, patch, post, put
 from litestar.params import FromPath
 
 from webapp.agents.cast import Member
-from webapp.chat.catalog import Chat
+from webapp.chat.catalog.views import ListedChat
+from webapp.chat.errors import ChatNotFound, Conflict
 from webapp.chat.messages import Role
 from webapp.web.bodies import ChatRequest, read_struct
 from webapp.web.errors import BadChatId
@@ -18,7 +19,7 @@ from webapp.web.guards import CHAT_ID, chats_of, enter
 from webapp.web.identity import Caller, Visitor, forbid_scoped, remember
 from webapp.web.reads import read
 from webapp.web.render import chat_url
-from webapp.web.schemas import ChooseVersion, MoveAgent, NewChat, NewShare, RenameChat
+from webapp.web.schemas import ChooseVersion, MoveAgent, NewChat, RenameChat
 from webapp.web.services import AppServices, Services
 
 
@@ -51,8 +52,8 @@ async def snapshot(chat_id: FromPath[str], services: AppServices, visitor: Calle
     """``{messages, activeRuns, runs, roster, notes, state, version, offset, agents}``: read the stream on
     from ``offset``. ``agents`` are the server's, ``{id, name, present}``.
     """
-    await enter(services, visitor, chat_id, Role.VIEW)
-    at = await services.sessions.snapshot(chat_id)
+    admission = await enter(services, visitor, chat_id, Role.VIEW)
+    at = await services.excerpts.snapshot(chat_id, since=admission.since)
     agents = services.roster.shown(at.snapshot)
     return Response({**at.snapshot.to_json(), "offset": at.offset, "agents": _agents(agents)})
 
@@ -70,18 +71,6 @@ async def move_agent(
     at = await services.sessions.snapshot(chat_id)
     agents = services.roster.shown(at.snapshot)
     return Response({"changed": changed, "agents": _agents(agents)}, status_code=200)
-
-
-@post("/api/chats/{chat_id:str}/shares")
-async def share(
-    chat_id: FromPath[str], request: ChatRequest, services: AppServices, visitor: Caller
-) -> Response[Any]:
-    """201 ``{url, role}``: whoever opens the link gets the role."""
-    await enter(services, visitor, chat_id, Role.MANAGE)
-    wanted = await read_struct(request, NewShare)
-    role = Role[wanted.role.upper()]
-    token = await services.capabilities.create_link(chat_id, role=role, by=visitor.participant)
-    return Response({"url": absolute_url(request, f"/s/{token}"), "role": wanted.role}, status_code=201)
 
 
 @patch("/api/chats/{chat_id:str}")
@@ -115,12 +104,16 @@ def absolute_url(request: ChatRequest, path: str) -> str:
 async def _create(chat_id: str, request: ChatRequest, services: Services, visitor: Visitor) -> Response[Any]:
     wanted = await read_struct(request, NewChat)
     me = await remember(services, visitor)
-    chat, created, token = await services.catalog.create_chat(chat_id, owner=me, title=wanted.title)
+    try:
+        chat, created, token = await services.catalog.create_chat(chat_id, owner=me, title=wanted.title)
+    except Conflict:
+        raise ChatNotFound from None  # a deleted chat looks like any that is not the caller's
     body = {"id": chat.id, "url": absolute_url(request, chat_url(chat.id))}
     if not created:
         await enter(services, visitor, chat_id, Role.VIEW)
         return Response(body, status_code=200)
     await services.sessions.ensure(chat.id)
+    services.overview.changed(chat.id)
     return Response({**body, "token": token}, status_code=201)
 
 
@@ -128,7 +121,7 @@ def _agents(shown: Sequence[tuple[Member, bool]]) -> list[dict[str, Any]]:
     return [{"id": each.id, "name": each.name, "present": present} for each, present in shown]
 
 
-def _summary(chat: Chat) -> dict[str, Any]:
+def _summary(chat: ListedChat) -> dict[str, Any]:
     """Times in milliseconds since the epoch, as everywhere on the wire."""
     return {
         "id": chat.id,
@@ -136,7 +129,12 @@ def _summary(chat: Chat) -> dict[str, Any]:
         "url": chat_url(chat.id),
         "createdAt": round(chat.created_at * 1000),
         "updatedAt": round(chat.updated_at * 1000),
+        "pinned": chat.pinned,
+        "archived": chat.archived,
+        "shared": chat.shared,
+        "running": chat.running,
+        "unread": chat.unread,
     }
 
 
-ROUTES = [create_chat, put_chat, list_chats, snapshot, move_agent, share, rename, choose_version]
+ROUTES = [create_chat, put_chat, list_chats, snapshot, move_agent, rename, choose_version]

@@ -27,12 +27,13 @@ from litestar.exceptions import WebSocketException
 from webapp.chat.errors import ChatNotFound, LimitReached
 from webapp.chat.following import RunCursor
 from webapp.chat.messages import Role
+from webapp.sharing.losses import Loss
 from webapp.streams.clients.base import BEGINNING, StreamError
 from webapp.streams.limits import Slot
 from webapp.streams.signals import first
 from webapp.web.bodies import parse_json
 from webapp.web.errors import MalformedBody, describe
-from webapp.web.guards import enter
+from webapp.web.guards import Admission, check_shown, enter
 from webapp.web.identity import Visitor
 from webapp.web.run_frames import PING, PONG, refused_text, socket_text
 from webapp.web.run_input import accept, parse_run_input
@@ -78,16 +79,23 @@ class ChatSocket:
         self._chat_id = chat_id
         self._writing = asyncio.Lock()
         self._followed: set[str] = set()
+        self._losses: set[Loss] = set()
         self._heard_at = self._now()
         self._tasks: asyncio.TaskGroup
 
-    async def serve(self, resumed: RunPlace | None = None) -> None:
-        """Until one side leaves. With ``resumed`` that run is followed, and the socket closed after it."""
+    async def serve(self, admission: Admission | None, resumed: RunPlace | None = None) -> None:
+        """Until one side leaves. With ``resumed`` that run is followed, and the socket closed after it.
+
+        ``admission`` is to the chat its address names. Of every chat that was entered, whatever the visitor
+        loses there ends the socket: what it carries of others is taken up again.
+        """
         end = _Over(BROKEN)
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 for work in (self._listen(), self._beat(), self._leave_when_told()):
                     self._tasks.create_task(work)
+                if admission is not None:
+                    self._leave_when_lost(admission)
                 if resumed is not None:
                     self._follow(resumed, then_close=True)
         except* _Over as group:
@@ -133,16 +141,19 @@ class ChatSocket:
     async def _run(self, frame: dict[str, Any]) -> None:
         wanted = parse_run_input(frame)
         chat_id = self._chat_id or wanted.thread_id or ""
-        await enter(self._services, self._visitor, chat_id, Role.CHAT)
+        admission = await enter(self._services, self._visitor, chat_id, Role.CHAT)
         self._check_room()
-        accepted = await accept(self._services, self._visitor, chat_id, wanted)
+        self._leave_when_lost(admission)
+        accepted = await accept(self._services, self._visitor, admission, wanted)
         after = RunCursor(accepted.offset)
         self._follow(RunPlace(chat_id=chat_id, run_id=accepted.run_id, after=after))
 
     async def _resume(self, named: _Named) -> None:
         row = await find_run(self._services, named.run_id, chat_id=self._chat_id)
-        await enter(self._services, self._visitor, row.chat_id, Role.VIEW)
+        admission = await enter(self._services, self._visitor, row.chat_id, Role.VIEW)
+        await check_shown(self._services, admission, row.message_id)
         self._check_room()
+        self._leave_when_lost(admission)
         self._follow(place_after(row, named.offset))
 
     async def _abort(self, run_id: str) -> None:
@@ -184,6 +195,15 @@ class ChatSocket:
             if not self._followed and self._now() >= self._heard_at + IDLE:
                 raise _Over(NORMAL, "Nothing was said for a while.")
             await self._send(PING)
+
+    def _leave_when_lost(self, admission: Admission) -> None:
+        if admission.loss not in self._losses:
+            self._losses.add(admission.loss)
+            self._tasks.create_task(self._leave_at(admission.loss))
+
+    async def _leave_at(self, loss: Loss) -> None:
+        await first(loss)
+        raise _Over(None)
 
     async def _leave_when_told(self) -> None:
         await first(self._services.drain, self._slot.cut)

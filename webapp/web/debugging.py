@@ -13,7 +13,9 @@ from litestar import MediaType, Response
 from litestar.params import FromPath
 
 from webapp.agents.base import UIMessage, text_of
+from webapp.chat.excerpts import begin
 from webapp.chat.prompt import prompt
+from webapp.chat.since import Since
 from webapp.streams.clients.base import BEGINNING
 from webapp.web.identity import Caller
 from webapp.web.pages import view_of
@@ -48,21 +50,22 @@ async def debug(chat_id: FromPath[str], services: AppServices, visitor: Caller) 
     view = await view_of(services, visitor, chat_id)
     asked = next((one["id"] for one in reversed(view.path()) if one["role"] == "user"), "")
     messages = prompt(view.at.snapshot.messages, asked)
-    events = await _newest(services, chat_id)
+    events = await _newest(services, chat_id, view.since)
     html = await asyncio.to_thread(
         services.pages.debug, view, prompt=[_shown(message) for message in messages], events=events
     )
     return Response(html, media_type=MediaType.HTML)
 
 
-async def _newest(services: Services, chat_id: str) -> list[LoggedEvent]:
+async def _newest(services: Services, chat_id: str, since: Since | None) -> list[LoggedEvent]:
     """The events since a few runs ago."""
     path = services.sessions.path(chat_id)
     rows = await services.catalog.runs.latest(chat_id, limit=_RUNS)
-    offset = (rows[-1].offset if rows else None) or BEGINNING
+    offset = begin((rows[-1].offset if rows else None) or BEGINNING, since)
+    stream = services.excerpts.reader(chat_id, since=since)
     found: list[LoggedEvent] = []
     while True:
-        page = await services.streams.read(path, offset=offset)
+        page = await stream.read(path, offset=offset)
         found += (
             LoggedEvent(offset, number, raw.decode(errors="replace"))
             for number, raw in enumerate(page.messages, 1)

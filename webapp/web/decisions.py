@@ -40,6 +40,8 @@ def _payload(form: dict[str, str]) -> dict[str, Any]:
     payload: dict[str, Any] = {"approved": form.get("decision") in {"approve", "edit"}}
     if "arguments" in form:
         payload["arguments"] = form["arguments"]
+    if reason := form.get("reason", "").strip():
+        payload["reason"] = reason
     if form.get("decision") == "edit":
         try:
             payload["editedArgs"] = msgspec.json.decode(form.get("editedArgs", ""))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
+NAME_LENGTH = 40
+"""Characters of a name at most, of a guest or of anybody."""
+
 # fmt: off
 COLOURS = (
     "Amber", "Apricot", "Azure", "Blue", "Bronze", "Cobalt", "Copper", "Coral", "Crimson", "Dusky",

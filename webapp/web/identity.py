@@ -1,4 +1,5 @@
-"""Who is asking: a signed cookie for browsers, a bearer token for programs, a new guest otherwise.
+"""Who is asking: a signed cookie for browsers, a bearer token for programs, a new guest otherwise. Where an
+authenticating proxy says who it is, that counts instead of the cookie.
 
 Must not know what anybody may do. A guest is only stored once it does something, so that crawlers leave no
 trace.
@@ -6,7 +7,7 @@ trace.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from litestar import Request
@@ -18,6 +19,7 @@ from webapp.chat.errors import Forbidden, Unauthorised
 from webapp.chat.messages import Participant
 from webapp.web.cookies import COOKIE_NAME, send_cookie_later
 from webapp.web.guest_names import guest_name
+from webapp.web.proxied import identity_told
 from webapp.web.services import AppServices, Services
 
 
@@ -26,12 +28,13 @@ class Visitor:
     """The participant behind a request.
 
     ``stored`` is False for a guest that has not done anything yet. ``only_chat`` is the one chat that a
-    bearer token is good for; None for a browser.
+    bearer token is good for; None for a browser. ``proxied``: a proxy says who they are.
     """
 
     participant: Participant
     stored: bool
     only_chat: str | None = None
+    proxied: bool = False
 
 
 Caller: TypeAlias = NamedDependency[Visitor]
@@ -57,20 +60,36 @@ async def identify(connection: ASGIConnection[Any, Any, Any, Any], services: Ser
         if bearer is None:
             raise Unauthorised("This token is not valid.")
         return Visitor(participant=bearer.participant, stored=True, only_chat=bearer.chat_id)
+    if services.settings.security.identity_header:
+        return await _proxied(connection, services)
     cookie = connection.cookies.get(COOKIE_NAME)
     participant_id = services.cookies.read(cookie) if cookie else None
     if participant_id is None:
         participant_id = services.ids()
         send_cookie_later(connection.scope, services.cookies.sign(participant_id))
-    stored = await services.catalog.get_participant(participant_id)
+    stored = await services.catalog.people.get(participant_id)
     guest = Participant(participant_id, guest_name(participant_id))
     return Visitor(participant=stored or guest, stored=stored is not None)
+
+
+async def _proxied(connection: ASGIConnection[Any, Any, Any, Any], services: Services) -> Visitor:
+    """Whom the proxy names, under the name that it gives. Raises Unauthorised if it names nobody."""
+    told = identity_told(connection.scope, services.settings.security)
+    if told is None:
+        raise Unauthorised("Please sign in first.")
+    stored = await services.catalog.people.get(told.id)
+    if stored is None:
+        return Visitor(participant=told, stored=False, proxied=True)
+    shown = replace(told, hue=stored.hue)
+    if shown != stored:
+        await services.catalog.people.change(shown)
+    return Visitor(participant=shown, stored=True, proxied=True)
 
 
 async def remember(services: Services, visitor: Visitor) -> Participant:
     """Store the visitor, who is about to leave something behind, and return the participant."""
     if not visitor.stored:
-        await services.catalog.upsert_participant(visitor.participant)
+        await services.catalog.people.remember(visitor.participant)
     return visitor.participant
 
 

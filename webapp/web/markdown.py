@@ -2,7 +2,7 @@
 
 Three layers, each sufficient for its own purpose: markdown-it without raw HTML, renderer rules that never
 emit an image, and nh3's allow-list over the result. Code is highlighted with Pygments classes, because the
-content security policy forbids inline styles; ``static/css/code.css`` colours them (``code_css`` generates
+content security policy forbids inline styles; ``static/css/code.css`` colours them (code_css.py generates
 it).
 
 Must not know messages, people or templates.
@@ -103,33 +103,6 @@ class MarkdownCache:
         return html
 
 
-def code_css() -> str:
-    """The style sheet for highlighted code, light and dark, for ``static/css/code.css``."""
-    light = _rules("default")
-    dark = _rules("github-dark")
-    return "\n".join(
-        (
-            "/* Generated: python -m webapp.web.markdown > static/css/code.css */",
-            *(f".code {rule}" for rule in light),
-            "@media (prefers-color-scheme: dark) {",
-            *(f'  :root:not([data-theme="light"]) .code {rule}' for rule in dark),
-            "}",
-            *(f':root[data-theme="dark"] .code {rule}' for rule in dark),
-            "",
-        )
-    )
-
-
-def _rules(style: str) -> list[str]:
-    """Pygments' rules for token classes alone: the page's own colours stay behind and around the code."""
-    formatter: Any = HtmlFormatter(style=style, classprefix=CLASS_PREFIX)
-    lines = str(formatter.get_style_defs("")).splitlines()
-    rules = [line.strip().partition(" /*")[0] for line in lines]
-    coloured = (rule for rule in rules if rule.startswith(f".{CLASS_PREFIX}"))
-    bare = [re.sub(r" ?(background-color|border): [^;}]+;?", "", rule) for rule in coloured]
-    return [rule for rule in bare if not re.search(r"\{\s*\}", rule)]
-
-
 def _code_block(code: str, info: str) -> str:
     match = _LANGUAGE.match(info.strip())
     language = match[0].lower() if match else ""
@@ -194,7 +167,3 @@ def _parser(*, linkify: bool) -> MarkdownIt:
 
 _LINKING = _parser(linkify=True)
 _PLAIN = _parser(linkify=False)
-
-
-if __name__ == "__main__":
-    print(code_css(), end="")

@@ -6,32 +6,38 @@ supervisor: handlers hand over what was read.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from webapp.agents.cast import Cast, Member
 from webapp.assets import Assets
 from webapp.chat.branches import Choices
 from webapp.chat.catalog import Chat
 from webapp.chat.catalog.choices import Choice, in_effect
+from webapp.chat.catalog.grants import Holder
+from webapp.chat.catalog.links import Link
+from webapp.chat.catalog.views import OwnView
 from webapp.chat.messages import Participant, Role, hue
 from webapp.chat.roster import Presence
 from webapp.chat.sessions import ChatSnapshot
+from webapp.chat.since import Since
 from webapp.web.errors import Problem
+from webapp.web.listing import Listing, sections
 from webapp.web.markdown import MarkdownCache
-from webapp.web.rows import Message, Row, RowBuilder, person
+from webapp.web.mention_marks import MentionMarks
+from webapp.web.rows import Message, Row, RowBuilder, TextPart, person
+from webapp.web.share_context import share_context
 from webapp.web.tool_lines import ToolReader
+from webapp.web.windows import Window, window
 
 PRODUCT = "Durable Chat"
-VISIBLE_MESSAGES = 60
-VISIBLE_CHARS = 48_000
-"""A page shows the latest messages up to both limits, and always one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +68,6 @@ STARTERS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """The messages that a page or fragment shows: ``above`` is the one before them, if there is one."""
-
-    messages: Sequence[Message]
-    above: Message | None
-
-
-def window(messages: Sequence[Message], *, before: str | None = None) -> Window | None:
-    """The latest messages, or those just above the message ``before``; None if there is no such message."""
-    end = len(messages)
-    if before is not None:
-        found = (index for index, message in enumerate(messages) if message.get("id") == before)
-        end = next(found, -1)
-        if end < 0:
-            return None
-    start, chars = end, 0
-    while start > 0 and end - start < VISIBLE_MESSAGES and chars < VISIBLE_CHARS:
-        start -= 1
-        chars += _size(messages[start])
-    return Window(messages=messages[start:end], above=messages[start - 1] if start else None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ChatView:
     """One reader's view of one chat: everything a page or fragment of it is made from."""
 
@@ -93,6 +76,9 @@ class ChatView:
     role: Role
     at: ChatSnapshot
     chosen: Mapping[str, Choice]
+    own: OwnView
+    since: Since | None = None
+    """From where on the reader may see it; ``at`` has no more."""
     deciders: tuple[str, ...] = ()
     """Names of those who may decide approvals, if the reader may not."""
 
@@ -108,6 +94,14 @@ class ChatView:
         return branches.path({**self.choices, **leading})
 
 
+@dataclass(frozen=True, slots=True)
+class ChatList:
+    """The list of chats as HTML; ``version`` tells whether it is another one by now."""
+
+    html: Markup
+    version: str
+
+
 class Pages:
     """Renders every page and fragment."""
 
@@ -116,6 +110,7 @@ class Pages:
         self._agent = cast.default
         self._presence = Presence(cast)
         self._hues = {each.id: _hue(each) for each in cast}
+        self._names = [name for each in cast for name in (each.id, each.name)]
         self._environment = Environment(
             loader=FileSystemLoader(templates), autoescape=True, undefined=StrictUndefined, auto_reload=False
         )
@@ -131,36 +126,66 @@ class Pages:
             code=problem.reference or problem.code,
         )
 
-    def chats(self, *, me: Participant, chats: Sequence[Chat], now: float) -> str:
-        """The start page: a new chat, and the visitor's chats."""
+    def device(self, whose: Participant, *, token: str, me: Participant | None) -> str:
+        """The page that asks whether a browser is to be this person; ``me`` is who it has been."""
+        before = person(me) if me else None
+        return self._render("device.html", person=person(whose), token=token, me=before)
+
+    def chats(self, *, me: Participant, listing: Listing, ping: float) -> str:
+        """The start page: a new chat, and the visitor's chats. ``ping`` is the live reply's, in seconds."""
         return self._render(
             "chats.html",
-            me=person(me.id, me.name),
-            chats=[_chat_row(chat, now=now, current=False) for chat in chats],
+            me=person(me),
+            ping=ping,
+            chat_list=self.chat_list(listing),
             starters=self._starters(),
             agent=self._agent_context(),
         )
 
+    def chat_list(self, listing: Listing) -> ChatList:
+        """The fragment with the list of chats."""
+        html = self._render("partials/chat-list.html", sections=sections(listing))
+        return ChatList(Markup(html), hashlib.sha256(html.encode()).hexdigest()[:16])  # noqa: S704 - a template's
+
     def chat(
-        self, view: ChatView, *, chats: Sequence[Chat], now: float, ping: float, debug: bool = False
-    ) -> str:
-        """The page of a chat, with its latest messages. ``ping`` is the live reply's, in seconds."""
+        self,
+        view: ChatView,
+        *,
+        listing: Listing,
+        live: Mapping[str, float],
+        before: str | None = None,
+        at: str | None = None,
+        debug: bool = False,
+    ) -> str | None:
+        """The page of a chat, with its latest messages or those of ``history``; None if there is no such
+        message. ``live`` has the seconds between two signs of life, of a live reply (``ping``) and of the
+        page (``beat``).
+        """
         path = view.path()
-        shown = window(path)
-        assert shown is not None
+        latest = window(path)
+        shown = self._window(view, before=before, at=at)
+        if shown is None or latest is None:
+            return None
+        rows = self._rows(view, shown)
         return self._render(
             "chat.html",
-            chat={"id": view.chat.id, "title": view.chat.title, "url": chat_url(view.chat.id)},
-            me=person(view.me.id, view.me.name),
+            chat={
+                "id": view.chat.id,
+                "title": view.chat.title,
+                "url": chat_url(view.chat.id),
+                "frozen": view.chat.frozen,
+            },
+            me=person(view.me),
             role=view.role.name.lower(),
             can=_can(view.role),
             pending=_tools(view).pending({message["id"] for message in path}),
-            rows=self._rows(view, shown),
-            older_url=_older_url(view.chat.id, shown),
+            rows=rows,
+            has_code=any(isinstance(part, TextPart) and part.has_code for row in rows for part in row.parts),
+            **_edges(view.chat.id, shown),
             agent=self._agent_context(),
             agents=self._agents(view),
-            island=self._island(view, shown, ping=ping),
-            chats=[_chat_row(chat, now=now, current=chat.id == view.chat.id) for chat in chats],
+            island=self._island(view, latest, live=live),
+            chat_list=self.chat_list(listing),
             starters=self._starters(),
             debug_url=f"{chat_url(view.chat.id)}/debug" if debug else None,
         )
@@ -170,19 +195,38 @@ class Pages:
         url = f"{chat_url(view.chat.id)}/debug"
         return self._render("partials/debug.html", url=url, prompt=prompt, events=events)
 
+    def share(
+        self,
+        chat: Chat,
+        *,
+        me: Participant,
+        owner: Participant,
+        people: Sequence[Holder],
+        links: Sequence[Link],
+        messages: Sequence[Message],
+        now: float,
+    ) -> str:
+        """The fragment with the share dialog."""
+        context = share_context(chat, owner=owner, people=people, links=links, messages=messages, now=now)
+        return self._render("partials/share.html", me_id=me.id, **context)
+
     def lab(self) -> str:
         """The transport lab. Its prompt is one that takes long enough to press buttons."""
         prompt = "/long 500" if self._agent.id == "demo" else "Explain event sourcing, at length."
         return self._render("lab.html", prompt=prompt)
 
-    def older(self, view: ChatView, *, before: str) -> str | None:
-        """The fragment with the messages above ``before``; None if there is no such message."""
-        shown = window(view.path(to=before), before=before)
+    def history(self, view: ChatView, *, before: str | None = None, at: str | None = None) -> str | None:
+        """The fragment with the messages above ``before``, or from ``at`` on it, or else the latest; None if
+        there is no such message."""
+        shown = self._window(view, before=before, at=at)
         if shown is None:
             return None
         return self._render(
-            "partials/older.html", rows=self._rows(view, shown), older_url=_older_url(view.chat.id, shown)
+            "partials/history.html", rows=self._rows(view, shown), **_edges(view.chat.id, shown)
         )
+
+    def _window(self, view: ChatView, *, before: str | None, at: str | None) -> Window | None:
+        return window(view.path(to=before or at), before=before, at=at)
 
     def message(self, view: ChatView, message_id: str) -> str | None:
         """The fragment of one message as a fresh page would show it; None if there is no such message."""
@@ -206,22 +250,26 @@ class Pages:
             hues=self._hues,
             notes=snapshot.notes,
             html=self._markdown.render,
+            mentions=MentionMarks(self._names, me=view.me.name),
             branches=view.at.branches,
             pins=snapshot.pins,
             tools=_tools(view),
         )
         return builder.rows(shown.messages, before=shown.above)
 
-    def _island(self, view: ChatView, shown: Window, *, ping: float) -> dict[str, Any]:
+    def _island(self, view: ChatView, shown: Window, *, live: Mapping[str, float]) -> dict[str, Any]:
         """What JavaScript continues from. Grows with the visible messages, not with the conversation."""
         chat_id = view.chat.id
-        me = person(view.me.id, view.me.name)
         messages = view.at.snapshot.messages
         first = shown.messages[0] if shown.messages else None
-        above = next((index for index, one in enumerate(messages) if one is first), len(messages))
+        # What is being written goes on in the page, though it be on a branch that is not shown.
+        begun = view.at.snapshot.open_ids
+        above = next(
+            (at for at, one in enumerate(messages) if one is first or one["id"] in begun), len(messages)
+        )
         return {
             "chat": {"id": chat_id, "title": view.chat.title},
-            "me": {"id": me.id, "name": me.name},
+            "me": {"id": view.me.id, "name": view.me.name, **view.me.shown},
             "role": view.role.name.lower(),
             "can": _can(view.role),
             "agent": {"id": self._agent.id, "name": self._agent.name},
@@ -233,6 +281,7 @@ class Pages:
             "urls": {
                 "send": f"/api/chat?id={chat_id}",
                 "read": f"/api/chat-stream?id={chat_id}",
+                "live": "/api/live",
                 "stop": "/api/chat/stop",
                 "queue": "/api/chat/queue",
                 "message": f"/chat/{chat_id}/messages/{{mid}}",
@@ -241,8 +290,13 @@ class Pages:
                 "branch": f"/api/chats/{chat_id}/branch",
                 "continue": "/api/chat/continue",
                 "agents": f"/api/chats/{chat_id}/agents",
+                "seen": f"/api/chats/{chat_id}/read",
+                "draft": f"/api/chats/{chat_id}/draft",
+                "presence": f"/api/chats/{chat_id}/presence",
             },
-            "live": {"ping": ping},
+            "readTo": view.own.read_to,
+            "draft": {"text": view.own.draft.text, "at": view.own.draft.at_ms},
+            "live": live,
         }
 
     def _agent_context(self) -> dict[str, Any]:
@@ -292,10 +346,14 @@ def _outline(message: Message) -> dict[str, Any]:
     return {"id": message["id"], "role": message["role"], "parts": [], "metadata": told}
 
 
-def _older_url(chat_id: str, shown: Window) -> str | None:
-    if shown.above is None or not shown.messages:
-        return None
-    return f"/chat/{chat_id}/messages?before={quote(str(shown.messages[0].get('id')), safe='')}"
+def _edges(chat_id: str, shown: Window) -> dict[str, str | None]:
+    """Where the messages above and below the window are, if there are any."""
+
+    def address(name: str, message: Message) -> str:
+        return f"{chat_url(chat_id)}?{name}={quote(str(message.get('id')), safe='')}"
+
+    older = address("before", shown.messages[0]) if shown.above and shown.messages else None
+    return {"older_url": older, "newer_url": address("at", shown.below) if shown.below else None}
 
 
 def _tools(view: ChatView) -> ToolReader:
@@ -311,22 +369,3 @@ def _tools(view: ChatView) -> ToolReader:
 
 def _can(role: Role) -> dict[str, bool]:
     return {"chat": role >= Role.CHAT, "approve": role >= Role.APPROVE, "share": role >= Role.MANAGE}
-
-
-def _chat_row(chat: Chat, *, now: float, current: bool) -> dict[str, Any]:
-    updated = datetime.fromtimestamp(chat.updated_at, UTC)
-    today = datetime.fromtimestamp(now, UTC).date()
-    return {
-        "id": chat.id,
-        "title": chat.title or "New chat",
-        "url": chat_url(chat.id),
-        "updated_iso": updated.isoformat(timespec="seconds"),
-        "updated_label": updated.strftime("%H:%M" if updated.date() == today else "%-d %b"),
-        "current": current,
-    }
-
-
-def _size(message: Message) -> int:
-    return sum(
-        len(value) for part in message.get("parts") or () for value in part.values() if isinstance(value, str)
-    )

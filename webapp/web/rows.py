@@ -12,8 +12,10 @@ from typing import Any, Literal, TypeAlias
 
 from markupsafe import Markup
 
+from webapp.agents.cast import HUES
 from webapp.chat.branches import Branches, Choices
-from webapp.chat.messages import hue
+from webapp.chat.messages import Participant, hue
+from webapp.web.mention_marks import MentionMarks
 from webapp.web.tool_lines import ToolPart, ToolReader, ToolsPart, fold
 from webapp.web.values import mapping as _mapping
 from webapp.web.values import moment as _moment
@@ -53,6 +55,11 @@ class TextPart:
     raw: str
     html: Markup
     kind: Literal["text"] = "text"
+
+    @property
+    def has_code(self) -> bool:
+        """Whether it needs the style sheet for code."""
+        return '<figure class="code">' in self.html
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +113,7 @@ class Row:
     id: str = ""
     role: str = "assistant"
     mine: bool = False
+    guest: bool = False
     grouped: bool = False
     created_iso: str | None = None
     time_label: str = ""
@@ -116,8 +124,8 @@ class Row:
     can_regenerate: bool = False
 
 
-def person(participant_id: str, name: str) -> Person:
-    return Person(participant_id, name, hue(participant_id), initials(name))
+def person(who: Participant) -> Person:
+    return Person(who.id, who.name, who.colour, initials(who.name))
 
 
 def initials(name: str) -> str:
@@ -141,6 +149,7 @@ class RowBuilder:
     me_id: str
     can_chat: bool
     html: Callable[[str], Markup]
+    mentions: MentionMarks = field(default_factory=lambda: MentionMarks([]))
     tools: ToolReader
     branches: Branches = field(default_factory=lambda: Branches([]))
     pins: Choices = field(default_factory=dict)
@@ -175,8 +184,9 @@ class RowBuilder:
             id=message_id,
             role=role,
             mine=mine,
+            guest=role == "user" and not mine and metadata.get("guest") is True,
             name=name,
-            hue=hue(speaker_id or name) if role == "user" else self._agent_hue(speaker_id or name),
+            hue=self._hue(role, metadata, speaker_id or name),
             initials=initials(name),
             created_iso=created.isoformat(timespec="seconds") if created else None,
             time_label=created.strftime("%H:%M") if created else "",
@@ -266,6 +276,12 @@ class RowBuilder:
             notice=self._notice(run),
         )
 
+    def _hue(self, role: str, metadata: Mapping[str, Any], speaker: str) -> int:
+        if role != "user":
+            return self._agent_hue(speaker)
+        chosen = metadata.get("hue")
+        return chosen if type(chosen) is int and 0 <= chosen < HUES else hue(speaker)
+
     def _agent_hue(self, agent_id: str) -> int:
         return self.hues.get(agent_id, hue(agent_id))
 
@@ -277,7 +293,7 @@ class RowBuilder:
             match part.get("type"):
                 case "text":
                     if text := _text(part.get("content")):
-                        yield TextPart(text, self.html(text))
+                        yield TextPart(text, self.mentions.mark(self.html(text)))
                 case "thinking":
                     yield ThinkingPart(_text(part.get("content")))
                 case "tool-call":
@@ -311,8 +327,12 @@ def _note(note: Mapping[str, Any]) -> str:
 
 
 def _same_speaker(before: Message | None, message: Message) -> bool:
-    """Whether the reader sees one speaker go on: the same one, in the same run, within five minutes."""
-    if before is None or before.get("role") != message.get("role") or _speaker(before) != _speaker(message):
+    """Whether the reader sees one speaker go on: the same one, by the same name, in the same run, within five
+    minutes.
+    """
+    if before is None or any(before.get(key) != message.get(key) for key in ("role", "name")):
+        return False
+    if _speaker(before) != _speaker(message):
         return False
     earlier, later = _mapping(before.get("metadata")), _mapping(message.get("metadata"))
     if earlier.get("runId") != later.get("runId"):

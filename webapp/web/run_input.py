@@ -18,6 +18,7 @@ from webapp.chat.messages import NewMessage, Role, named_answer, newest_user_mes
 from webapp.chat.runs import Accepted
 from webapp.chat.runs.pauses import Answer
 from webapp.web.errors import MalformedBody
+from webapp.web.guards import Admission, check_run, check_shown
 from webapp.web.identity import Visitor, remember
 from webapp.web.schemas import RunId
 from webapp.web.services import Services
@@ -112,13 +113,24 @@ def _tool_results(messages: list[dict[str, Any]]) -> tuple[Answer, ...]:
     )
 
 
-async def accept(services: Services, visitor: Visitor, chat_id: str, wanted: RunInput) -> Accepted:
+async def accept(services: Services, visitor: Visitor, admission: Admission, wanted: RunInput) -> Accepted:
     """Have the run. The visitor has been let into the chat; a guest is stored only now."""
     if wanted.message is None:
-        return await _resume(services, visitor, chat_id, wanted)
+        accepted = await _resume(services, visitor, admission, wanted)
+    else:
+        await check_shown(services, admission, wanted.message.id)
+        message = await services.excerpts.placed(admission.chat.id, wanted.message, since=admission.since)
+        accepted = await _accept(services, visitor, admission, wanted, message)
+    await check_run(services, admission, accepted.run_id)
+    return accepted
+
+
+async def _accept(
+    services: Services, visitor: Visitor, admission: Admission, wanted: RunInput, message: NewMessage
+) -> Accepted:
     return await services.supervisor.accept(
-        chat_id=chat_id,
-        message=wanted.message,
+        chat_id=admission.chat.id,
+        message=message,
         agent_id=wanted.agent_id,
         run_id=wanted.run_id,
         parent_run_id=wanted.parent_run_id,
@@ -128,12 +140,11 @@ async def accept(services: Services, visitor: Visitor, chat_id: str, wanted: Run
     )
 
 
-async def _resume(services: Services, visitor: Visitor, chat_id: str, wanted: RunInput) -> Accepted:
-    held = await services.capabilities.role_of(visitor.participant.id, chat_id)
+async def _resume(services: Services, visitor: Visitor, admission: Admission, wanted: RunInput) -> Accepted:
     return await services.supervisor.resume(
-        chat_id=chat_id,
+        chat_id=admission.chat.id,
         answers=wanted.answers,
-        may_approve=held is not None and held >= Role.APPROVE,
+        may_approve=admission.role >= Role.APPROVE,
         run_id=wanted.run_id,
         parent_run_id=wanted.parent_run_id,
         data=wanted.data,

@@ -16,11 +16,13 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias
 
 import uvicorn
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from webapp.settings import ServerSettings
 from webapp.streams.asgi import drop_stalled
 from webapp.streams.http1 import HttpLimits, HttpServer, Site
+from webapp.web.proxied import VIA_PROXY
 
 ASGIApp: TypeAlias = Callable[..., Any]
 
@@ -121,6 +123,20 @@ def _bounded(app: ASGIApp, connections: Callable[[], int], limit: int) -> ASGIAp
     return bounded
 
 
+def _behind(app: ASGIApp, proxies: str) -> ASGIApp:
+    """``app`` with what ``proxies`` say of their clients, and a mark on what has come through one of them:
+    afterwards the scope tells of the client only.
+    """
+    believing = ProxyHeadersMiddleware(app, trusted_hosts=proxies)
+
+    async def behind(scope: Any, receive: Any, send: Any) -> None:
+        client = scope.get("client")
+        scope[VIA_PROXY] = client is not None and client[0] in believing.trusted_hosts
+        await believing(scope, receive, send)
+
+    return behind
+
+
 async def serve(
     app: ASGIApp,
     *,
@@ -138,14 +154,17 @@ async def serve(
     ``on_signal`` is called at each signal.
     """
     config = uvicorn.Config(
-        _bounded(app, lambda: len(server.server_state.connections), settings.concurrency),
+        _behind(
+            _bounded(app, lambda: len(server.server_state.connections), settings.concurrency),
+            settings.forwarded_allow_ips,
+        ),
         http="httptools",
         **websockets(socket_message),
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        forwarded_allow_ips=settings.forwarded_allow_ips,
+        proxy_headers=False,
         limit_concurrency=settings.concurrency,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_grace)),
     )

@@ -14,12 +14,21 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 
 from webapp.chat.catalog import Catalog
+from webapp.chat.deletions import Deletions
+from webapp.chat.excerpts import Excerpts
+from webapp.chat.feeds import Feeds
+from webapp.chat.forks import Forks
 from webapp.chat.marks import Marks
+from webapp.chat.overview import Overview
+from webapp.chat.presence import Presence
 from webapp.chat.roster import Roster
 from webapp.chat.runs import Supervisor
+from webapp.chat.search import Search
 from webapp.chat.sessions import Sessions
 from webapp.settings import Settings
 from webapp.sharing.capabilities import Capabilities
+from webapp.sharing.losses import Losses
+from webapp.sharing.shares import Sharing
 from webapp.streams.clients.base import StreamClient
 from webapp.streams.engine import Engine
 from webapp.streams.limits import Drain, Slots
@@ -37,10 +46,19 @@ class Services:
     """The embedded stream server; None when the streams are elsewhere."""
     catalog: Catalog
     capabilities: Capabilities
+    losses: Losses
+    sharing: Sharing
+    deletions: Deletions
     sessions: Sessions
+    search: Search
+    excerpts: Excerpts
     supervisor: Supervisor
     marks: Marks
+    feeds: Feeds
+    forks: Forks
+    overview: Overview
     roster: Roster
+    presence: Presence
     cookies: CookieSigner
     pages: Pages
     slots: Slots

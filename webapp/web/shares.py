@@ -15,6 +15,7 @@ from webapp.web.services import AppServices
 async def open_link(token: FromPath[str], services: AppServices, visitor: Caller) -> Redirect:
     forbid_scoped(visitor)
     chat_id = await services.capabilities.redeem(token, visitor.participant)
+    services.overview.changed(chat_id)
     return Redirect(chat_url(chat_id), status_code=303)
 
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webapp.assets import locate
-from webapp.web.markdown import MAX_MARKDOWN, MarkdownCache, code_css, render_markdown
+from webapp.web.code_css import code_css
+from webapp.web.markdown import MAX_MARKDOWN, MarkdownCache, render_markdown
 
 ALLOWED = {
     "p": set(), "br": set(), "hr": set(), "blockquote": set(), "ul": set(), "ol": {"start"}, "li": set(),

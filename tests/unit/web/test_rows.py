@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
 
+from webapp.chat.messages import hue
 from webapp.web.rows import (
     Notice,
     Row,
@@ -289,3 +291,24 @@ def test_an_agents_colour_is_the_servers_choice() -> None:
     person = {**said("x"), "metadata": {"participantId": "demo"}}
     (same,) = replace(builder(), hues={"demo": (plain.hue + 1) % 24}).rows([person])
     assert same.hue == plain.hue
+
+
+def test_initials_are_those_that_the_page_gives() -> None:
+    """As in ``tests/js/people.test.js``."""
+    names = ["Amber Otter", "ana", "  Ana  Lena Banana ", "", "ßeta", "🦦 otter", "Élan é"]
+    assert [initials(name) for name in names] == ["AO", "A", "AL", "?", "SS", "🦦O", "ÉÉ"]
+
+
+@pytest.mark.parametrize("odd", [24, -1, 1.5, "7", True, None])
+def test_a_colour_counts_if_it_is_one_that_there_is(odd: object) -> None:
+    (row,) = builder().rows([{**said("x"), "metadata": {"participantId": "ana", "hue": odd}}])
+    assert row.hue == hue("ana")
+    (row,) = builder().rows([{**said("x"), "metadata": {"participantId": "ana", "hue": 7}}])
+    assert row.hue == 7
+
+
+def test_another_name_is_said_at_once() -> None:
+    rows = builder().rows(
+        [said("1"), {**said("2", at=1000), "name": "Anna"}, {**said("3", at=2000), "name": "Anna"}]
+    )
+    assert [row.grouped for row in rows] == [False, False, True]

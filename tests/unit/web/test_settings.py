@@ -58,6 +58,14 @@ def test_values_are_read_by_area() -> None:
         ("RUNS_PER_PERSON", "-1"),
         ("RUN_TOKEN_LIMIT", "many"),
         ("SLOTS_TOTAL", "1.5"),
+        ("PRESENCE_TTL", "0"),
+        ("FORWARDED_ALLOW_IPS", "my-proxy"),
+        ("FORWARDED_ALLOW_IPS", "10.0.0.1/8"),
+        ("IDENTITY_HEADER", "Cookie"),
+        ("IDENTITY_HEADER", "X-Forwarded-For"),
+        ("IDENTITY_HEADER", "Sec-Fetch-User"),
+        ("IDENTITY_HEADER", "X Remote User"),
+        ("IDENTITY_NAME_HEADER", "X-Remote-Name"),
         ("SECRET_KEY", "short"),
         ("DATABASE_URL", "mysql://localhost/chat"),
         ("STREAMS_URL", "streams.example:4437"),
@@ -109,3 +117,12 @@ def test_a_configured_key_writes_nothing(tmp_path: Path) -> None:
     environ = {"DURABLE_CHAT_DATA_DIR": str(tmp_path), "DURABLE_CHAT_SECRET_KEY": "k" * 16}
     assert secret_keys(Settings.from_environ(environ)) == (Secret("k" * 16),)
     assert not list(tmp_path.iterdir())
+
+
+def test_whoever_tells_identities_is_known_exactly() -> None:
+    header = {"DURABLE_CHAT_IDENTITY_HEADER": "X-Remote-User"}
+    assert Settings.from_environ(header).security.identity_header == "x-remote-user"
+    with pytest.raises(BadSetting, match="IDENTITY_HEADER"):
+        Settings.from_environ({**header, "DURABLE_CHAT_FORWARDED_ALLOW_IPS": "*"})
+    with pytest.raises(BadSetting, match="IDENTITY_NAME_HEADER"):
+        Settings.from_environ({**header, "DURABLE_CHAT_IDENTITY_NAME_HEADER": "x-remote-user"})

@@ -1,4 +1,4 @@
-"""The catalog: chats and participants, and the door to the inbox, the grants and the cached snapshots.
+"""The catalog: chats, and the door to the inbox, the people, the grants and the cached snapshots.
 
 Owns what is *about* conversations. The conversation itself is in the stream; the only parts of it that ever
 stand here are messages accepted and not yet appended, and cached snapshots that can be thrown away.
@@ -7,29 +7,33 @@ stand here are messages accepted and not yet appended, and cached snapshots that
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from webapp.chat.catalog.answers import Answers
 from webapp.chat.catalog.choices import BranchChoices
 from webapp.chat.catalog.database import Database
+from webapp.chat.catalog.deleted import DeletedChats
+from webapp.chat.catalog.devices import DeviceLinks
 from webapp.chat.catalog.grants import Grants
+from webapp.chat.catalog.links import Links
+from webapp.chat.catalog.losses import LossRows
+from webapp.chat.catalog.people import People
 from webapp.chat.catalog.runs import RunInbox
-from webapp.chat.catalog.schema import api_tokens, chats, grants, participants
+from webapp.chat.catalog.schema import api_tokens, chats
 from webapp.chat.catalog.snapshots import SnapshotCache
+from webapp.chat.catalog.texts import IndexedText, Texts, put_texts
+from webapp.chat.catalog.views import Views, note_read
 from webapp.chat.errors import Conflict
-from webapp.chat.messages import Participant
+from webapp.chat.messages import Participant, one_line
 
 TITLE_LENGTH = 80
-
-_UNSEEMLY = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,9 @@ class Chat:
     created_at: float
     updated_at: float
     deleted_at: float | None = None
+    parent_id: str | None = None
+    """The chat that it was forked from."""
+    frozen: bool = False
 
 
 class Catalog:
@@ -53,20 +60,31 @@ class Catalog:
         *,
         clock: Callable[[], float] = time.time,
         new_token: Callable[[], str] = lambda: secrets.token_urlsafe(24),
+        grace: float = 10.0,
     ) -> None:
+        """``grace`` is how many seconds a deleted chat can be had back."""
         self._database = database
         self._clock = clock
         self._new_token = new_token
         self.runs = RunInbox(database)
         self.answers = Answers(database)
         self.grants = Grants(database, clock=clock)
+        self.people = People(database, clock=clock)
+        self.devices = DeviceLinks(database, clock=clock)
+        self.links = Links(database, clock=clock)
+        self.losses = LossRows(database, clock=clock)
+        self.deleted = DeletedChats(database, clock=clock, grace=grace)
         self.choices = BranchChoices(database)
         self.snapshots = SnapshotCache(database)
+        self.texts = Texts(database)
+        self.views = Views(database, clock=clock)
 
     @classmethod
-    async def open(cls, database_url: str, *, clock: Callable[[], float] = time.time) -> Catalog:
+    async def open(
+        cls, database_url: str, *, clock: Callable[[], float] = time.time, grace: float = 10.0
+    ) -> Catalog:
         """Open ``sqlite:///file`` or ``postgresql://…``, creating the schema if it is missing."""
-        return cls(await Database.open(database_url), clock=clock)
+        return cls(await Database.open(database_url), clock=clock, grace=grace)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -78,7 +96,13 @@ class Catalog:
             await connection.execute(select(1))
 
     async def create_chat(
-        self, chat_id: str, *, owner: Participant, title: str | None = None
+        self,
+        chat_id: str,
+        *,
+        owner: Participant,
+        title: str | None = None,
+        parent_id: str | None = None,
+        fork_message_id: str | None = None,
     ) -> tuple[Chat, bool, str | None]:
         """Create the chat unless it exists.
 
@@ -87,12 +111,18 @@ class Catalog:
         """
         now = self._clock()
         token = self._new_token()
-        chat = Chat(chat_id, _clean_title(title), owner.id, now, now)
+        chat = Chat(chat_id, clean_title(title), owner.id, now, now, parent_id=parent_id)
         try:
             async with self._database.write() as connection:
                 await connection.execute(
                     insert(chats).values(
-                        id=chat.id, title=chat.title, owner_id=owner.id, created_at=now, updated_at=now
+                        id=chat.id,
+                        title=chat.title,
+                        owner_id=owner.id,
+                        parent_id=parent_id,
+                        fork_message_id=fork_message_id,
+                        created_at=now,
+                        updated_at=now,
                     )
                 )
                 await connection.execute(
@@ -105,7 +135,7 @@ class Catalog:
             if existing is None:
                 raise Conflict("That chat was deleted.", code="chat-deleted") from None
             return existing, False, None
-        await self.upsert_participant(owner)
+        await self.people.remember(owner)
         return chat, True, token
 
     async def get_chat(self, chat_id: str) -> Chat | None:
@@ -114,52 +144,56 @@ class Catalog:
             row = (await connection.execute(_living(chats.c.id == chat_id))).first()
         return _chat(row) if row else None
 
-    async def list_chats(self, participant_id: str, *, limit: int = 200) -> list[Chat]:
-        """The chats the participant owns or was let into, the latest first."""
-        granted = select(grants.c.chat_id).where(grants.c.participant_id == participant_id)
-        mine = or_(chats.c.owner_id == participant_id, chats.c.id.in_(granted))
-        query = _living(mine).order_by(chats.c.updated_at.desc(), chats.c.id).limit(limit)
-        async with self._database.read() as connection:
-            return [_chat(row) for row in await connection.execute(query)]
+    async def add_copy(self, chat_id: str, *, of: Chat, owner_id: str) -> None:
+        """A frozen copy of a chat, of which only readers will know."""
+        now = self._clock()
+        async with self._database.write() as connection:
+            await connection.execute(
+                insert(chats).values(
+                    id=chat_id,
+                    title=of.title,
+                    owner_id=owner_id,
+                    parent_id=of.id,
+                    frozen=1,
+                    created_at=now,
+                    updated_at=now,
+                )
+            )
 
     async def touch_chat(self, chat_id: str, *, title: str | None = None) -> None:
         """Note that something happened; ``title`` is taken only by a chat that has none."""
         changes: dict[str, object] = {"updated_at": self._clock()}
         async with self._database.write() as connection:
             await connection.execute(update(chats).where(chats.c.id == chat_id).values(changes))
-            if cleaned := _clean_title(title):
+            if cleaned := clean_title(title):
                 untitled = (chats.c.id == chat_id) & chats.c.title.is_(None)
                 await connection.execute(update(chats).where(untitled).values(title=cleaned))
 
     async def rename_chat(self, chat_id: str, title: str) -> str | None:
         """Give the chat a title; as it is stored, or None if nothing of it can be shown."""
-        cleaned = _clean_title(title)
+        cleaned = clean_title(title)
         if cleaned is not None:
             async with self._database.write() as connection:
                 await connection.execute(update(chats).where(chats.c.id == chat_id).values(title=cleaned))
         return cleaned
 
-    async def upsert_participant(self, participant: Participant) -> None:
-        """Remember a person, or their new name."""
-        now = self._clock()
-        known = participants.c.id == participant.id
+    async def note_messages(
+        self,
+        chat_id: str,
+        *,
+        count: int,
+        changed: Sequence[IndexedText],
+        gone: Collection[str] = (),
+        read: Mapping[str, tuple[int, str]] | None = None,
+    ) -> None:
+        """Note how many messages the chat has, and what of them can be searched for. ``read``: who has seen
+        how many of them, and the last one's id.
+        """
         async with self._database.write() as connection:
-            changed = await connection.execute(
-                update(participants).where(known).values(name=participant.name, updated_at=now)
-            )
-            if changed.rowcount == 0:
-                await connection.execute(
-                    insert(participants).values(
-                        id=participant.id, name=participant.name, created_at=now, updated_at=now
-                    )
-                )
-
-    async def get_participant(self, participant_id: str) -> Participant | None:
-        """The person with that id, or None."""
-        query = select(participants.c.id, participants.c.name).where(participants.c.id == participant_id)
-        async with self._database.read() as connection:
-            row = (await connection.execute(query)).first()
-        return Participant(row.id, row.name) if row else None
+            await connection.execute(update(chats).where(chats.c.id == chat_id).values(message_count=count))
+            await put_texts(connection, chat_id, changed, gone=gone, now=self._clock())
+            for participant_id, (seen, last) in (read or {}).items():
+                await note_read(connection, chat_id, participant_id, count=seen, message_id=last)
 
 
 def token_hash(token: str) -> bytes:
@@ -172,12 +206,18 @@ def _living(condition: ColumnElement[bool]) -> Select[Any]:
 
 
 def _chat(row: Row[Any]) -> Chat:
-    return Chat(row.id, row.title, row.owner_id, row.created_at, row.updated_at, row.deleted_at)
+    return Chat(
+        id=row.id,
+        title=row.title,
+        owner_id=row.owner_id,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        deleted_at=row.deleted_at,
+        parent_id=row.parent_id,
+        frozen=bool(row.frozen),
+    )
 
 
-def _clean_title(title: str | None) -> str | None:
-    """One line without what would act on the text around it: control characters, overrides of direction."""
-    words = " ".join(_UNSEEMLY.sub(" ", title or "").split())
-    if len(words) > TITLE_LENGTH:
-        words = words[: TITLE_LENGTH - 1].rstrip() + "…"
-    return words or None
+def clean_title(title: str | None) -> str | None:
+    """One line of at most ``TITLE_LENGTH`` characters that can be shown, or None."""
+    return one_line(title or "", most=TITLE_LENGTH) or None

@@ -46,9 +46,10 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self.dialect = engine.dialect.name
         # SQLite has one writer. Waiting here is fair and costs nothing; its own busy handler sleeps and
         # starves.
-        self._writer = asyncio.Lock() if engine.dialect.name == "sqlite" else None
+        self._writer = asyncio.Lock() if self.dialect == "sqlite" else None
 
     @classmethod
     async def open(cls, url: str) -> Database:
@@ -180,7 +181,9 @@ async def _check_version(connection: AsyncConnection) -> None:
     if found > SCHEMA_VERSION:
         raise CatalogTooNew(f"The catalog has schema {found}, this program knows up to {SCHEMA_VERSION}.")
     for version in range(found + 1, SCHEMA_VERSION + 1):
-        await connection.execute(text(STEPS[version]))
+        step = STEPS[version]
+        for statement in (step,) if isinstance(step, str) else step:
+            await connection.execute(text(statement))
     await connection.execute(update(schema_version).values(version=SCHEMA_VERSION))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sqlalchemy import (
+    DDL,
     JSON,
     Column,
     Float,
@@ -23,12 +24,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
 )
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 RUN_ID_LENGTH = 128
 
-STEPS: Mapping[int, str] = {
+STEPS: Mapping[int, str | tuple[str, ...]] = {
     2: "ALTER TABLE runs ADD COLUMN tools JSON",
     3: "ALTER TABLE runs ADD COLUMN resume JSON",
     4: "ALTER TABLE runs ADD COLUMN continues VARCHAR(128)",
@@ -36,6 +38,26 @@ STEPS: Mapping[int, str] = {
     6: "ALTER TABLE runs ADD COLUMN steered INTEGER NOT NULL DEFAULT 0",
     7: "CREATE INDEX runs_of_participant_by_time ON runs (participant_id, accepted_at)",
     8: "CREATE INDEX runs_of_chat_by_time ON runs (chat_id, accepted_at)",
+    9: (
+        "ALTER TABLE participants ADD COLUMN hue INTEGER",
+        "ALTER TABLE participants ADD COLUMN guest INTEGER NOT NULL DEFAULT 1",
+        "ALTER TABLE chats ADD COLUMN message_count INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE chats ADD COLUMN parent_id VARCHAR(64)",
+        "ALTER TABLE chats ADD COLUMN fork_message_id VARCHAR(128)",
+        "ALTER TABLE chats ADD COLUMN frozen INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE chats ADD COLUMN indexed_at FLOAT",
+        "ALTER TABLE grants ADD COLUMN from_message_id VARCHAR(128)",
+        "ALTER TABLE grants ADD COLUMN from_offset TEXT",
+        "ALTER TABLE grants ADD COLUMN expires_at FLOAT",
+        "ALTER TABLE links ADD COLUMN from_message_id VARCHAR(128)",
+        "ALTER TABLE links ADD COLUMN from_offset TEXT",
+        "ALTER TABLE links ADD COLUMN expires_at FLOAT",
+        "ALTER TABLE links ADD COLUMN revoked_at FLOAT",
+        "ALTER TABLE links ADD COLUMN opened INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE chats ADD COLUMN purged_at FLOAT",
+        "INSERT INTO arrivals (chat_id, participant_id, link_hash, role, created_at, barred)"
+        " SELECT chat_id, participant_id, link_hash, role, created_at, 0 FROM grants",
+    ),
 }
 """What brings a database from the version before to this one. Tables that are new need no step."""
 
@@ -48,8 +70,20 @@ participants = Table(
     metadata,
     Column("id", String(128), primary_key=True),
     Column("name", Text, nullable=False),
+    Column("hue", Integer),
+    Column("guest", Integer, nullable=False, server_default="1"),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
+)
+
+# A one-time link that makes another browser the same person.
+device_links = Table(
+    "device_links",
+    metadata,
+    Column("token_hash", LargeBinary(32), primary_key=True),
+    Column("participant_id", String(128), nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("used_at", Float),
 )
 
 chats = Table(
@@ -58,9 +92,30 @@ chats = Table(
     Column("id", String(64), primary_key=True),
     Column("title", Text),
     Column("owner_id", String(128), nullable=False, index=True),
+    Column("message_count", Integer, nullable=False, server_default="0"),
+    Column("parent_id", String(64)),
+    Column("fork_message_id", String(128)),
+    Column("frozen", Integer, nullable=False, server_default="0"),
+    Column("indexed_at", Float),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
     Column("deleted_at", Float),
+    Column("purged_at", Float),
+)
+
+# One participant's own view of one chat: where it stands in their list, how far they have read, and what they
+# have begun to write.
+views = Table(
+    "views",
+    metadata,
+    Column("chat_id", String(64), ForeignKey("chats.id"), primary_key=True),
+    Column("participant_id", String(128), primary_key=True, index=True),
+    Column("pinned_at", Float),
+    Column("archived_at", Float),
+    Column("read_count", Integer, nullable=False, server_default="0"),
+    Column("read_message_id", String(128)),
+    Column("draft", Text),
+    Column("draft_at", Float),
 )
 
 # The inbox. ``seq`` is the order of acceptance. ``events`` holds a message only between its acceptance and
@@ -129,8 +184,8 @@ choices = Table(
     Column("pin", String(128)),
 )
 
-# What one participant may do in one chat. ``link_hash`` names the link it came from, so that revoking the
-# link takes the grants with it; a grant given by hand has none.
+# What one participant may do in one chat: the sum of the ways by which they came in (``arrivals``), of which
+# ``link_hash`` is the one that gave the role. Kept by ``links.settle`` alone.
 grants = Table(
     "grants",
     metadata,
@@ -138,6 +193,9 @@ grants = Table(
     Column("participant_id", String(128), primary_key=True, index=True),
     Column("role", Integer, nullable=False),
     Column("link_hash", LargeBinary(32)),
+    Column("from_message_id", String(128)),
+    Column("from_offset", Text),
+    Column("expires_at", Float),
     Column("created_at", Float, nullable=False),
 )
 
@@ -148,7 +206,47 @@ links = Table(
     Column("chat_id", String(64), ForeignKey("chats.id"), nullable=False, index=True),
     Column("role", Integer, nullable=False),
     Column("created_by", String(128), nullable=False),
+    Column("from_message_id", String(128)),
+    Column("from_offset", Text),
+    Column("expires_at", Float),
+    Column("revoked_at", Float),
+    Column("opened", Integer, nullable=False, server_default="0"),
     Column("created_at", Float, nullable=False),
+)
+
+# One way by which somebody came into a chat: a link that they opened, or (without ``link_hash``) a person who
+# let them in by hand. It ends with its link, with its time, or when it is overruled by hand; a link whose
+# arrival is ``barred`` does not let the same person in again.
+arrivals = Table(
+    "arrivals",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("chat_id", String(64), ForeignKey("chats.id"), nullable=False),
+    Column("participant_id", String(128), nullable=False),
+    Column("link_hash", LargeBinary(32), index=True),
+    Column("role", Integer, nullable=False),
+    Column("from_message_id", String(128)),
+    Column("from_offset", Text),
+    Column("expires_at", Float),
+    Column("created_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Column("barred", Integer, nullable=False, server_default="0"),
+    Index("arrivals_of_person", "chat_id", "participant_id"),
+    sqlite_autoincrement=True,
+)
+lasting = arrivals.c.ended_at.is_(None) & arrivals.c.expires_at.is_not(None)
+Index("arrivals_with_an_end", arrivals.c.expires_at, sqlite_where=lasting, postgresql_where=lasting)
+
+# What somebody has lost in a chat (nobody in particular: everybody), in order, for whoever still serves them.
+losses = Table(
+    "losses",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("chat_id", String(64), nullable=False),
+    Column("participant_id", String(128)),
+    Column("code", String(32), nullable=False),
+    Column("at", Float, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 api_tokens = Table(
@@ -159,6 +257,38 @@ api_tokens = Table(
     Column("participant_id", String(128), nullable=False),
     Column("created_at", Float, nullable=False),
 )
+
+# What can be searched for: the text of each message, and under no message id the title. ``digest`` tells
+# whether a text is another by now. ``chats.indexed_at`` says that a chat has been looked through at all.
+texts = Table(
+    "texts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("chat_id", String(64), ForeignKey("chats.id"), nullable=False),
+    Column("message_id", String(128), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("said_at", Float),
+    Column("digest", LargeBinary(16), nullable=False),
+    Column("text", Text, nullable=False),
+    UniqueConstraint("chat_id", "message_id"),
+)
+# The index itself, which each database has in its own way. SQLite's keeps no copy of the text; triggers keep
+# it equal to the table.
+_INDEXES = {
+    "sqlite": (
+        """CREATE VIRTUAL TABLE texts_index USING fts5(text, content='texts', content_rowid='id',
+            tokenize='unicode61 remove_diacritics 2', prefix='2 3')""",
+        """CREATE TRIGGER texts_inserted AFTER INSERT ON texts BEGIN
+            INSERT INTO texts_index(rowid, text) VALUES (new.id, new.text); END""",
+        """CREATE TRIGGER texts_deleted AFTER DELETE ON texts BEGIN
+            INSERT INTO texts_index(texts_index, rowid, text) VALUES ('delete', old.id, old.text); END""",
+    ),
+    "postgresql": ("CREATE INDEX texts_index ON texts USING gin (to_tsvector('simple', text))",),
+}
+for _dialect, _statements in _INDEXES.items():
+    for _statement in _statements:
+        _ddl = DDL(_statement)  # type: ignore[no-untyped-call]
+        event.listen(texts, "after_create", _ddl.execute_if(dialect=_dialect))
 
 # A fold of a stream up to ``offset``, kept to spare the replay. It may be deleted at any time.
 snapshots = Table(

@@ -61,6 +61,11 @@ class Snapshot:
         """What the chat was named; empty if nobody has done so."""
         return str(self.state.get("title", ""))
 
+    @property
+    def open_ids(self) -> frozenset[str]:
+        """The messages that are being written."""
+        return frozenset(open_id for lane in self.state.get("lanes", {}).values() for open_id in lane["open"])
+
     def to_json(self, *, last: int | None = None) -> dict[str, Any]:
         """As JSON; with ``last``, only that many messages from the end, and what concerns them."""
         messages, runs, notes = self.messages, self.runs, self.notes

@@ -210,6 +210,7 @@ class Acceptance:
             name=request.participant.name,
             participant_id=request.participant.id,
             created_at_ms=int(now * 1000),
+            shown=request.participant.shown,
             placed=place(request.message.metadata, current.branches, choices),
         )
         return tuple(echo)

@@ -33,6 +33,9 @@ class Step(StrEnum):
     CHANGE_COMMITTED = "change-committed"  # a waiting message was edited, dropped or put first
     CHANGE_TOLD = "change-told"  # the stream knows; the row does not know that it does
 
+    FORKED = "forked"  # there is another stream; what was open in it is open, and nobody can see it
+    FORK_CLOSED = "fork-closed"  # nothing is open in it any more; there is no chat of that name
+
     CLAIMED = "claimed"  # a row has a new owner, and its old one may still write
     FENCED = "fenced"  # it cannot any more
     SETTLED = "settled"  # the run that was taken over has its end in the stream

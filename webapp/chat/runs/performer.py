@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from webapp.agents.cast import Cast
 from webapp.chat.catalog.run_row import RunRow
 from webapp.chat.catalog.runs import RunInbox
+from webapp.chat.overview import Changed
 from webapp.chat.runs.background import Background
 from webapp.chat.runs.failpoints import Step, reached
 from webapp.chat.runs.hand_offs import HandOffs
@@ -44,6 +45,7 @@ class Performer:
         turns: Turns,
         hand_offs: HandOffs,
         titles: Titles | None,
+        changed: Changed,
         writer: Callable[[RunRow], RunWriter],
         background: Background,
         limits: RunLimits,
@@ -61,6 +63,7 @@ class Performer:
         self._turns = turns
         self._hand_offs = hand_offs
         self._titles = titles
+        self._changed = changed
         self._writer = writer
         self._background = background
         self._limits = limits
@@ -101,6 +104,7 @@ class Performer:
     async def _carry_out(self, run: Run, its_turn: Awaitable[bool]) -> None:
         if await its_turn:
             reached(Step.MARKED_RUNNING)
+            self._changed(run.row.chat_id)
             lineage = await self._inbox.lineage(run.row)
             if lineage:
                 run.continues(lineage[-1])
@@ -114,6 +118,7 @@ class Performer:
     async def finish(self, row: RunRow, outcome: str) -> None:
         """The end of the run is in the stream; whom it addresses is next."""
         following = await self._hand_offs.finish(row, outcome=outcome)
+        self._changed(row.chat_id)
         if self.closing and following:
             await self._inbox.release([each.run_id for each in following], owner=self._owner)
         for each in following:

@@ -23,6 +23,7 @@ from webapp.chat.catalog.run_row import RunRow, RunStatus
 from webapp.chat.endings import INTERRUPTED
 from webapp.chat.errors import InvalidMessage, Unavailable
 from webapp.chat.messages import NewMessage, Participant, check_id
+from webapp.chat.overview import Changed, Said, unnoticed
 from webapp.chat.roster import Presence
 from webapp.chat.runs.acceptance import Acceptance, Request
 from webapp.chat.runs.background import Background
@@ -77,8 +78,8 @@ class Supervisor:
     """Runs agents on messages. Of ``agents`` the first answers unless others are addressed.
 
     ``titles`` names chats once they have an answer. ``shared``: other processes may use the same streams and
-    catalog. ``clock`` gives seconds since the epoch, ``ids`` a new unique run id. Call ``start`` before
-    anything else.
+    catalog. ``changed`` hears of every chat in which something was said, begun or ended. ``clock`` gives
+    seconds since the epoch, ``ids`` a new unique run id. Call ``start`` before anything else.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Supervisor:
         agents: Cast | Mapping[str, Agent | Member],
         shared: bool = False,
         titles: Titles | None = None,
+        changed: Changed = unnoticed,
         limits: RunLimits | None = None,
         clock: Callable[[], float] = time.time,
         ids: Callable[[], str] = lambda: f"run-{uuid4().hex}",
@@ -98,6 +100,7 @@ class Supervisor:
         self._inbox = catalog.runs
         self._cast = Cast.of(agents)
         self._shared = shared
+        self._changed = changed
         self._limits = limits or RunLimits()
         self._clock = clock
         self._owner = uuid4().hex
@@ -145,6 +148,7 @@ class Supervisor:
             turns=Turns(sessions=sessions, presence=presence, limits=self._limits),
             hand_offs=HandOffs(telling=telling, desk=desk, presence=presence),
             titles=titles,
+            changed=changed,
             writer=self._writer,
             background=self._background,
             limits=self._limits,
@@ -296,6 +300,7 @@ class Supervisor:
     async def change_queued(self, change: Change) -> None:
         """Edit, drop or put first a message that waits. Raises as ``Queue.change`` does."""
         await asyncio.shield(self._background.spawn(self._queue.change(change)))
+        self._changed(change.chat_id)
 
     def hurry(self) -> None:
         """Give running answers no more grace: ``aclose``, now or later, interrupts them at once."""
@@ -331,8 +336,12 @@ class Supervisor:
     async def _accept_message(self, request: Request) -> Accepted:
         accepted = await self._accept(request.chat_id, lambda: self._acceptance.accept(request))
         if not accepted.duplicate:
-            self._background.spawn(self._catalog.touch_chat(request.chat_id, title=request.message.text))
+            self._background.spawn(self._tell_lists(request))
         return accepted
+
+    async def _tell_lists(self, request: Request) -> None:
+        await self._catalog.touch_chat(request.chat_id, title=request.message.text)
+        self._changed(request.chat_id, Said(request.participant.id, request.message.id))
 
     async def _accept_one(
         self, chat_id: str, accept: Callable[[], Awaitable[tuple[RunRow, bool]]]

@@ -71,8 +71,13 @@ class ReadPage:
 class StreamClient(Protocol):
     """What the chat may know of streams. Paths are relative (``chats/abc``), messages are JSON bytes."""
 
-    async def ensure(self, path: str, *, content_type: str = "application/json") -> str:
-        """Create the stream unless it exists; return its tail offset."""
+    async def ensure(
+        self, path: str, *, content_type: str = "application/json", ttl: int | None = None
+    ) -> str:
+        """Create the stream unless it exists; return its tail offset.
+
+        With ``ttl`` it ends so many seconds after its last use. Raises StreamConflict if it exists otherwise.
+        """
         ...
 
     async def append(

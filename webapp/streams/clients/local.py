@@ -6,12 +6,15 @@ Only ``forward`` speaks the protocol, because its caller passes the reply on to 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 
 from webapp.streams.clients.base import BEGINNING, AppendReceipt, ReadPage
 from webapp.streams.engine import Engine
 from webapp.streams.protocol import json_mode, names, offsets, paths
 from webapp.streams.protocol.commands import Append, Create, ForkPoint
-from webapp.streams.protocol.errors import InvalidRequest, PayloadTooLarge
+from webapp.streams.protocol.content import media_type
+from webapp.streams.protocol.errors import InvalidRequest, PayloadTooLarge, StreamConflict, StreamGone
+from webapp.streams.protocol.lifetimes import Lifetime
 from webapp.streams.protocol.offsets import Offset
 from webapp.streams.protocol.producers import ProducerTuple
 from webapp.streams.signals import first
@@ -26,8 +29,16 @@ class LocalStreamClient:
         self._engine = engine
         self._store = engine.store
 
-    async def ensure(self, path: str, *, content_type: str = names.JSON) -> str:
-        outcome = await self._store.create(paths.check(path), Create(content_type=content_type))
+    async def ensure(self, path: str, *, content_type: str = names.JSON, ttl: int | None = None) -> str:
+        command = Create(content_type=content_type, lifetime=Lifetime(ttl=ttl))
+        try:
+            outcome = await self._store.create(paths.check(path), command)
+        except StreamConflict:
+            # A fork is there, and not as it would be made here.
+            record = await self._store.head(path)
+            if record.fork is None or record.closed or media_type(record.content_type) != content_type:
+                raise
+            return str(record.tail)
         return str(outcome.record.tail)
 
     async def append(
@@ -69,6 +80,13 @@ class LocalStreamClient:
     async def fork(self, source: str, target: str, *, offset: str | None = None, sub_offset: int = 0) -> str:
         where = None if offset is None else offsets.parse(offset)
         point = ForkPoint(source, where if isinstance(where, Offset) else None, sub_offset)
+        if point.offset is not None and sub_offset:
+            # Here every place has a name, also one in the middle of what was appended at once.
+            record = await self._store.head(source)
+            with suppress(StreamGone):
+                position = record.lineage.position(point.offset, tail=record.position) + sub_offset
+                if position <= record.position:
+                    point = ForkPoint(source, record.lineage.offset(position), 0)
         outcome = await self._store.create(paths.check(target), Create(fork=point))
         return str(outcome.record.tail)
 

@@ -23,8 +23,8 @@ async def test_chats(catalog: Catalog) -> None:
     assert await catalog.create_chat("c1234567", owner=Participant("ben", "Ben")) == (chat, False, None)
     assert await catalog.get_chat("c1234567") == chat
     assert await catalog.get_chat("other") is None
-    assert await catalog.list_chats("ana") == [chat]
-    assert await catalog.list_chats("ben") == []
+    assert [each.id for each in await catalog.views.of("ana")] == [chat.id]
+    assert await catalog.views.of("ben") == []
 
 
 async def test_one_of_many_creators_creates(catalog: Catalog) -> None:
@@ -52,18 +52,21 @@ async def test_the_latest_chat_is_first(tmp_path: Path) -> None:
     catalog = await Catalog.open("sqlite://", clock=lambda: float(next(now)))
     for name in ("chat-one", "chat-two"):
         await catalog.create_chat(name, owner=ANA)
-    assert [chat.id for chat in await catalog.list_chats("ana")] == ["chat-two", "chat-one"]
+    assert [chat.id for chat in await catalog.views.of("ana")] == ["chat-two", "chat-one"]
     await catalog.touch_chat("chat-one")
-    assert [chat.id for chat in await catalog.list_chats("ana")] == ["chat-one", "chat-two"]
-    assert len(await catalog.list_chats("ana", limit=1)) == 1
+    assert [chat.id for chat in await catalog.views.of("ana")] == ["chat-one", "chat-two"]
+    assert len(await catalog.views.of("ana", limit=1)) == 1
     await catalog.aclose()
 
 
 async def test_participants(catalog: Catalog) -> None:
-    assert await catalog.get_participant("ana") is None
-    await catalog.upsert_participant(ANA)
-    await catalog.upsert_participant(Participant("ana", "Anna"))
-    assert await catalog.get_participant("ana") == Participant("ana", "Anna")
+    assert await catalog.people.get("ana") is None
+    await catalog.people.remember(ANA)
+    await catalog.people.remember(Participant("ana", "Anna"))
+    assert await catalog.people.get("ana") == ANA
+    anna = Participant("ana", "Anna", 7, False)
+    await catalog.people.change(anna)
+    assert await catalog.people.get("ana") == anna
 
 
 async def test_a_deleted_chat_is_gone_for_good(tmp_path: Path) -> None:
@@ -74,7 +77,7 @@ async def test_a_deleted_chat_is_gone_for_good(tmp_path: Path) -> None:
         raw.execute("UPDATE chats SET deleted_at = 1")
     raw.close()
     assert await catalog.get_chat("c1234567") is None
-    assert await catalog.list_chats("ana") == []
+    assert await catalog.views.of("ana") == []
     with pytest.raises(Conflict):
         await catalog.create_chat("c1234567", owner=ANA)
     await catalog.aclose()

@@ -50,11 +50,12 @@ async def test_a_database_of_the_version_before_is_brought_up(tmp_path: Path) ->
     await catalog.runs.add(row())
     await catalog.aclose()
     with sqlite3.connect(path) as raw:
-        for statement in STEPS.values():
-            if index := re.match(r"CREATE INDEX (\w+)", statement):
-                raw.execute(f"DROP INDEX {index[1]}")
-            if column := re.match(r"ALTER TABLE (\w+) ADD COLUMN (\w+)", statement):
-                raw.execute(f"ALTER TABLE {column[1]} DROP COLUMN {column[2]}")
+        for step in STEPS.values():
+            for statement in (step,) if isinstance(step, str) else step:
+                if index := re.match(r"CREATE INDEX (\w+)", statement):
+                    raw.execute(f"DROP INDEX {index[1]}")
+                if column := re.match(r"ALTER TABLE (\w+) ADD COLUMN (\w+)", statement):
+                    raw.execute(f"ALTER TABLE {column[1]} DROP COLUMN {column[2]}")
         raw.execute("UPDATE schema_version SET version = 1")
     raw.close()
     for _ in range(2):

@@ -27,9 +27,11 @@ from webapp.streams.limits import Drain, StreamLimits
 from webapp.streams.live import Follower
 from webapp.streams.protocol import commands, json_mode, names, offsets, replies
 from webapp.streams.protocol.commands import Live, ReadQuery
+from webapp.streams.protocol.content import media_type
 from webapp.streams.protocol.errors import (
     InvalidRequest,
     PayloadTooLarge,
+    StreamConflict,
     StreamError,
     StreamGone,
     StreamNotFound,
@@ -89,9 +91,18 @@ class HttpStreamClient:
         """How many live reads of the server are held."""
         return len(self._tails)
 
-    async def ensure(self, path: str, *, content_type: str = names.JSON) -> str:
+    async def ensure(self, path: str, *, content_type: str = names.JSON, ttl: int | None = None) -> str:
         headers = {names.CONTENT_TYPE: content_type}
-        reply = await self._upstream.call(Call(method="PUT", path=path, headers=headers))
+        if ttl is not None:
+            headers[names.STREAM_TTL] = str(ttl)
+        try:
+            reply = await self._upstream.call(Call(method="PUT", path=path, headers=headers))
+        except StreamConflict:
+            # A fork is there, and not as it would be made here.
+            reply = await self._upstream.call(Call(method="HEAD", path=path))
+            closed = reply.header(names.STREAM_CLOSED)
+            if closed or media_type(reply.header(names.CONTENT_TYPE) or "") != content_type:
+                raise
         return await self._tail_of(path, reply)
 
     async def append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from webapp.web.render import VISIBLE_CHARS, VISIBLE_MESSAGES, Window, window
+from webapp.web.windows import VISIBLE_CHARS, VISIBLE_MESSAGES, Window, window
 
 
 def messages(count: int, *, size: int = 10) -> list[dict[str, Any]]:
@@ -50,3 +50,16 @@ def test_a_short_chat_is_shown_whole() -> None:
 def test_a_message_that_is_not_there() -> None:
     assert window(messages(3), before="m9") is None
     assert ids(window(messages(3), before="m0")) == []
+
+
+def test_a_window_may_begin_at_a_message() -> None:
+    everything = messages(VISIBLE_MESSAGES * 2)
+    shown = window(everything, at="m3")
+    assert ids(shown) == [message["id"] for message in everything[3 : VISIBLE_MESSAGES + 3]]
+    assert shown is not None
+    assert (shown.above, shown.below) == (everything[2], everything[VISIBLE_MESSAGES + 3])
+    last = window(everything, at=f"m{VISIBLE_MESSAGES * 2 - 1}")
+    assert len(ids(last)) == 1
+    assert last is not None
+    assert last.below is None
+    assert window(everything, at="m-none") is None
