@@ -226,7 +226,8 @@ def test_the_header_makes_room_while_one_reads_on(people: People) -> None:
     phone = people.join(**PHONE).new_chat()
     phone.composer.fill("/long 900")
     phone.page.locator("#send").click()
-    eventually(lambda: phone.page.locator("#stop").is_hidden() and len(phone.rows) == 2, what="an answer")
+    phone.wait_words(890)
+    phone.page.locator("#stop").wait_for(state="hidden")
     bar = phone.page.locator(".bar")
     expect(bar).to_be_in_viewport()
     move = """top => new Promise(resolve => {

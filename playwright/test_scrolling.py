@@ -128,11 +128,9 @@ def test_what_grows_by_itself_stays_in_view(people: People) -> None:
     chat.wait_words(200)
     chat.page.locator("#stop").click()
     chat.wait_state("stopped")
+    grow = "height => document.querySelector('.message:last-child').style.paddingBottom = `${height}px`"
     for height in (300, 900, 40):
-        chat.page.evaluate(
-            "height => document.querySelector('#transcript').style.paddingBottom = `${height}px`",
-            height,
-        )
+        chat.page.evaluate(grow, height)
         eventually(lambda: place(chat)[1] - place(chat)[0] <= 1, what="the end in view")
     assert not chat.page.locator("#jump").is_visible()
 

@@ -21,6 +21,6 @@ export function matching(everybody, query) {
 
 /** @param {HTMLTextAreaElement} input @param {import("./room.js").Room} room */
 export function watchMentions(input, room) {
-  const offer = (/** @type {string} */ query) => matching(company(room), query).map(({ name, hue, kind }) => ({ text: `@${name}`, hint: kind, hue }));
+  const offer = (/** @type {string} */ query) => matching(company(room), query).map(({ name, hue, kind }) => ({ text: `@${name}`, label: name, hint: kind, hue }));
   suggest(input, { id: "mentions", label: "Whom to address", query: queryIn, offer });
 }

@@ -12,7 +12,9 @@ export function watchReading(client, { atEnd, url, known }) {
   let waiting;
   const look = () => {
     waiting = undefined;
-    const messageId = client.messages.findLast(({ metadata }) => !metadata?.delivery)?.id;
+    // What is being written may not have its name yet, and is read when it is finished.
+    const { messages, activeRuns } = client;
+    const messageId = messages.findLast(({ metadata }) => !metadata?.delivery && !activeRuns.includes(metadata?.runId ?? ""))?.id;
     if (document.hidden || !atEnd() || !messageId || messageId === told) return;
     told = messageId;
     client.request("PUT", url, { messageId }).catch(() => (told = undefined));

@@ -6,7 +6,8 @@
 import { h, styles } from "./dom.js";
 
 /**
- * @typedef {{text: string, hint: string, hue?: number, act?: () => void}} Suggestion   `act` is done instead of writing the text
+ * @typedef {{text: string, label?: string, hint: string, hue?: number, act?: () => void}} Suggestion
+ *   `text` is what is written, or `act` done instead
  * @typedef {object} Source
  * @property {string} id
  * @property {string} label
@@ -50,10 +51,10 @@ export function suggest(input, { id, label, query: queryIn, offer }) {
   function choose(index) {
     chosen = (index + offered.length) % (offered.length || 1);
     list.replaceChildren(
-      ...offered.map(({ text, hue, hint }, number) => {
+      ...offered.map(({ text, label = text, hue, hint }, number) => {
         const option = { id: `${id}-${number}`, role: "option", class: hue !== undefined && `hue-${hue}`, "aria-selected": String(number === chosen) };
         const dot = hue === undefined ? [] : [h("span", { class: "dot", "aria-hidden": "true" })];
-        return h("li", option, ...dot, h("span", { class: "name" }, text), h("span", { class: "hint" }, hint));
+        return h("li", option, ...dot, h("span", { class: "name" }, label), h("span", { class: "hint" }, hint));
       }),
     );
     // A field of several lines may not call itself a combobox.
