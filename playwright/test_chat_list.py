@@ -51,7 +51,7 @@ def test_every_tab_of_everybody_follows_what_happens(people: People) -> None:
     second.wait_rows(2)
     for page in elsewhere:
         row(page, second.id).locator(".running").wait_for(state="detached")
-        assert row(page, second.id).locator(".unread").count() == 0, "it was read where it was written"
+        assert row(page, second.id).locator(".unread-count").count() == 0, "it was read where it was written"
 
     theirs = ben.open(second.share("chat"))
     row(theirs.page, second.id).wait_for()
@@ -59,16 +59,16 @@ def test_every_tab_of_everybody_follows_what_happens(people: People) -> None:
     second.page.goto(ana.origin)
     theirs.send("/long 60")
     row(first.page, second.id).locator(".running").wait_for()
-    row(first.page, second.id).locator(".unread").wait_for()
+    row(first.page, second.id).locator(".unread-count").wait_for()
     row(first.page, second.id).locator(".shared").wait_for()
     theirs.wait_rows(4)
     for page in elsewhere:
-        row(page, second.id).locator(".unread", has_text="2").wait_for()
+        row(page, second.id).locator(".unread-count", has_text="2").wait_for()
         row(page, second.id).locator(".running").wait_for(state="detached")
     again = ana.open(second.url)
     again.wait_rows(4)
     for page in elsewhere:
-        row(page, second.id).locator(".unread").wait_for(state="detached")
+        row(page, second.id).locator(".unread-count").wait_for(state="detached")
 
     choose(first.page, second.id, "Rename")
     first.page.keyboard.type("Plans")

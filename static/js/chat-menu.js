@@ -88,12 +88,14 @@ async function showTree(chatId) {
   );
 }
 
-/** A line over the page, for a while. @param {HTMLElement} text @param {HTMLElement | ""} [button] @param {number} [seconds] */
+/** A line at the end of the list, or over the page if there is no list to be seen, for a while. @param {HTMLElement} text @param {HTMLElement | ""} [button] @param {number} [seconds] */
 async function showBar(text, button = "", seconds = SHOWN) {
   await styles("list-menu");
   document.querySelector(".undo")?.remove();
   const bar = h("div", { class: "undo", role: "status" }, text, button);
-  document.body.append(bar);
+  const sidebar = byId("sidebar");
+  if (sidebar.checkVisibility()) sidebar.querySelector(".whoami")?.before(bar);
+  else document.body.append(bar);
   setTimeout(() => bar.remove(), seconds * 1000);
   return bar;
 }

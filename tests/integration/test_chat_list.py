@@ -63,8 +63,8 @@ def test_unread_is_what_came_after_what_was_seen(ana: Chatter) -> None:
     assert listed(ben, chat_id)["unread"] == 2
     ben.send(chat_id, "two")
     eventually(lambda: listed(ana, chat_id)["unread"] == 2, what="what others say is unread")
-    assert 'class="unread">2<' in ana.http.get("/chats").text
-    assert 'class="unread"' not in ana.http.get(f"/chats?current={chat_id}").text
+    assert 'class="unread-count">2<' in ana.http.get("/chats").text
+    assert 'class="unread-count"' not in ana.http.get(f"/chats?current={chat_id}").text
 
 
 def test_nobody_reads_a_message_that_is_not_there(ana: Chatter) -> None:

@@ -3,8 +3,8 @@
 Owns the rows, and how a query is put to the database: SQLite's FTS5, or PostgreSQL's full text. Must not know
 who may see what beyond the chats a caller names, nor where texts come from.
 
-Words are found by how they begin, without regard to case or accents. A query is only ever words: whatever
-else it holds means nothing to the index.
+Words are found by how they begin, without regard to case, and in SQLite to accents. A query is only ever
+words: whatever else it holds means nothing to the index.
 """
 
 from __future__ import annotations

@@ -169,6 +169,7 @@ async def note_read(
     connection: Transaction, chat_id: str, participant_id: str, *, count: int, message_id: str
 ) -> bool:
     """As ``Views.read``, in somebody's transaction. Nobody unreads by looking at an earlier message."""
+    await lock_chat(connection, chat_id)  # or one who has seen less could have the last word
     mine = _of(chat_id, participant_id)
     known = (await connection.execute(select(views.c.read_count).where(mine))).scalar()
     if known is not None and known >= count:
