@@ -51,6 +51,9 @@ export class TabHub extends EventTarget {
     env.events?.addEventListener("pagehide", () => this.close());
     env.events?.addEventListener("pageshow", () => this.#open());
     env.events?.addEventListener("visibilitychange", () => this.#turn());
+    // A frozen tab answers others, and reads nothing; it says so if its browser lets it.
+    globalThis.document?.addEventListener("freeze", () => this.close());
+    globalThis.document?.addEventListener("resume", () => this.#open());
     this.#open();
   }
 
