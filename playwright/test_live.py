@@ -173,6 +173,9 @@ def keep(route: Route) -> None:
     route.fulfill(response=reply, headers={**reply.headers, "cache-control": "no-cache"})
 
 
+WHY_NOT = "() => JSON.stringify(performance.getEntriesByType('navigation')[0].notRestoredReasons)"
+
+
 def test_back_from_another_page_is_live_again(person: Person) -> None:
     """AC-33, F31."""
     chat = person.new_chat()
@@ -189,7 +192,7 @@ def test_back_from_another_page_is_live_again(person: Person) -> None:
     # Of a page that is kept no "load" tells.
     chat.page.evaluate("() => { setTimeout(() => history.back()) }")
     chat.page.wait_for_url(chat.url, wait_until="commit")
-    assert chat.marked, "the browser did not keep the page"
+    assert chat.marked, chat.page.evaluate(WHY_NOT)
     assert chat.wait_rows(4)[:2] == before
     chat.wait_live().send("And now")
     chat.wait_rows(6)
@@ -207,12 +210,14 @@ def test_without_web_locks_hidden_tabs_let_go(desk: BrowserContext, server: Serv
     """A LAN address over plain http."""
     origin = f"http://{LAN_NAME}:{server.port}"
     with at_window(desk, origin) as person:
-        connections = Connections(person)
         page = person.context.new_page()
         person.guard.allow("Cross-Origin-Opener-Policy header has been ignored")
         page.goto(origin)
-        page.goto(origin + page.evaluate(NEW_CHAT))  # only the browser knows that name
-        first = ChatPage(page, page.url, person.guard).wait_live()
+        url = origin + page.evaluate(NEW_CHAT)  # only the browser knows that name
+        page.close()
+        connections = Connections(person)
+        first = person.open(url)
+        page = first.page
         assert page.evaluate("[isSecureContext, navigator.locks === undefined]") == [False, True]
         eventually(lambda: connections.pages == [page], what="a connection of its own")
         second = person.open(first.url)
