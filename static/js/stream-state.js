@@ -66,7 +66,7 @@ export function plan(state, now, random) {
   const query = { offset: state.offset };
   if (state.phase !== "catch-up") query.live = state.phase;
   if (state.phase !== "catch-up" && state.cursor) query.cursor = state.cursor;
-  return { key, repeats, query, at: tries > 0 ? backoff(tries - 1, random, floor) : floor };
+  return { key, repeats, query, at: tries > 0 || state.resting ? backoff(tries - 1, random, floor) : floor };
 }
 
 /**
@@ -172,7 +172,7 @@ function failed(state, { at, lived, floor = 0 }) {
     phase: "catch-up",
     upToDate: false,
     pending: [],
-    failures: healthy ? 1 : state.failures + 1,
+    failures: healthy ? 0 : state.failures + 1, // what was cut while it went well is back before anybody is told
     resting: true,
     notBefore: at + floor,
   };

@@ -75,7 +75,7 @@ test("a cut: reconnecting with the time of the next attempt, then live, caught u
   await reader.live();
   assert.deepEqual(reader.states, ["connecting", "live", "reconnecting", "reconnecting", "live"]);
   assert.equal(reader.statuses[2].since, cutAt);
-  assert.equal(reader.statuses[2].retryAt, cutAt + 500);
+  assert.equal(reader.statuses[2].retryAt, cutAt + 250);
   assert.equal(reader.last.caughtUp, 2);
   reader.stop();
 });

@@ -169,7 +169,7 @@ test("failures back off, progress forgives them", () => {
   assert.equal(plan(after(idle, asked, { type: "failed", at: AT }), AT, full).at - AT, 4000, "and tried again soon");
   assert.equal(plan(advance(failing, { type: "dropped", at: AT }), AT, full).at, AT);
   const healthy = advance({ ...failing, phase: "sse" }, { type: "failed", at: AT, lived: 5000 });
-  assert.equal(plan(healthy, AT, full).at - AT, 1000, "a connection that had worked starts anew");
+  assert.equal(plan(healthy, AT, full).at - AT, 500, "a connection that had worked is back before it is missed");
 });
 
 test("Retry-After is a floor, also for a wake-up", () => {
