@@ -20,6 +20,7 @@ const PARCELS = "parcels";
 
 export class Outbox extends EventTarget {
   #options;
+  /** To the other pages, as long as this one is shown. @type {BroadcastChannel | undefined} */
   #channel;
   #nudges = new EventTarget();
   #closing = new AbortController();
@@ -45,8 +46,12 @@ export class Outbox extends EventTarget {
       connected: () => false,
       ...options,
     };
-    this.#channel = new this.#options.Channel(name);
-    this.#channel.onmessage = ({ data }) => this.#hear(data);
+    this.#listen();
+    // A browser does not keep a page that one leaves if anything is said to it.
+    const { events } = this.#options.env;
+    const { signal } = this.#closing;
+    events?.addEventListener("pagehide", () => this.#leave(), { signal });
+    events?.addEventListener("pageshow", (event) => this.#return(/** @type {PageTransitionEvent} */ (event)), { signal });
   }
 
   /** Tells what is there from before, and sends it. */
@@ -81,7 +86,7 @@ export class Outbox extends EventTarget {
   /** Takes a message back. @param {string} id */
   drop(id) {
     void this.arrived(id);
-    this.#channel.postMessage({ id, state: "dropped", chatId: this.#options.chatId });
+    this.#channel?.postMessage({ id, state: "dropped", chatId: this.#options.chatId });
   }
 
   /** The stream has it, so nobody needs to send it. @param {string} id */
@@ -93,15 +98,33 @@ export class Outbox extends EventTarget {
   /** Sends now what waits. */
   async flush() {
     this.#nudge();
-    this.#channel.postMessage({ nudge: true });
+    this.#channel?.postMessage({ nudge: true });
     const parcels = await this.#waiting();
     for (const chatId of new Set(parcels.map(({ chatId }) => chatId))) void this.#send(chatId);
   }
 
   close() {
     this.#closing.abort();
-    this.#channel.close();
+    this.#leave();
     for (const release of this.#written.values()) release();
+  }
+
+  #listen() {
+    const { Channel, name } = this.#options;
+    this.#channel = new Channel(name);
+    this.#channel.onmessage = ({ data }) => this.#hear(data);
+  }
+
+  #leave() {
+    this.#channel?.close();
+    this.#channel = undefined;
+  }
+
+  /** Back on a page that was kept. @param {PageTransitionEvent} event */
+  #return({ persisted }) {
+    if (!persisted) return;
+    this.#listen();
+    void this.start();
   }
 
   /** @returns {Promise<Parcel[]>} the oldest first */
@@ -124,7 +147,7 @@ export class Outbox extends EventTarget {
     const watch = () => {
       if (asked) return void this.#send(chatId, { steal: true });
       asked = env.online() && !this.#sending.has(chatId);
-      if (asked) this.#channel.postMessage({ ask: chatId });
+      if (asked) this.#channel?.postMessage({ ask: chatId });
       timer = env.setTimeout(watch, PATIENCE);
     };
     const answered = () => (asked = false);
@@ -197,7 +220,7 @@ export class Outbox extends EventTarget {
   #hear({ nudge, ask, here, ...parcel }) {
     if (nudge) this.#nudge();
     else if (here) this.#nudges.dispatchEvent(new Event(`here ${here}`));
-    else if (ask) this.#sending.has(ask) && this.#channel.postMessage({ here: ask });
+    else if (ask) this.#sending.has(ask) && this.#channel?.postMessage({ here: ask });
     else {
       if (parcel.state === "dropped") this.#forget(parcel.id);
       else if (parcel.state === "sending" && this.#over.has(parcel.id)) return; // who sends it may be heard before who wrote it
@@ -225,7 +248,7 @@ export class Outbox extends EventTarget {
 
   /** @param {Parcel} parcel */
   #tell(parcel) {
-    this.#channel.postMessage(parcel);
+    this.#channel?.postMessage(parcel);
     this.#emit(parcel);
   }
 
