@@ -11,7 +11,7 @@ import { isAfter } from "./stream-state.js";
 
 /** What is wanted within this time is asked for at once. */
 const SETTLE = 20;
-/** Tabs that want something say so again and again, in the background at least once a minute. */
+/** Tabs that want something say so again and again, in the background once a minute. Who is so far behind others is gone. */
 const FORGOTTEN = 200_000;
 const MOST = 100;
 
@@ -137,8 +137,9 @@ export class LiveConnection {
 
   /** What the next request asks for. */
   #ask() {
-    const { env } = this.#options;
-    for (const [tab, { at }] of this.#wants) if (env.now() - at > FORGOTTEN) this.forget(tab);
+    // Not by the clock: nobody says anything while the machine sleeps.
+    const latest = Math.max(...[...this.#wants.values()].map(({ at }) => at));
+    for (const [tab, { at }] of this.#wants) if (latest - at > FORGOTTEN) this.forget(tab);
     const wanted = [...this.#wants.values()].flatMap(({ chats }) => Object.keys(chats));
     this.#asked = [...new Set(wanted)].slice(-MOST);
     return (this.#places = this.places);

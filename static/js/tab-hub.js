@@ -85,8 +85,11 @@ export class TabHub extends EventTarget {
         onMessage: (message) => this.#hear(message),
         onLead: (until) => this.#lead(until),
         tell: () => ({ tab: this.#tab, chats: this.#wants, status: this.#status, places: this.#connection?.places }),
-        hear: (message) =>
-          message.type === "ping" ? this.#connection?.want(message.tab, message.chats) : this.#deliver(message),
+        hear: (message) => {
+          if (message.type === "pong") return this.#deliver(message);
+          this.#connection?.want(message.tab, message.chats);
+          this.#connection?.want(this.#tab, this.#wants); // nobody asks us
+        },
       });
       this.#tabs.ask();
     } else if (!isHidden()) {

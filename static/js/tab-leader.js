@@ -34,7 +34,7 @@ export function joinTabs(
   const left = leaving.signal;
   let leading = false;
   let misses = 0;
-  let ticks = 0;
+  let asked = 0;
   const ask = () => channel.postMessage({ ...tell(), type: "ping" });
 
   channel.onmessage = ({ data }) => {
@@ -46,7 +46,9 @@ export function joinTabs(
   };
 
   const watch = setInterval(() => {
-    if (leading || (quiet() && ++ticks % 8)) return;
+    // By the clock: timers in the background may be as slow as one a minute.
+    if (leading || (quiet() && Date.now() - asked < 8 * ping)) return;
+    asked = Date.now();
     if (misses >= 2) void compete({ steal: true });
     misses = misses >= 2 ? 0 : misses + 1;
     ask();

@@ -152,7 +152,7 @@ test("no byte for two and a half pings: reconnect; pings keep it alive", async (
   reader.stop();
 });
 
-test("after an hour of sleep a half-open connection is replaced within two seconds", async () => {
+test("F33: after an hour of sleep a half-open connection is replaced within two seconds", async () => {
   const reader = start();
   await reader.live();
   reader.world.sleep(3_600_000);

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 
+import { browserEnvironment } from "../../static/js/follow.js";
 import { TabHub } from "../../static/js/tab-hub.js";
 import { eventually, watchTimers } from "./support/waiting.js";
 import { createWorld, seeded } from "./support/world.js";
@@ -49,6 +50,8 @@ class Tab {
   mine = [];
   /** As a browser does it: nothing is heard, said or read, and locks are kept. */
   frozen = /** @type {boolean} */ (false);
+  /** Of a connection made in another network nothing is heard any more, not even its end. */
+  network = 1;
   /** Of what others say, so much is lost. @type {(message: any) => boolean} */
   loses = () => false;
   leaving = new AbortController();
@@ -83,10 +86,11 @@ class Tab {
     const close = () => open.delete(request);
     init?.signal?.addEventListener("abort", close);
     const response = await fetch(input, { ...init, headers: { cookie } });
-    const tab = this;
+    const { network } = this;
+    const isHeld = () => this.frozen || (this.network !== network && !init?.signal?.aborted);
     const held = new TransformStream({
       async transform(bytes, controller) {
-        while (tab.frozen) await new Promise((resolve) => setTimeout(resolve, 5));
+        while (isHeld()) await new Promise((resolve) => setTimeout(resolve, 5));
         controller.enqueue(bytes);
       },
       flush: () => void close(),
@@ -228,18 +232,50 @@ test("what is the person's own is told in every tab, once, also what happens whi
   await live();
   new Tab(shared).follow(chat);
   await live();
+  /** What was told by us: of real chats the server tells, when it comes to it. @param {Tab} tab */
+  const ours = ({ mine }) => mine.map(({ chatId }) => chatId).filter((id) => ["one", "two"].includes(id));
   await write(`people/${me}`, "POST", [{ kind: "chats", chatId: "one" }]);
-  await eventually(() => tabs.every(({ mine }) => mine.length === 1));
+  await eventually(() => tabs.every((tab) => ours(tab).length === 1));
   await tabs[0].close();
   await write(`people/${me}`, "POST", [{ kind: "chats", chatId: "two" }]);
-  await eventually(() => tabs[0].mine.length === 2);
-  assert.deepEqual(tabs[0].mine.map(({ chatId }) => chatId), ["one", "two"]);
+  await eventually(() => ours(tabs[0]).length === 2);
+  assert.deepEqual(ours(tabs[0]), ["one", "two"]);
+});
+
+test("F33: after an hour of sleep every tab goes on, by one connection, where it was", async () => {
+  let slept = 0;
+  const env = { ...browserEnvironment(), now: () => Date.now() + slept };
+  const chats = [await newChat(), await newChat()];
+  const shared = name();
+  const quiet = { env, ask: 3_600_000 }; // nobody says again what they want
+  const leader = new Tab(shared, quiet).follow(chats[0]);
+  await live();
+  const other = new Tab(shared, quiet).follow(chats[1]);
+  await live();
+  /** @param {number} hours */
+  const sleep = (hours) => {
+    asked = [];
+    slept += 3_600_000 * hours;
+    leader.network += 1;
+  };
+  sleep(1);
+  await eventually(() => asked.length > 0, "what was open before is given up");
+  for (const chat of chats) assert.ok(asked[0].id.includes(chat), `${chat} is asked for at once`);
+  await Promise.all(chats.map(say));
+  await converge();
+  await other.close();
+  // Alone it has nobody who asks whether it is there.
+  sleep(2);
+  await eventually(() => asked.length > 0);
+  await say(chats[0]);
+  await converge();
+  assert.equal(leader.state(chats[0]), "live");
 });
 
 test("without Web Locks a tab has its own connection while it is in view", async () => {
   const world = createWorld();
   const env = { ...world.env, setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout, now: Date.now };
-  const page = { hidden: false, baseURI: base };
+  const page = Object.assign(new EventTarget(), { hidden: false, baseURI: base });
   Object.assign(globalThis, { document: page });
   /** @param {boolean} hidden */
   const turn = (hidden) => {

@@ -16,7 +16,7 @@ from tests.support.node_tests import run_node_tests
 from tests.support.server import ServerProcess
 
 SCRIPT = Path(__file__).with_name("tab-hub-server.js")
-TESTS = 9
+TESTS = 10
 TOKEN = "writes-any-stream"
 ENV = {
     "DURABLE_CHAT_AGENT": "echo",
