@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 
+import { materialize } from "../../static/js/chat-reducer.js";
 import { browserEnvironment } from "../../static/js/follow.js";
 import { TabHub } from "../../static/js/tab-hub.js";
 import { eventually, watchTimers } from "./support/waiting.js";
@@ -196,16 +197,23 @@ test("a frozen leader is replaced within two questions; when it wakes it follows
   await eventually(() => open.size === 1, "the first has let go");
 });
 
-test("what is lost between tabs is found again: the end of an answer too", async () => {
+test("AC-25: the end of an answer that is lost between tabs is found again, and nobody is shown writing", async () => {
   const chat = await newChat();
   const shared = name();
   new Tab(shared).follow(chat);
   await live();
   const other = new Tab(shared).follow(chat);
   await live();
-  other.loses = ({ type }) => type === "batch";
+  let lost = 0;
+  other.loses = ({ type, batch }) => {
+    const loses = type === "batch" && batch.items.some((/** @type {any} */ item) => item.type === "RUN_FINISHED");
+    lost += Number(loses);
+    return loses;
+  };
   await say(chat);
   await converge();
+  assert.ok(lost > 0);
+  assert.deepEqual(materialize(other.chats[chat].items).activeRuns, []);
 });
 
 test("a chat that is gone ends for those who follow it, and for nobody else", async () => {
