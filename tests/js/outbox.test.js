@@ -133,22 +133,6 @@ test("what is refused is kept with the reason, holds nothing up, and goes again 
   assert.equal(kept.size, 0);
 });
 
-test("a page that was left hears nothing, and once it is back what has become of all", async () => {
-  const events = new EventTarget();
-  const [here, there] = [page({ env: { ...env, events } }), page()];
-  events.dispatchEvent(new Event("pagehide"));
-  reply = () => Response.json({ error: "Not this." }, { status: 403 });
-  await there.keep(parcel("a"));
-  await eventually(() => there.state("a") === "failed");
-  assert.deepEqual(here.told, []);
-  events.dispatchEvent(new Event("pageshow"));
-  events.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
-  await eventually(() => here.state("a") === "failed");
-  reply = () => new Response(null, { status: 202 });
-  await there.keep(parcel("a"));
-  await eventually(() => here.state("a") === "sent");
-});
-
 test("five failures while all else works are enough", async () => {
   const here = page({ connected: () => true });
   reply = () => new Response(null, { status: 500 });
@@ -172,6 +156,22 @@ test("what the stream has, or its writer has taken back, is not sent again by an
     await new Promise((resolve) => setTimeout(resolve, 20));
     if (how === "drop") assert.equal(here.state(how), "dropped");
   }
+});
+
+test("a page that was left hears nothing, and once it is back what has become of all", async () => {
+  const events = new EventTarget();
+  const [here, there] = [page({ env: { ...env, events } }), page()];
+  events.dispatchEvent(new Event("pagehide"));
+  reply = () => Response.json({ error: "Not this." }, { status: 403 });
+  await there.keep(parcel("a"));
+  await eventually(() => there.state("a") === "failed");
+  assert.deepEqual(here.told, []);
+  events.dispatchEvent(new Event("pageshow"));
+  events.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+  await eventually(() => here.state("a") === "failed");
+  reply = () => new Response(null, { status: 202 });
+  await there.keep(parcel("a"));
+  await eventually(() => here.state("a") === "sent");
 });
 
 test("a chat in trouble holds up no other chat", async () => {
