@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -24,9 +25,9 @@ SERVER_ENV = {
 }
 TABS = 5
 WORDS = ("harbour", "lantern", "river", "letter", "window", "story", "number", "patience", "boat", "tide")
-DONE = 25.0
-# What became of a page that is loaded again while it is asked something.
-REPLACED = "Execution context was destroyed"
+DONE = 60.0
+# What becomes of a question to a page that loads itself again just then.
+REPLACED = re.compile("Execution context was destroyed|Not attached to an active page")
 
 # What a tab shows: its rows, which version of each group it looks at, the title, and what is under way.
 SHOWN = """() => ({
@@ -101,7 +102,7 @@ class Player:
         try:
             self.tabs[place].page.evaluate(SAY, text)
         except Error as error:
-            if REPLACED not in str(error):
+            if not REPLACED.search(str(error)):
                 raise
             self.doubtful.add(text)
 
@@ -110,7 +111,7 @@ class Player:
         try:
             return bool(self.tabs[place].page.evaluate(PRESS, [selector, at]))
         except Error as error:
-            if REPLACED not in str(error):
+            if not REPLACED.search(str(error)):
                 raise
             return False
 
@@ -137,7 +138,11 @@ class Player:
         """Often right after Enter, so that what was said has to outlive the page."""
         if self.rng.random() < 0.5:
             self.last_words(place)
-        self.tabs[place].page.reload(wait_until="domcontentloaded")
+        try:
+            self.tabs[place].page.reload(wait_until="domcontentloaded")
+        except Error as error:
+            if not REPLACED.search(str(error)):
+                raise
 
     def leave(self, place: int) -> None:
         """The tab is closed as soon as something was said in it, and another opened."""
@@ -195,7 +200,7 @@ def shows(tab: ChatPage, snapshot: Snapshot) -> bool:
     try:
         shown = tab.page.evaluate(SHOWN)
     except Error as error:
-        if REPLACED not in str(error):
+        if not REPLACED.search(str(error)):
             raise
         return False
     path = Branches(snapshot.messages).path({**snapshot.pins, **shown["versions"]})
