@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import Error
+from playwright.sync_api import Error, TimeoutError
 
 from support.chat_page import ChatPage, text_of
 from support.people import People, Person
@@ -125,9 +125,12 @@ class Player:
     def rename(self, place: int) -> None:
         if not self.press(place, ".bar-rename"):
             return
-        field = self.tabs[place].page.locator(".bar-input")
-        field.fill(f"Title {self.rng.randrange(100)}")
-        field.press("Enter")
+        field, title = self.tabs[place].page.locator(".bar-input"), f"Title {self.rng.randrange(100)}"
+        try:
+            field.fill(title, timeout=3000)
+            field.press("Enter", timeout=3000)
+        except TimeoutError:
+            pass  # the page was replaced, and the field with it
 
     def last_words(self, place: int) -> None:
         """Said in a page that is wholly there: until then it has no store to put them in."""
