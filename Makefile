@@ -44,11 +44,11 @@ $(NODE): package.json package-lock.json $(DEV)
 	npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 
-$(BROWSER): $(DEV) playwright/support/chromium.py
+$(BROWSER): Makefile $(DEV) playwright/support/chromium.py
 	$(BIN)/python playwright/support/chromium.py
 	scripts/system-package strace
 	scripts/system-package nginx
-	scripts/system-package firefox-esr
+	scripts/system-package firefox-esr firefox
 	scripts/system-package postgresql initdb
 	touch $@
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from playwright.sync_api import Route
 
 from support.chat_page import ChatPage, text_of
 from support.people import People
@@ -151,3 +152,21 @@ def test_stop_is_seen_by_everybody(people: People) -> None:
         row = page.wait_state("stopped")
         assert 5 <= len(row.words) < 400
     assert chat.rows == other.rows
+
+
+def test_a_part_of_the_page_that_could_not_be_loaded_is_loaded_the_next_time(people: People) -> None:
+    ana = people.join()
+    ana.expect_broken_network()
+    chat = ana.new_chat()
+    lost: list[str] = []
+
+    def lose(route: Route) -> None:
+        lost.append(route.request.url)
+        route.abort()
+
+    ana.context.route("**/faces.js", lose, times=1)
+    first = ana.open(chat.url)
+    eventually(lambda: chat.page.evaluate("1") and lost, what="who is here is not loaded")
+    first.page.close()
+    ana.open(chat.url)
+    chat.page.locator(".company").wait_for()

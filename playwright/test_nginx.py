@@ -44,7 +44,7 @@ def behind(
 def test_a_proxy_that_cuts_what_is_idle_costs_nothing_that_is_seen(
     behind: Callable[[Mapping[str, str]], tuple[Nginx, People]], people: People
 ) -> None:
-    """AC-29, at 1.5 s in place of 30: shorter than a ping, so that it cuts again and again."""
+    """AC-29 and F24, at 1.5 s in place of 30: shorter than a ping, so that it cuts again and again."""
     nginx, visitors = behind({"proxy_read_timeout": "1500ms"})
     ana = visitors.join()
     ana.expect_broken_network()

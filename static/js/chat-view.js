@@ -122,7 +122,9 @@ export class ChatView {
   #window(all) {
     const { attached, pinned } = this.#scrolling;
     const has = (/** @type {import("./rows.js").Slot} */ { key }) => this.#views.has(key);
-    const start = all.findIndex(has);
+    // With nothing hidden above, what the log has before the first row belongs on the page: two may say the first word at once.
+    const hidden = all.length > MOST || this.#root.querySelector(".older");
+    const start = hidden ? all.findIndex(has) : 0;
     const wanted = all.slice(start < 0 ? (attached ? 0 : all.length) : start, attached ? undefined : all.findLastIndex(has) + 1);
     if (wanted.length <= MOST) return wanted;
     if (pinned) return wanted.slice(-KEPT);

@@ -270,15 +270,24 @@ client.addEventListener("error", (event) => {
   announce(error.message, "assertive");
   if (!messageId) bar.say(error.message);
 });
+let outdated = false;
 client.addEventListener("outdated", () => {
-  if (client.messages.at(-1)?.metadata?.delivery) return;
+  outdated = true;
+  renew();
+});
+client.addEventListener("change", renew);
+
+/** Has the server show what only it can, once nothing is on its way. */
+function renew() {
+  if (!outdated || client.messages.at(-1)?.metadata?.delivery) return;
+  outdated = false;
   // Whoever reads above goes on reading there.
   const { top } = byId("scroller").getBoundingClientRect();
   const inView = (/** @type {Element} */ row) => row.getBoundingClientRect().bottom > top;
   const row = scrolling.pinned ? undefined : /** @type {HTMLElement[]} */ ([...transcript.querySelectorAll("[data-message-id]")]).find(inView);
   if (row) location.replace(`?at=${encodeURIComponent(row.dataset.messageId ?? "")}`);
   else location.reload();
-});
+}
 client.addEventListener("connection", () => {
   page.dataset.live = client.connectionStatus.state;
   bar.update(client.connectionStatus);

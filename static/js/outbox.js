@@ -204,9 +204,12 @@ export class Outbox extends EventTarget {
     }
     if (lost.aborted) return;
     const over = this.#over.has(id);
-    if (end.state === "sent" || over) await store.remove(id);
-    else await store.put(end);
-    if (!over) this.#tell(end);
+    try {
+      if (end.state === "sent" || over) await store.remove(id);
+      else await store.put(end);
+    } finally {
+      if (!over) this.#tell(end); // also where the store takes no more
+    }
   }
 
   /** Whether the page that it was written on is gone. @param {string} id @returns {Promise<boolean>} */

@@ -136,8 +136,13 @@ export class PageSession extends ChatSession {
     for (const [group, version] of Object.entries(branches.choicesOf(id))) {
       if (branches.chosen(group, this.#choices) === version) continue;
       const known = !this.messages.find(({ id }) => id === version)?.metadata?.delivery;
-      if (known) void this.choose(group, version).catch(() => {});
+      if (known) void this.#goTo(group, version);
       else this.#turn(group, version); // nobody else has it yet
     }
+  }
+
+  /** Where the reader is, of a group that may be above the page. @param {string} group @param {string} version */
+  async #goTo(group, version) {
+    if (!(await this.choose(group, version).catch(() => true))) this.emit("outdated", {});
   }
 }

@@ -92,6 +92,7 @@ export class Here {
     const mine = people.find(({ participantId }) => participantId === me.id);
     if (!this.#faces && people.every((one) => one === mine && one.devices < 2)) return;
     this.#faces ??= import("./faces.js").then(({ Faces }) => new Faces(this.#options));
-    (await this.#faces).update(this.people);
+    const faces = await this.#faces.catch(() => (this.#faces = undefined)); // cut off while it was loaded: once more next time
+    void faces?.update(this.people);
   }
 }

@@ -66,7 +66,8 @@ export function plan(state, now, random) {
   const query = { offset: state.offset };
   if (state.phase !== "catch-up") query.live = state.phase;
   if (state.phase !== "catch-up" && state.cursor) query.cursor = state.cursor;
-  return { key, repeats, query, at: tries > 0 || state.resting ? backoff(tries - 1, random, floor) : floor };
+  // Even what went well rests before it is asked again: half a second at most, so that not all come back at once.
+  return { key, repeats, query, at: state.resting || repeats > 0 ? backoff(tries - 1, random, floor) : floor };
 }
 
 /**
@@ -166,13 +167,13 @@ function ended(state, { at, lived }) {
 
 /** @type {Move<"failed">} */
 function failed(state, { at, lived, floor = 0 }) {
-  const healthy = lived !== undefined && lived >= SHORT_LIFE;
+  const wentWell = isLive(state) && lived !== undefined && lived >= SHORT_LIFE;
   return {
     ...(state.phase === "sse" ? countLife(state, at, lived) : state),
     phase: "catch-up",
     upToDate: false,
     pending: [],
-    failures: healthy ? 0 : state.failures + 1, // what was cut while it went well is back before anybody is told
+    failures: wentWell ? 0 : state.failures + 1, // with none, it is back before anybody is told
     resting: true,
     notBefore: at + floor,
   };

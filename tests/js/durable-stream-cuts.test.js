@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { answer, start } from "./support/reader.js";
-import { createStreamServer, offsetOf } from "./support/stream-server.js";
+import { createStreamServer, offsetOf, openBody } from "./support/stream-server.js";
 import { createWorld, seeded } from "./support/world.js";
 
 /** A log that has every trap: line ends in all styles, two data events for one control, wide characters. */
@@ -85,6 +85,35 @@ test("a network that fails at random while batches flow: the concatenation equal
     assert.deepEqual(reader.items, server.items, `seed ${seed}, round ${round}`);
     assert.deepEqual([world.timers, world.listening], [0, 0]);
   }
+});
+
+test("a connection that is cut while it goes well is asked for again soon, and no more often than it lived", async () => {
+  const world = createWorld({ random: () => 0 });
+  const server = createStreamServer();
+  server.hook = ({ live }) => {
+    if (live) world.env.setTimeout(() => server.bodies.at(-1)?.cut(), 1_000);
+    return undefined;
+  };
+  const reader = start(server, { world });
+  await world.advance(60_000);
+  const count = server.requests.length;
+  assert.ok(count > 110 && count <= 122, `${count} requests in a minute`);
+  reader.stop();
+});
+
+test("a page that never comes to its end is asked for less and less often, however long it takes", async () => {
+  const world = createWorld();
+  const server = createStreamServer();
+  server.hook = ({ signal }) => {
+    const body = openBody(signal);
+    body.write("[");
+    world.env.setTimeout(body.cut, 2_000);
+    return new Response(body.stream, { headers: { "Stream-Next-Offset": offsetOf(1) } });
+  };
+  const reader = start(server, { world });
+  await world.advance(60_000);
+  assert.ok(server.requests.length < 9, `${server.requests.length} requests in a minute`);
+  reader.stop();
 });
 
 test("an SSE reply whose headers were cut off is a failure, and SSE is tried again", async () => {

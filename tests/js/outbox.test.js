@@ -133,6 +133,23 @@ test("what is refused is kept with the reason, holds nothing up, and goes again 
   assert.equal(kept.size, 0);
 });
 
+test("a store that takes no more hides no answer, and nothing is sent in a circle for it", async () => {
+  let full = false;
+  const whole = store();
+  const put = async (/** @type {Parcel} */ each) => (full ? Promise.reject(new DOMException("full", "QuotaExceededError")) : whole.put(each));
+  const here = page({ store: { ...whole, put } });
+  reply = ({ messages: [{ id }] }) => {
+    full = true;
+    return id === "a" ? Response.json({ error: "Not this." }, { status: 403 }) : new Response(null, { status: 202 });
+  };
+  await here.keep(parcel("a"));
+  await eventually(() => here.state("a") === "failed");
+  assert.deepEqual(here.told.at(-1), ["a", "failed", "Not this."]);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.deepEqual(ids(), ["a"]);
+  await assert.rejects(here.keep(parcel("b")), { name: "QuotaExceededError" });
+});
+
 test("five failures while all else works are enough", async () => {
   const here = page({ connected: () => true });
   reply = () => new Response(null, { status: 500 });

@@ -125,6 +125,17 @@ test("who waits for an answer stays with it when somebody edits what it follows"
   }
 });
 
+test("who stays with what only the server can show asks it to", async () => {
+  const outline = [{ id: "u0", role: "user", parts: [], metadata: {} }];
+  const chat = open({ outline });
+  await chat.tell(start("u1", { parentId: "u0" }), answered("r1", "u1"));
+  chat.session.write("Mine");
+  await chat.tell(start("u0b", { editOf: "u0", participantId: "ben" }));
+  assert.deepEqual(chat.asked, [["PUT", "/branch", { group: "u0", version: "u0", pin: false }]]);
+  assert.equal(chat.outdated.count, 1);
+  chat.session.close();
+});
+
 test("who waits for nothing follows", async () => {
   const chat = open();
   await chat.tell(TALK, start("u3", { parentId: "r2~1", participantId: "ana" }), answered("r3", "u3"));

@@ -168,8 +168,13 @@ test("failures back off, progress forgives them", () => {
   assert.equal(plan(advance(idle, asked), AT, full).at, AT, "a plain read that works is followed by a live one at once");
   assert.equal(plan(after(idle, asked, { type: "failed", at: AT }), AT, full).at - AT, 4000, "and tried again soon");
   assert.equal(plan(advance(failing, { type: "dropped", at: AT }), AT, full).at, AT);
-  const healthy = advance({ ...failing, phase: "sse" }, { type: "failed", at: AT, lived: 5000 });
-  assert.equal(plan(healthy, AT, full).at - AT, 500, "a connection that had worked is back before it is missed");
+  const cut = /** @type {StreamEvent} */ ({ type: "failed", at: AT, lived: 5000 });
+  const live = { ...failing, phase: /** @type {const} */ ("sse"), upToDate: true, controls: 1 };
+  assert.equal(plan(advance(live, cut), AT, full).at - AT, 500, "a connection that was live is back before it is missed");
+  for (const given of /** @type {const} */ ([{ phase: "catch-up" }, { phase: "sse", controls: 0 }, { phase: "long-poll", upToDate: false }])) {
+    const again = advance({ ...live, ...given }, cut);
+    assert.equal(plan(again, AT, full).at - AT, 32_000, `however long it took, ${given.phase} told nothing new`);
+  }
 });
 
 test("Retry-After is a floor, also for a wake-up", () => {
