@@ -144,6 +144,12 @@ class Catalog:
             row = (await connection.execute(_living(chats.c.id == chat_id))).first()
         return _chat(row) if row else None
 
+    async def was_deleted(self, chat_id: str) -> bool:
+        """Whether that is the id of a chat that was deleted. It stays taken, and can still be had back."""
+        query = select(chats.c.id).where(chats.c.id == chat_id, chats.c.deleted_at.is_not(None))
+        async with self._database.read() as connection:
+            return (await connection.execute(query)).first() is not None
+
     async def add_copy(self, chat_id: str, *, of: Chat, owner_id: str) -> None:
         """A frozen copy of a chat, of which only readers will know."""
         now = self._clock()
