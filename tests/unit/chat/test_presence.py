@@ -226,3 +226,45 @@ async def test_the_stream_ends_some_time_after_the_last_beat(
     await aeventually(lambda: here.people(CHAT))
     page = await client._engine.read(PATH, (await client._store.head(PATH)).tail)
     assert page.record.lifetime.ttl == module.STREAM_TTL
+
+
+async def test_whoever_is_sent_away_is_gone_in_every_process(process: Make) -> None:
+    """Each process does it when it hears of the loss; a tab that is let in again is heard again."""
+    here, there = process(), process()
+    watchers = [Watcher(here), Watcher(there)]
+    here.beat(CHAT, beat())
+    here.beat(CHAT, beat(tab="t2", device="phone", typing=True))
+    there.beat(CHAT, beat("ben", seq=7))
+    for watcher in watchers:
+        await watcher.sees("Ana", "Ben")
+    here.beat(CHAT, beat(tab="t3"))  # let in before, and not told yet
+    for each in (here, there):
+        each.send_away(CHAT, {"ana", "nobody"})
+    for watcher in watchers:
+        await watcher.sees("Ben")
+    assert [one.name for one in await process().people(CHAT)] == ["Ben"]
+    there.beat(CHAT, beat(seq=2))
+    for watcher in watchers:
+        await watcher.sees("Ana", "Ben")
+        await watcher.leave()
+
+
+async def test_who_is_followed_is_not_read_again(
+    client: LocalStreamClient, process: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = process()
+    watcher = Watcher(here)
+    here.beat(CHAT, beat())
+    await watcher.sees("Ana")
+    reads: list[str] = []
+    read = client.read
+
+    async def counted(path: str, **more: Any) -> Any:
+        reads.append(path)
+        return await read(path, **more)
+
+    monkeypatch.setattr(client, "read", counted)
+    assert [one.name for one in await here.people(CHAT)] == ["Ana"]
+    assert [one.name for one in await process().people(CHAT)] == ["Ana"]
+    assert len(reads) == 1
+    await watcher.leave()
