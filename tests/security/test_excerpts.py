@@ -88,6 +88,7 @@ def test_what_was_said_since_is_there(room: Room) -> None:
 
 
 def test_no_place_in_the_stream_is_before_the_beginning(room: Room) -> None:
+    """AC-49: reads from offsets that were seen elsewhere, or made up."""
     http = room.guest.http
     forged = ["0000000000000000_0000000000000000", "now", "0", "-2", "1_1"]
     seen = ""
