@@ -6,7 +6,7 @@ supervisor, which recovers what an earlier process left behind before the first 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -22,6 +22,7 @@ from webapp.chat.forks import Forks
 from webapp.chat.marks import Marks
 from webapp.chat.overview import Overview
 from webapp.chat.presence import Presence
+from webapp.chat.presence_board import LINGER
 from webapp.chat.roster import Roster
 from webapp.chat.runs import Supervisor
 from webapp.chat.runs.limits import RunLimits
@@ -104,7 +105,7 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
         await supervisor.start()
         presence = Presence(streams=streams, clock=parts.clock, ttl=settings.streams.presence_ttl)
         stack.push_async_callback(presence.aclose)
-        losses = Losses(catalog)
+        losses = Losses(catalog, left=_leaving(presence, overview))
         stack.push_async_callback(losses.aclose)
         await losses.start()
         deletions = Deletions(catalog=catalog, streams=streams, sessions=sessions, supervisor=supervisor)
@@ -155,6 +156,16 @@ async def open_services(app: Litestar, parts: Parts) -> AsyncIterator[None]:
         install(app.state, services)
         stack.callback(install, app.state, None)
         yield
+
+
+def _leaving(presence: Presence, overview: Overview) -> Callable[[str, Collection[str]], None]:
+    """Whoever may no longer see a chat is in it no longer, which others see, in their lists, too."""
+
+    def left(chat_id: str, people: Collection[str]) -> None:
+        presence.send_away(chat_id, people)
+        overview.company_changed(chat_id, after=LINGER, at_least=1)
+
+    return left
 
 
 async def _open_agent(stack: AsyncExitStack, agent: Agent) -> None:

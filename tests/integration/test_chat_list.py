@@ -11,7 +11,7 @@ import pytest
 from tests.support.live_app import Chatter, LiveApp
 from tests.support.run_transports import Door
 from tests.support.waiting import eventually
-from webapp.chat.feeds import feed_of
+from webapp.chat.feeds import ensure_feed, feed_of
 from webapp.web.services import Services
 
 
@@ -38,7 +38,8 @@ def hears(app: LiveApp, chatter: Chatter, change: Callable[[], object], wanted: 
     path = feed_of(participant_id(chatter))
 
     async def end(services: Services) -> str:
-        return await services.streams.ensure(path)
+        await ensure_feed(services.streams, path)
+        return (await services.streams.read(path, offset="now")).next_offset
 
     async def told(services: Services) -> bool:
         page = await services.streams.read(path, offset=before)

@@ -146,3 +146,19 @@ def test_whichever_process_one_is_at(apps: tuple[ServerProcess, ServerProcess]) 
     assert beat(ben.at(one), chat_id, 2, state="gone").status_code == 204
     for chatter in (ana, ben):
         sees(chatter, chat_id, 1)
+
+
+def test_whoever_is_sent_away_is_not_there_any_more(apps: tuple[ServerProcess, ServerProcess]) -> None:
+    """Long before their signs of life would end; and they cannot give another."""
+    one, two = apps
+    ana = Chatter(one)
+    chat_id = ana.create_chat()
+    ben = ana.invited(chat_id, "chat").at(two)
+    beat(ana, chat_id)
+    beat(ben, chat_id)
+    sees(ana, chat_id, 2)
+    (person,) = ana.http.get(f"/api/chats/{chat_id}/shares").json()["people"]
+    assert ana.http.delete(f"/api/chats/{chat_id}/people/{person['id']}").status_code == 200
+    assert beat(ben, chat_id, 2).status_code == 404
+    for chatter in (ana, ana.at(two)):
+        assert [one["role"] for one in sees(chatter, chat_id, 1)] == ["manage"]

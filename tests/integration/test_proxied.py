@@ -38,6 +38,14 @@ def test_the_header_says_who_somebody_is(server: ServerProcess) -> None:
     assert me(server.client(), **{"X-Remote-User": "ben@example.org"})["id"] != found["id"]
 
 
+def test_two_who_cannot_be_read_are_two(server: ServerProcess) -> None:
+    """Some proxies speak Latin-1."""
+    http = server.client()
+    names = (b"jos\xe9", b"jos\xe8")
+    ids = {http.get("/api/me", headers={"X-Remote-User": name}).json()["id"] for name in names}
+    assert len(ids) == 2
+
+
 def test_a_name_that_changes_there_changes_here(server: ServerProcess) -> None:
     http = server.client(headers={"X-Remote-User": "cleo@example.org"})
     chat = http.post("/api/chats", json={}).json()

@@ -72,3 +72,15 @@ def test_they_fork_what_they_see(guest: Chatter, chat_id: str, message_id: str |
 @pytest.mark.parametrize("body", [{"messageId": "m-1"}, {"offset": "-1", "subOffset": 3}, {"offset": "-1"}])
 def test_they_fork_nothing_else(guest: Chatter, chat_id: str, body: dict[str, Any]) -> None:
     assert guest.http.post(f"/api/chats/{chat_id}/fork", json=body).status_code in {403, 404}
+
+
+def test_no_fork_is_written_into_a_chat_that_was_deleted(ana: Chatter, guest: Chatter, chat_id: str) -> None:
+    """Its owner can have it back, and as it was."""
+    deleted = ana.create_chat(title="To be had back")
+    ana.send(deleted, "mine", message_id="m-mine")
+    before = ana.messages(deleted)
+    assert ana.http.delete(f"/api/chats/{deleted}").status_code == 200
+    assert guest.http.post(f"/api/chats/{chat_id}/fork", json={"id": deleted}).status_code == 409
+    assert ana.http.post(f"/api/chats/{chat_id}/fork", json={"id": deleted}).status_code == 409
+    assert ana.http.post(f"/api/chats/{deleted}/restore").status_code == 200
+    assert ana.messages(deleted) == before

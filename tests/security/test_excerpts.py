@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -14,6 +14,7 @@ from tests.support.live_app import Chatter, LiveApp
 from tests.support.onlooker import Onlooker
 from tests.support.sse import follow
 from tests.support.waiting import eventually
+from webapp.agents.scripted import DemoAgent
 from webapp.chat.messages import Role
 
 CANARY = "canary7f3e"
@@ -87,6 +88,7 @@ def test_what_was_said_since_is_there(room: Room) -> None:
 
 
 def test_no_place_in_the_stream_is_before_the_beginning(room: Room) -> None:
+    """AC-49: reads from offsets that were seen elsewhere, or made up."""
     http = room.guest.http
     forged = ["0000000000000000_0000000000000000", "now", "0", "-2", "1_1"]
     seen = ""
@@ -136,7 +138,8 @@ def test_a_run_of_an_earlier_message_is_not_there(room: Room, run_id: str) -> No
     for path in ("/api/chat/sse", "/api/chat/ndjson"):
         for query in ({"runId": run_id, "id": chat_id}, {"runId": run_id, "offset": "-1"}):
             assert http.get(path, params=query).status_code == 404
-    assert http.post("/api/chat/continue", json={"id": chat_id, "runId": run_id}).status_code == 404
+    for what in ("continue", "stop"):
+        assert http.post(f"/api/chat/{what}", json={"id": chat_id, "runId": run_id}).status_code == 404
     place = {"runId": run_id, "offset": "-1"}
     with pytest.raises(InvalidStatus, match="404"), open_socket(room.guest, id=chat_id, **place):
         pass
@@ -157,6 +160,24 @@ def test_an_earlier_message_is_not_there_to_be_asked_about(room: Room, message_i
         assert CANARY not in reply.text
     body = {"id": chat_id, "messageId": message_id, "action": "drop"}
     assert http.post("/api/chat/queue", json=body).status_code == 404
+
+
+@pytest.mark.parametrize("tie", ["parentId", "editOf"])
+def test_nothing_follows_or_changes_what_is_not_there(room: Room, tie: str) -> None:
+    before = len(room.owner.messages(room.chat_id))
+    for message_id in ("m-early", "m-first", "m-edited"):
+        message = {"id": f"m-{tie}", "role": "user", "content": "x", "metadata": {tie: message_id}}
+        for path in ("/api/chat", "/api/chat/sse", "/api/chat/ndjson"):
+            reply = room.guest.http.post(path, params={"id": room.chat_id}, json={"messages": [message]})
+            assert reply.status_code == 404
+    assert len(room.owner.messages(room.chat_id)) == before
+
+
+@pytest.mark.parametrize("pin", [True, False])
+def test_a_version_of_what_is_not_there_is_not_chosen(room: Room, pin: bool) -> None:
+    choice = {"group": "m-early", "version": "m-edited", "pin": pin}
+    reply = room.guest.http.put(f"/api/chats/{room.chat_id}/branch", json=choice)
+    assert reply.status_code == 404
 
 
 def test_what_comes_live_is_only_what_goes_on(room: Room) -> None:
@@ -213,3 +234,43 @@ def test_an_excerpt_can_be_frozen(app: LiveApp) -> None:
     stream = guest.http.get("/api/chat-stream", params={"id": copy.rsplit("/", 1)[1], "offset": "-1"})
     assert CANARY not in stream.text
     assert stream.headers["stream-closed"] == "true"
+
+
+@pytest.fixture(scope="module")
+def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApp]:
+    """Its agent asks for consent, by names that are easy to guess."""
+    with LiveApp(tmp_path_factory.mktemp("asking"), agent=DemoAgent(word_delay=0)) as app:
+        yield app
+
+
+def test_who_sees_a_part_decides_what_was_asked_in_it(asking: LiveApp) -> None:
+    owner, guest = Chatter(asking), Chatter(asking)
+    chat_id = owner.create_chat()
+    owner.send(chat_id, "/approve", message_id="m-1", runId="r-before")
+    owner.send(chat_id, "/approve", message_id="m-2", runId="r-since")
+    offer = {"role": "approve", "fromMessage": "m-2"}
+    guest.http.get(owner.http.post(f"/api/chats/{chat_id}/shares", json=offer).json()["url"])
+
+    def waiting() -> set[str]:
+        runs = owner.snapshot(chat_id)["runs"].values()
+        return {
+            run["runId"] for run in runs if run["status"] == "awaiting-approval" and "supersededBy" not in run
+        }
+
+    def decide(run_id: str, *, named: bool) -> Iterator[int]:
+        """In each of the ways there are."""
+        (question,) = owner.snapshot(chat_id)["runs"][run_id]["interrupts"]
+        form = {"interruptId": question["id"], "decision": "deny", **({"runId": run_id} if named else {})}
+        yield guest.http.post(f"/chat/{chat_id}/decisions", data=form).status_code
+        answer = {"interruptId": question["id"], "status": "resolved", "payload": {"approved": False}}
+        body = {"messages": [], "resume": [answer], **({"parentRunId": run_id} if named else {})}
+        for path in ("/api/chat", "/api/chat/sse", "/api/chat/ndjson"):
+            yield guest.http.post(path, params={"id": chat_id}, json=body).status_code
+
+    assert waiting() == {"r-before", "r-since"}
+    assert set(decide("r-before", named=True)) == {409}
+    assert waiting() == {"r-before", "r-since"}
+    assert next(decide("r-since", named=False)) == 303
+    eventually(lambda: waiting() == {"r-before"}, what="what was asked since is decided")
+    assert 409 in set(decide("r-before", named=False))
+    assert waiting() == {"r-before"}

@@ -226,6 +226,46 @@ def test_a_deleted_chat_is_gone_can_be_had_back_and_is_gone_for_good(app: LiveAp
     assert app.run(lambda services: _stream_of(services, chat_id)) is None
 
 
+def test_what_was_good_once_opens_nothing(app: LiveApp) -> None:
+    """AC-49: an old cookie, a cookie with another's id in it, the offsets and ids of before; AC-47 after a
+    back button, for which nothing was kept.
+    """
+    owner, guest = Chatter(app), Chatter(app)
+    chat_id = owner.create_chat()
+    owner.send(chat_id, "secret words", message_id="m-1", runId="r-1")
+    link = share(owner, chat_id, role="chat")
+    assert guest.http.get(link["url"]).status_code == 303
+    page = guest.http.get(f"/chat/{chat_id}")
+    assert "secret words" in page.text
+    assert page.headers["cache-control"] == "no-store"
+    offset = guest.snapshot(chat_id)["offset"]
+    etag = guest.http.get("/api/chat-stream", params={"id": chat_id, "offset": "-1"}).headers["etag"]
+    listed = guest.http.get("/chats").headers["etag"]
+    assert owner.http.delete(f"/api/chats/{chat_id}/shares/{link['id']}").status_code == 200
+
+    owner_id, signature = owner.http.cookies["durable-chat"].rsplit(".", 1)
+    guest_id, own_signature = guest.http.cookies["durable-chat"].rsplit(".", 1)
+    swapped = [f"{owner_id}.{own_signature}", f"{guest_id}.{signature}", owner_id, f"{owner_id}."]
+    others = [app.client(cookies={"durable-chat": value}) for value in swapped]
+    for http in (guest.http, *others):
+        for path, query, headers in (
+            (f"/chat/{chat_id}", {}, {}),
+            (f"/chat/{chat_id}", {"at": "m-1"}, {}),
+            (f"/chat/{chat_id}/messages/m-1", {}, {}),
+            ("/api/chat-stream", {"id": chat_id, "offset": "-1"}, {"If-None-Match": etag}),
+            ("/api/chat-stream", {"id": chat_id, "offset": offset, "live": "long-poll"}, {}),
+            ("/api/chat/sse", {"runId": "r-1", "offset": "-1"}, {}),
+            (f"/api/chats/{chat_id}/snapshot", {}, {}),
+            (f"/api/chats/{chat_id}/presence", {}, {}),
+        ):
+            reply = http.get(path, params=query, headers=headers)
+            assert (reply.status_code, "secret words" in reply.text) == (404, False), path
+        for body in ({}, {"messageId": "m-1"}, {"offset": offset}):
+            assert http.post(f"/api/chats/{chat_id}/fork", json=body).status_code == 404
+        assert http.get("/api/search", params={"q": "secret"}).json()["results"] == []
+        assert chat_id not in http.get("/chats", headers={"If-None-Match": listed}).text
+
+
 async def _end(services: Services, link: str) -> None:
     """Have the link's time be over."""
     over = update(links).where(links.c.token_hash == bytes.fromhex(link)).values(expires_at=1.0)

@@ -85,6 +85,7 @@ def test_a_role_opens_what_it_should_and_nothing_else(cast: Cast, route: ChatRou
 
 @pytest.mark.parametrize("route", CHAT_ROUTES, ids=lambda route: route.name)
 def test_what_one_has_in_a_chat_is_nothing_in_another(cast: Cast, route: ChatRoute) -> None:
+    """AC-49: an id of another chat, by whoever may do whatever in their own."""
     for who in ROLES:
         if who != "another chat's token":
             reply = route.call(cast.people[who].http, cast.elsewhere)

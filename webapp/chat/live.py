@@ -18,9 +18,10 @@ from typing import Any, Final, Protocol, Self, TypeAlias
 import msgspec
 
 from webapp.chat.excerpts import StreamReader
-from webapp.chat.feeds import feed_of
+from webapp.chat.feeds import ensure_feed, feed_of
 from webapp.chat.frames import server_sent_event
 from webapp.streams.clients.base import (
+    BEGINNING,
     InvalidRequest,
     ReadPage,
     StreamClient,
@@ -33,6 +34,8 @@ from webapp.streams.signals import Signal, first
 logger = logging.getLogger(__name__)
 
 NOW: Final = "now"
+_IS_ANOTHER: Final = (InvalidRequest, StreamGone, StreamNotFound)
+"""The stream that an offset was of is no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,20 +163,33 @@ async def signals(streams: StreamClient, participant_id: str | None, *, offset: 
         yield LiveFrame("open", {}, offset)
         return
     path = feed_of(participant_id)
-    try:
-        await _read(streams, path, offset=offset)
-    except (InvalidRequest, StreamGone):
-        offset = NOW  # of another stream, which is no more
-    if offset == NOW:
-        offset = (await _read(streams, path, offset=NOW)).next_offset
+    offset = await _place(streams, path, offset)
     yield LiveFrame("open", {}, offset)
-    async with aclosing(streams.tail(path, offset=offset)) as pages:
-        async for page in pages:
-            for message in page.messages[:-1]:
-                yield LiveFrame("mine", msgspec.json.decode(message))
-            # Only what ends a page has a place to go on from.
-            for message in page.messages[-1:]:
-                yield LiveFrame("mine", msgspec.json.decode(message), page.next_offset)
+    while True:
+        try:
+            async with aclosing(streams.tail(path, offset=offset)) as pages:
+                async for page in pages:
+                    for message in page.messages[:-1]:
+                        yield LiveFrame("mine", msgspec.json.decode(message))
+                    # Only what ends a page has a place to go on from.
+                    for message in page.messages[-1:]:
+                        yield LiveFrame("mine", msgspec.json.decode(message), page.next_offset)
+            return
+        except _IS_ANOTHER:
+            # It was begun anew. What it said last may not have been heard: there is the list to look at.
+            await ensure_feed(streams, path)
+            offset = BEGINNING
+            yield LiveFrame("mine", {"kind": "chats"})
+
+
+async def _place(streams: StreamClient, path: str, offset: str) -> str:
+    """``offset`` if it is a place in the feed, or else where the feed ends now."""
+    try:
+        page = await streams.read(path, offset=offset)
+    except _IS_ANOTHER:
+        await ensure_feed(streams, path)
+        offset, page = NOW, await streams.read(path, offset=NOW)
+    return page.next_offset if offset == NOW else offset
 
 
 async def once(sources: Iterable[Source]) -> list[LiveFrame]:

@@ -78,10 +78,12 @@ class Overview:
         if said is not None:
             pending.said.append(said)
 
-    def company_changed(self, chat_id: str, *, after: float = 0.0) -> None:
-        """Somebody came into the chat, or will have left it ``after`` some seconds: others see that."""
+    def company_changed(self, chat_id: str, *, after: float = 0.0, at_least: int = 2) -> None:
+        """Somebody came into the chat, or will have left it ``after`` some seconds: others see that, if by
+        then ``at_least`` so many may be in it.
+        """
         # The sign of life itself is on its way, too.
-        asyncio.get_running_loop().call_later(after + self._window, self._company_changed, chat_id)
+        asyncio.get_running_loop().call_later(after + self._window, self._company_changed, chat_id, at_least)
 
     async def look(self, chat_id: str, said: Sequence[Said] = ()) -> None:
         """Bring the catalog up to date with the chat. Raises as ``Sessions.snapshot`` does, and
@@ -139,9 +141,9 @@ class Overview:
         finally:
             del self._pending[chat_id]
 
-    def _company_changed(self, chat_id: str) -> None:
+    def _company_changed(self, chat_id: str, at_least: int) -> None:
         if not self._closed:
-            self._spawn(self.tell(chat_id, at_least=2))
+            self._spawn(self.tell(chat_id, at_least=at_least))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from contextlib import aclosing, suppress
 
 import msgspec
@@ -89,6 +89,7 @@ class Presence:
         self._watches: dict[str, _Watch] = {}
         self._waiting: dict[str, dict[tuple[str, str], Beat]] = {}
         self._writers: dict[str, asyncio.Task[None]] = {}
+        self._farewells: set[asyncio.Task[None]] = set()
 
     def beat(self, chat_id: str, beat: Beat) -> None:
         """Have a sign of life told soon, with what else there is to tell of the chat by then."""
@@ -100,6 +101,17 @@ class Presence:
         waiting[key] = beat
         if chat_id not in self._writers:
             self._writers[chat_id] = asyncio.create_task(self._write(chat_id))
+
+    def send_away(self, chat_id: str, participant_ids: Collection[str]) -> None:
+        """Have these people be here no longer, as if each of their tabs had said so. One that says something
+        afterwards is heard: its number is higher.
+        """
+        waiting = self._waiting.get(chat_id, {})
+        for key in [key for key in waiting if key[0] in participant_ids]:
+            del waiting[key]
+        task = asyncio.create_task(self._send_away(chat_id, participant_ids))
+        self._farewells.add(task)
+        task.add_done_callback(self._farewells.discard)
 
     async def follow(self, chat_id: str) -> AsyncGenerator[tuple[Person, ...], None]:
         """The whole list, at once and after each change, until this process begins to stop."""
@@ -125,19 +137,15 @@ class Presence:
 
     async def people(self, chat_id: str) -> tuple[Person, ...]:
         """The list as it is now. Raises StreamsUnavailable."""
-        board, offset, up_to_date = self._board(), BEGINNING, False
-        try:
-            while not up_to_date:
-                page = await self._streams.read(_path(chat_id), offset=offset)
-                self._fold(board, page)
-                offset, up_to_date = page.next_offset, page.up_to_date
-        except _LOST:
-            pass
-        return board.people(self._clock())
+        watch = self._watches.get(chat_id)
+        if watch is not None and watch.read and not watch.ended:
+            return watch.people(self._clock())  # who is followed need not be read
+        return (await self._read(chat_id)).people(self._clock())
 
     async def aclose(self) -> None:
         """Stop following and telling."""
-        tasks = [*self._writers.values(), *(watch.task for watch in self._watches.values() if watch.task)]
+        tasks = [*self._writers.values(), *self._farewells]
+        tasks += (watch.task for watch in self._watches.values() if watch.task)
         for task in tasks:
             task.cancel()
         if tasks:
@@ -145,6 +153,27 @@ class Presence:
 
     def _board(self) -> Board:
         return Board(ttl=self._ttl)
+
+    async def _read(self, chat_id: str) -> Board:
+        board, offset, up_to_date = self._board(), BEGINNING, False
+        with suppress(*_LOST):
+            while not up_to_date:
+                page = await self._streams.read(_path(chat_id), offset=offset)
+                self._fold(board, page)
+                offset, up_to_date = page.next_offset, page.up_to_date
+        return board
+
+    async def _send_away(self, chat_id: str, participant_ids: Collection[str]) -> None:
+        try:
+            board = await self._read(chat_id)
+        except StreamError as error:
+            logger.info("who has left chat %s cannot be told: %s", chat_id, type(error).__name__)
+            return
+        now = round(self._clock() * 1000)
+        for said in board.beats():
+            if said.participant_id in participant_ids and said.state != "gone":
+                at = max(now, said.at + 1)  # of two with one number the later one counts
+                self.beat(chat_id, msgspec.structs.replace(said, state="gone", typing=False, at=at))
 
     def _fold(self, board: Board, page: ReadPage) -> None:
         now = self._clock()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Collection
 from weakref import WeakValueDictionary
 
 from webapp.chat.catalog import Catalog
@@ -38,10 +39,19 @@ class Loss(Signal):
 
 
 class Losses:
-    """Of all people this process serves. Call ``start`` before anything is served."""
+    """Of all people this process serves. Call ``start`` before anything is served. ``left`` is told, at each
+    look, of the people who may no longer see a chat at all; it returns at once.
+    """
 
-    def __init__(self, catalog: Catalog, *, interval: float = INTERVAL) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        left: Callable[[str, Collection[str]], None] = lambda chat_id, people: None,
+        interval: float = INTERVAL,
+    ) -> None:
         self._catalog = catalog
+        self._left = left
         self._interval = interval
         self._watched: WeakValueDictionary[tuple[str, str], Loss] = WeakValueDictionary()
         self._last = 0
@@ -61,11 +71,18 @@ class Losses:
         nobody here waits for the next round.
         """
         async with self._looking:
-            for lost in await self._new():
+            new = await self._new()
+            for lost in new:
                 for key in self._meant(lost):
                     if (loss := self._watched.pop(key, None)) is not None:
                         loss.code = lost.code
                         loss.fire()
+        left: dict[str, set[str]] = {}
+        for lost in new:
+            if lost.participant_id is not None and lost.code != "changed":
+                left.setdefault(lost.chat_id, set()).add(lost.participant_id)
+        for chat_id, people in left.items():
+            self._left(chat_id, people)
 
     async def start(self) -> None:
         self._last = await self._catalog.losses.latest()

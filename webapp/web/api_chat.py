@@ -52,7 +52,7 @@ async def send(
 async def stop(request: ChatRequest, services: AppServices, visitor: Caller) -> Response[Any]:
     """202 ``{stopped: true}`` if something was running, 200 ``{stopped: false}`` if not."""
     wanted = await read_struct(request, StopRun)
-    await enter(services, visitor, wanted.id, Role.CHAT)
+    await check_run(services, await enter(services, visitor, wanted.id, Role.CHAT), wanted.run_id)
     stopped = await services.supervisor.stop(
         chat_id=wanted.id, run_id=wanted.run_id, participant=visitor.participant
     )

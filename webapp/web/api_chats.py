@@ -15,7 +15,7 @@ from webapp.chat.errors import ChatNotFound, Conflict
 from webapp.chat.messages import Role
 from webapp.web.bodies import ChatRequest, read_struct
 from webapp.web.errors import BadChatId
-from webapp.web.guards import CHAT_ID, chats_of, enter
+from webapp.web.guards import CHAT_ID, chats_of, check_shown, enter
 from webapp.web.identity import Caller, Visitor, forbid_scoped, remember
 from webapp.web.reads import read
 from webapp.web.render import chat_url
@@ -90,7 +90,8 @@ async def choose_version(
 ) -> Response[Any]:
     """Which version of a message or an answer is looked at: by the caller, or pinned for everybody."""
     wanted = await read_struct(request, ChooseVersion)
-    await enter(services, visitor, chat_id, Role.CHAT if wanted.pin else Role.VIEW)
+    admission = await enter(services, visitor, chat_id, Role.CHAT if wanted.pin else Role.VIEW)
+    await check_shown(services, admission, wanted.version)
     me = await remember(services, visitor)
     await services.marks.choose(chat_id, wanted.group, wanted.version, by=me, pin=wanted.pin)
     return Response(msgspec.structs.asdict(wanted))

@@ -159,7 +159,8 @@ class ChatSocket:
     async def _abort(self, run_id: str) -> None:
         with suppress(ChatNotFound):  # there is nothing to stop
             row = await find_run(self._services, run_id, chat_id=self._chat_id)
-            await enter(self._services, self._visitor, row.chat_id, Role.CHAT)
+            admission = await enter(self._services, self._visitor, row.chat_id, Role.CHAT)
+            await check_shown(self._services, admission, row.message_id)
             await self._services.supervisor.stop(
                 chat_id=row.chat_id, run_id=run_id, participant=self._visitor.participant
             )

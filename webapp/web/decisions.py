@@ -12,7 +12,7 @@ from litestar.response import Redirect
 from webapp.chat.messages import Role
 from webapp.web.bodies import ChatRequest, read_form
 from webapp.web.errors import MalformedBody
-from webapp.web.guards import enter
+from webapp.web.guards import asked, enter
 from webapp.web.identity import Caller, remember
 from webapp.web.render import chat_url
 from webapp.web.services import AppServices
@@ -22,7 +22,7 @@ from webapp.web.services import AppServices
 async def decide_form(
     chat_id: FromPath[str], request: ChatRequest, services: AppServices, visitor: Caller
 ) -> Redirect:
-    await enter(services, visitor, chat_id, Role.APPROVE)
+    admission = await enter(services, visitor, chat_id, Role.APPROVE)
     form = await read_form(request)
     answer = {"interruptId": form.get("interruptId", ""), "status": "resolved", "payload": _payload(form)}
     await services.supervisor.resume(
@@ -30,7 +30,7 @@ async def decide_form(
         participant=await remember(services, visitor),
         answers=[answer],
         may_approve=True,
-        parent_run_id=form.get("runId") or None,
+        parent_run_id=await asked(services, admission, [answer], run_id=form.get("runId") or None),
     )
     return Redirect(chat_url(chat_id), status_code=303)
 

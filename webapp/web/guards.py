@@ -19,7 +19,8 @@ from webapp.chat.catalog import Chat
 from webapp.chat.catalog.catalog import clean_title
 from webapp.chat.catalog.views import ListedChat
 from webapp.chat.errors import ChatNotFound, Conflict
-from webapp.chat.messages import Role
+from webapp.chat.messages import NewMessage, Role
+from webapp.chat.runs.pauses import Answer, find_pause
 from webapp.chat.sessions import ChatSnapshot
 from webapp.chat.since import Since
 from webapp.sharing.losses import Loss
@@ -137,6 +138,26 @@ async def check_run(services: Services, admission: Admission, run_id: str | None
     row = await services.catalog.runs.get(run_id)
     if row is not None and row.chat_id == admission.chat.id:
         await check_shown(services, admission, row.message_id)
+
+
+async def check_placed(services: Services, admission: Admission, message: NewMessage) -> None:
+    """The same for a message that somebody sends: what it follows, or is a version of, they have to see."""
+    named = (message.id, message.metadata.get("parentId"), message.metadata.get("editOf"))
+    for message_id in named:
+        if isinstance(message_id, str):
+            await check_shown(services, admission, message_id)
+
+
+async def asked(
+    services: Services, admission: Admission, answers: Sequence[Answer], *, run_id: str | None
+) -> str | None:
+    """The run that the answers are for. Who sees a part of a chat answers what was asked there: what
+    questions are called is easy to guess. Raises Conflict if nothing was.
+    """
+    if admission.since is None:
+        return run_id
+    seen = await services.excerpts.snapshot(admission.chat.id, since=admission.since)
+    return find_pause(seen.snapshot, answers, run_id=run_id).run_id
 
 
 async def chats_of(services: Services, visitor: Visitor) -> list[ListedChat]:

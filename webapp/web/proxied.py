@@ -28,15 +28,16 @@ def identity_told(scope: Mapping[str, Any], security: SecuritySettings) -> Parti
     if not scope.get(VIA_PROXY):
         return None
     told = _values(scope, security.identity_header)
-    identity = told[0] if len(told) == 1 else ""
+    identity = told[0] if len(told) == 1 else b""
     if not identity or len(identity) > MAX_IDENTITY:
         return None
-    participant_id = "proxied-" + hashlib.sha256(identity.encode()).hexdigest()[:32]
+    # Of the bytes as they came: as text, two that cannot be read would be one.
+    participant_id = "proxied-" + hashlib.sha256(identity).hexdigest()[:32]
     names = _values(scope, security.identity_name_header) if security.identity_name_header else []
-    name = one_line(names[0] if names else identity.partition("@")[0], most=NAME_LENGTH)
+    shown = names[0] if names else identity.partition(b"@")[0]
+    name = one_line(shown.decode(errors="replace"), most=NAME_LENGTH)
     return Participant(participant_id, name or guest_name(participant_id), guest=False)
 
 
-def _values(scope: Mapping[str, Any], header: str) -> list[str]:
-    sent = [value for name, value in scope["headers"] if name == header.encode()]
-    return [value.decode(errors="replace").strip() for value in sent]
+def _values(scope: Mapping[str, Any], header: str) -> list[bytes]:
+    return [value.strip() for name, value in scope["headers"] if name == header.encode()]

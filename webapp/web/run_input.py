@@ -18,7 +18,7 @@ from webapp.chat.messages import NewMessage, Role, named_answer, newest_user_mes
 from webapp.chat.runs import Accepted
 from webapp.chat.runs.pauses import Answer
 from webapp.web.errors import MalformedBody
-from webapp.web.guards import Admission, check_run, check_shown
+from webapp.web.guards import Admission, asked, check_placed, check_run
 from webapp.web.identity import Visitor, remember
 from webapp.web.schemas import RunId
 from webapp.web.services import Services
@@ -118,7 +118,7 @@ async def accept(services: Services, visitor: Visitor, admission: Admission, wan
     if wanted.message is None:
         accepted = await _resume(services, visitor, admission, wanted)
     else:
-        await check_shown(services, admission, wanted.message.id)
+        await check_placed(services, admission, wanted.message)
         message = await services.excerpts.placed(admission.chat.id, wanted.message, since=admission.since)
         accepted = await _accept(services, visitor, admission, wanted, message)
     await check_run(services, admission, accepted.run_id)
@@ -141,12 +141,13 @@ async def _accept(
 
 
 async def _resume(services: Services, visitor: Visitor, admission: Admission, wanted: RunInput) -> Accepted:
+    paused = await asked(services, admission, wanted.answers, run_id=wanted.parent_run_id)
     return await services.supervisor.resume(
         chat_id=admission.chat.id,
         answers=wanted.answers,
         may_approve=admission.role >= Role.APPROVE,
         run_id=wanted.run_id,
-        parent_run_id=wanted.parent_run_id,
+        parent_run_id=paused,
         data=wanted.data,
         tools=wanted.tools,
         participant=await remember(services, visitor),

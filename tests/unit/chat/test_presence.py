@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
+from random import Random
 from typing import Any
 
 import pytest
 
 from tests.support.appends import stored
+from tests.support.scheduler import interleave
 from tests.support.waiting import aeventually
 from webapp.chat import presence as module
 from webapp.chat.presence import Presence
@@ -127,6 +129,52 @@ async def test_silence_ends_a_stay_and_typing_while_nothing_is_heard(process: Ma
     await watcher.leave()
 
 
+def test_typing_is_seen_at_once_and_ends_though_the_typist_vanishes() -> None:
+    """AC-59, on a loop whose time moves only while nothing is to be done, at whatever moment the key is hit.
+
+    The tab says so with its first key and again with one that comes 2.5 s later (presence.js); it vanishes
+    with its last key, whether it had just said so or not.
+    """
+
+    async def race(rng: Random) -> None:
+        loop = asyncio.get_running_loop()
+        now = lambda: 1_800_000_000.0 + loop.time()  # noqa: E731 - a clock
+        said = lambda who, seq, typing: beat(who, seq=seq, typing=typing, at=round(now() * 1000))  # noqa: E731
+        store = MemoryStore()
+        streams = LocalStreamClient(Engine(store))
+        here, there = (Presence(streams=streams, clock=now, ttl=75.0) for _ in range(2))
+        changes: list[tuple[float, list[str]]] = []
+
+        async def watch() -> None:
+            async with aclosing(there.follow(CHAT)) as lists:
+                async for people in lists:
+                    changes.append((loop.time(), [one.name for one in people if one.typing]))
+
+        watching = asyncio.create_task(watch())
+        # Others are heard meanwhile, so that the typist's word may have to wait for its turn.
+        here.beat(CHAT, said("ben", 1, False))
+        await asyncio.sleep(rng.uniform(0, 0.3))
+        first_key = loop.time()
+        here.beat(CHAT, said("ana", 1, True))
+        last_key = first_key + rng.uniform(0, 4.9)
+        if last_key >= first_key + 2.5:
+            await asyncio.sleep(rng.uniform(2.5, last_key - first_key))
+            here.beat(CHAT, said("ana", 2, True))
+        await asyncio.sleep(30)
+        shown = next(at for at, names in changes if names == ["Ana"])
+        ended = next(at for at, names in changes if at > shown and not names)
+        assert shown - first_key < 0.5
+        assert ended - last_key <= 6
+        assert changes[-1][1] == []
+        watching.cancel()
+        await asyncio.wait({watching})
+        for each in (here, there):
+            await each.aclose()
+        await store.aclose()
+
+    interleave(race, rng=Random(7), times=50)
+
+
 async def test_no_ghosts_after_a_restart(client: LocalStreamClient, process: Make) -> None:
     """The stream outlives the process; those who died with it are gone when their time is up."""
     first = process(ttl=0.5)
@@ -226,3 +274,45 @@ async def test_the_stream_ends_some_time_after_the_last_beat(
     await aeventually(lambda: here.people(CHAT))
     page = await client._engine.read(PATH, (await client._store.head(PATH)).tail)
     assert page.record.lifetime.ttl == module.STREAM_TTL
+
+
+async def test_whoever_is_sent_away_is_gone_in_every_process(process: Make) -> None:
+    """Each process does it when it hears of the loss; a tab that is let in again is heard again."""
+    here, there = process(), process()
+    watchers = [Watcher(here), Watcher(there)]
+    here.beat(CHAT, beat())
+    here.beat(CHAT, beat(tab="t2", device="phone", typing=True))
+    there.beat(CHAT, beat("ben", seq=7))
+    for watcher in watchers:
+        await watcher.sees("Ana", "Ben")
+    here.beat(CHAT, beat(tab="t3"))  # let in before, and not told yet
+    for each in (here, there):
+        each.send_away(CHAT, {"ana", "nobody"})
+    for watcher in watchers:
+        await watcher.sees("Ben")
+    assert [one.name for one in await process().people(CHAT)] == ["Ben"]
+    there.beat(CHAT, beat(seq=2))
+    for watcher in watchers:
+        await watcher.sees("Ana", "Ben")
+        await watcher.leave()
+
+
+async def test_who_is_followed_is_not_read_again(
+    client: LocalStreamClient, process: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = process()
+    watcher = Watcher(here)
+    here.beat(CHAT, beat())
+    await watcher.sees("Ana")
+    reads: list[str] = []
+    read = client.read
+
+    async def counted(path: str, **more: Any) -> Any:
+        reads.append(path)
+        return await read(path, **more)
+
+    monkeypatch.setattr(client, "read", counted)
+    assert [one.name for one in await here.people(CHAT)] == ["Ana"]
+    assert [one.name for one in await process().people(CHAT)] == ["Ana"]
+    assert len(reads) == 1
+    await watcher.leave()

@@ -71,6 +71,20 @@ def test_somebody_is_away_only_with_every_tab() -> None:
     assert shown(made.people(NOW)) == {"Ana": ("away", 2)}
 
 
+def test_a_tab_that_is_hidden_for_long_is_away_and_never_gone() -> None:
+    """AC-57. Browsers let a tab that is hidden for minutes do something only once a minute."""
+    made, now, seq = board(beat()), NOW, 1
+    beats = [*range(25, 300, 25), *range(300, 601, 60)]
+    for second in range(1, 601):
+        now = NOW + second
+        if second in beats:
+            seq += 1
+            made.apply(beat(seq=seq, state="away", at=now), now=now)
+        assert shown(made.people(now)) == {"Ana": ("away" if second >= 25 else "active", 1)}, second
+    made.apply(beat(seq=seq + 1, at=now), now=now)
+    assert shown(made.people(now)) == {"Ana": ("active", 1)}
+
+
 def test_a_reload_is_no_leave() -> None:
     made = board(beat(), beat(seq=2, state="gone"))
     assert shown(made.people(NOW)) == {"Ana": ("active", 1)}
@@ -88,6 +102,7 @@ def test_a_late_beat_raises_nobody_from_the_dead() -> None:
 
 
 def test_typing_ends_by_itself() -> None:
+    """AC-59, also of somebody who has vanished with the last key."""
     made = board(beat(typing=True), beat("ben"))
     assert [one.name for one in made.people(NOW) if one.typing] == ["Ana"]
     assert made.next_change(NOW) == NOW + TYPING

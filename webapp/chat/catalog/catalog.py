@@ -29,7 +29,7 @@ from webapp.chat.catalog.runs import RunInbox
 from webapp.chat.catalog.schema import api_tokens, chats
 from webapp.chat.catalog.snapshots import SnapshotCache
 from webapp.chat.catalog.texts import IndexedText, Texts, put_texts
-from webapp.chat.catalog.views import Views, note_read
+from webapp.chat.catalog.views import Views, note_all_read, note_read
 from webapp.chat.errors import Conflict
 from webapp.chat.messages import Participant, one_line
 
@@ -144,6 +144,12 @@ class Catalog:
             row = (await connection.execute(_living(chats.c.id == chat_id))).first()
         return _chat(row) if row else None
 
+    async def was_deleted(self, chat_id: str) -> bool:
+        """Whether that is the id of a chat that was deleted. It stays taken, and can still be had back."""
+        query = select(chats.c.id).where(chats.c.id == chat_id, chats.c.deleted_at.is_not(None))
+        async with self._database.read() as connection:
+            return (await connection.execute(query)).first() is not None
+
     async def add_copy(self, chat_id: str, *, of: Chat, owner_id: str) -> None:
         """A frozen copy of a chat, of which only readers will know."""
         now = self._clock()
@@ -189,10 +195,16 @@ class Catalog:
         """Note how many messages the chat has, and what of them can be searched for. ``read``: who has seen
         how many of them, and the last one's id.
         """
+        read = read or {}
+        chat = chats.c.id == chat_id
         async with self._database.write() as connection:
-            await connection.execute(update(chats).where(chats.c.id == chat_id).values(message_count=count))
+            before = (await connection.execute(select(chats.c.message_count).where(chat))).scalar() or 0
+            await connection.execute(update(chats).where(chat).values(message_count=count))
             await put_texts(connection, chat_id, changed, gone=gone, now=self._clock())
-            for participant_id, (seen, last) in (read or {}).items():
+            if before < 0:
+                # What was said before anybody counted is news to nobody.
+                await note_all_read(connection, chat_id, count=count - len(read))
+            for participant_id, (seen, last) in read.items():
                 await note_read(connection, chat_id, participant_id, count=seen, message_id=last)
 
 

@@ -67,7 +67,8 @@ class Database:
 
     @classmethod
     async def _open(cls, target: URL) -> Database:
-        engine = create_async_engine(target)
+        # Parameters are people's words: no error may show them, whoever logs it.
+        engine = create_async_engine(target, hide_parameters=True)
         if target.get_backend_name() == "sqlite":
             event.listen(engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(engine.sync_engine, "begin", _begin_sqlite)

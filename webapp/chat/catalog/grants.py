@@ -118,7 +118,7 @@ class Grants:
 
     async def give(self, chat_id: str, participant_id: str, role: Role) -> bool:
         """Have somebody who is in the chat be there in this role, by whatever way they came. What they may
-        see of it stays. False if they are not.
+        see of it stays, and until when. False if they are not.
         """
         now = self._clock()
         async with self._database.write() as connection:
@@ -127,9 +127,8 @@ class Grants:
             if had is None:
                 return False
             await _overrule(connection, chat_id, participant_id, now=now)
-            await add_arrival(
-                connection, chat_id, participant_id, Grant(role=role, since=had.since), created_at=now
-            )
+            given = Grant(role=role, since=had.since, expires_at=had.expires_at)
+            await add_arrival(connection, chat_id, participant_id, given, created_at=now)
             await settle(connection, chat_id, participant_id, had=had, now=now, code="removed")
         return True
 
@@ -159,17 +158,19 @@ class Grants:
         """Take away whatever has come to its time. Cheap when there is nothing."""
         now = self._clock()
         over = arrivals.c.ended_at.is_(None) & (arrivals.c.expires_at <= now)
-        query = select(arrivals.c.chat_id, arrivals.c.participant_id).where(over).distinct()
+        # Not distinct: for that SQLite would read all there are, in the order of another index.
+        query = select(arrivals.c.chat_id, arrivals.c.participant_id).where(over)
         async with self._database.read() as connection:
             if not (await connection.execute(query.limit(1))).first():
                 return
         async with self._database.write() as connection:
-            for row in (await connection.execute(query)).all():
-                await lock_chat(connection, row.chat_id)
-                had = await current_grant(connection, row.chat_id, row.participant_id)
-                theirs = _theirs(row.chat_id, row.participant_id) & over
+            rows = (await connection.execute(query)).all()
+            for chat_id, participant_id in {(row.chat_id, row.participant_id) for row in rows}:
+                await lock_chat(connection, chat_id)
+                had = await current_grant(connection, chat_id, participant_id)
+                theirs = _theirs(chat_id, participant_id) & over
                 await connection.execute(update(arrivals).where(theirs).values(ended_at=now))
-                await settle(connection, row.chat_id, row.participant_id, had=had, now=now, code="expired")
+                await settle(connection, chat_id, participant_id, had=had, now=now, code="expired")
 
     async def bearer(self, token_hash: bytes) -> Bearer | None:
         """Whom a bearer token speaks for."""

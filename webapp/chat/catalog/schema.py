@@ -42,6 +42,7 @@ STEPS: Mapping[int, str | tuple[str, ...]] = {
         "ALTER TABLE participants ADD COLUMN hue INTEGER",
         "ALTER TABLE participants ADD COLUMN guest INTEGER NOT NULL DEFAULT 1",
         "ALTER TABLE chats ADD COLUMN message_count INTEGER NOT NULL DEFAULT 0",
+        "UPDATE chats SET message_count = -1",
         "ALTER TABLE chats ADD COLUMN parent_id VARCHAR(64)",
         "ALTER TABLE chats ADD COLUMN fork_message_id VARCHAR(128)",
         "ALTER TABLE chats ADD COLUMN frozen INTEGER NOT NULL DEFAULT 0",
@@ -55,6 +56,8 @@ STEPS: Mapping[int, str | tuple[str, ...]] = {
         "ALTER TABLE links ADD COLUMN revoked_at FLOAT",
         "ALTER TABLE links ADD COLUMN opened INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE chats ADD COLUMN purged_at FLOAT",
+        "CREATE INDEX chats_of_parent ON chats (parent_id)",
+        "CREATE INDEX chats_to_purge ON chats (deleted_at) WHERE purged_at IS NULL",
         "INSERT INTO arrivals (chat_id, participant_id, link_hash, role, created_at, barred)"
         " SELECT chat_id, participant_id, link_hash, role, created_at, 0 FROM grants",
     ),
@@ -86,6 +89,7 @@ device_links = Table(
     Column("used_at", Float),
 )
 
+# ``message_count`` is -1 for a chat that comes from a version which did not count.
 chats = Table(
     "chats",
     metadata,
@@ -101,7 +105,10 @@ chats = Table(
     Column("updated_at", Float, nullable=False),
     Column("deleted_at", Float),
     Column("purged_at", Float),
+    Index("chats_of_parent", "parent_id"),
 )
+not_purged = chats.c.purged_at.is_(None)
+Index("chats_to_purge", chats.c.deleted_at, sqlite_where=not_purged, postgresql_where=not_purged)
 
 # One participant's own view of one chat: where it stands in their list, how far they have read, and what they
 # have begun to write.

@@ -27,6 +27,9 @@ _MAX_QUERY: Final = 400
 _BEGIN, _END = "\x02", "\x03"
 _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f]")
 
+# So much of a text can be searched: PostgreSQL's index takes a megabyte of words and refuses more.
+_MAX_TEXT: Final = 200_000
+
 # Rows of one statement: databases count its parameters.
 _ROWS: Final = 500
 
@@ -117,7 +120,7 @@ async def put_texts(
             "name": each.name,
             "said_at": each.said_at,
             "digest": each.digest,
-            "text": _CONTROL.sub(" ", each.text),
+            "text": _CONTROL.sub(" ", each.text[:_MAX_TEXT]),
         }
         for each in changed
     ]

@@ -92,6 +92,9 @@ class Views:
         now = self._clock()
         theirs = (grants.c.chat_id == chats.c.id) & (grants.c.participant_id == participant_id)
         valid = or_(grants.c.expires_at.is_(None), grants.c.expires_at > now)
+        # A frozen copy is its readers'; whoever made it has the chat itself.
+        owned = select(chats.c.id).where(chats.c.owner_id == participant_id, chats.c.frozen == 0)
+        let_in = select(grants.c.chat_id).where(grants.c.participant_id == participant_id, valid)
         looked_at = (views.c.chat_id == chats.c.id) & (views.c.participant_id == participant_id)
         running = select(runs.c.chat_id).where(runs.c.status == RunStatus.RUNNING)
         query = (
@@ -107,15 +110,7 @@ class Views:
             )
             .outerjoin(grants, theirs & valid)
             .outerjoin(views, looked_at)
-            .where(
-                # A frozen copy is its readers'; whoever made it has the chat itself.
-                or_(
-                    (chats.c.owner_id == participant_id) & (chats.c.frozen == 0),
-                    grants.c.participant_id.is_not(None),
-                ),
-                chats.c.deleted_at.is_(None),
-                *conditions,
-            )
+            .where(chats.c.id.in_(owned.union(let_in)), chats.c.deleted_at.is_(None), *conditions)
             .order_by(views.c.pinned_at.is_(None), chats.c.updated_at.desc(), chats.c.id)
             .limit(limit)
         )
@@ -165,8 +160,16 @@ class Views:
             await _upsert(connection, chat_id, participant_id, changes)
 
 
+async def note_all_read(connection: Transaction, chat_id: str, *, count: int) -> None:
+    """Have everybody in the chat have seen its first ``count`` messages, in somebody's transaction."""
+    let_in = select(grants.c.participant_id).where(grants.c.chat_id == chat_id)
+    everybody = select(chats.c.owner_id).where(chats.c.id == chat_id).union(let_in)
+    for participant_id in (await connection.execute(everybody)).scalars().all():
+        await note_read(connection, chat_id, participant_id, count=count, message_id=None)
+
+
 async def note_read(
-    connection: Transaction, chat_id: str, participant_id: str, *, count: int, message_id: str
+    connection: Transaction, chat_id: str, participant_id: str, *, count: int, message_id: str | None
 ) -> bool:
     """As ``Views.read``, in somebody's transaction. Nobody unreads by looking at an earlier message."""
     await lock_chat(connection, chat_id)  # or one who has seen less could have the last word

@@ -82,6 +82,9 @@ class Forks:
         existing = await self._catalog.get_chat(fork_id)
         if existing is not None:
             return _same(existing, source, by), None
+        # Before anything is written: its stream is there, and may be had back.
+        if await self._catalog.was_deleted(fork_id):
+            raise _taken()
         try:
             if sieve is None:
                 await self._begin(source.id, fork_id, at)

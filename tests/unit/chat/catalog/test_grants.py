@@ -104,6 +104,16 @@ async def test_a_hand_is_above_links(shared: Catalog) -> None:
     assert not await shared.grants.give(CHAT, BEN.id, Role.CHAT)
 
 
+async def test_another_role_lasts_no_longer(shared: Catalog) -> None:
+    await opened(shared, link(1, Role.CHAT, expires_at=1e12))
+    assert await shared.grants.give(CHAT, BEN.id, Role.VIEW)
+    assert await bens(shared) == Grant(role=Role.VIEW, expires_at=1e12)
+    shared.grants._clock = lambda: 2e12
+    await shared.grants.end_expired()
+    assert await bens(shared) is None
+    assert await losses(shared) == ["changed", "expired"]
+
+
 async def test_somebody_sent_away_does_not_come_back_by_the_same_link(shared: Catalog) -> None:
     await opened(shared, link(1, Role.CHAT))
     await shared.grants.remove(CHAT, BEN.id)

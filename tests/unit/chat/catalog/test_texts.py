@@ -96,3 +96,12 @@ async def test_a_chat_that_is_purged_leaves_nothing_to_find(filled: Catalog) -> 
     await filled.deleted.add("chat-one")
     await filled.deleted.purge("chat-one")
     assert ids(await find(filled, "excel")) == {("chat-two", "m1")}
+
+
+@pytest.mark.parametrize("letter", ["a", "\u00e9", "\u6587", "\U0001d4d0"])
+async def test_a_text_of_any_length_is_kept_and_its_beginning_found(filled: Catalog, letter: str) -> None:
+    """A model may say a megabyte of words of which no two are the same."""
+    words = " ".join(f"{letter}{number:x}" for number in range(300_000))
+    await put(filled, "chat-one", {"m1": f"beginning {words}"})
+    assert ids(await find(filled, "beginning")) == {("chat-one", "m1")}
+    assert ids(await find(filled, f"{letter}3e8")) == {("chat-one", "m1")}
