@@ -203,7 +203,8 @@ def test_a_chat_that_is_deleted_elsewhere_says_so_and_comes_back(people: People)
     elsewhere.goto(ana.origin)
     choose(elsewhere, chat.id, "Delete")
     for tab in (chat, theirs):
-        tab.page.locator("#connection", has_text="deleted").wait_for()
+        said = tab.page.locator("#connection", has_text="This chat was deleted.")
+        said.get_by_role("link", name="All chats").wait_for()
         assert tab.live == "gone"
         row(tab.page, chat.id).wait_for(state="detached")
         tab.wait_rows(2)

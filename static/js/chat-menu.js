@@ -94,7 +94,7 @@ async function showBar(text, button = "", seconds = SHOWN) {
   document.querySelector(".undo")?.remove();
   const bar = h("div", { class: "undo", role: "status" }, text, button);
   const sidebar = byId("sidebar");
-  if (sidebar.checkVisibility()) sidebar.querySelector(".whoami")?.before(bar);
+  if (sidebar.checkVisibility()) sidebar.querySelector(".sidebar-foot")?.before(bar);
   else document.body.append(bar);
   setTimeout(() => bar.remove(), seconds * 1000);
   return bar;
