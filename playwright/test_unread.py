@@ -48,7 +48,7 @@ def test_a_page_opens_at_what_is_new(people: People, length: int) -> None:
     seen_to_the_end(host)
     host.page.goto("about:blank")
 
-    say(ben, *[f"News {number} {'and so on ' * length}" for number in range(8)])
+    say(ben, *[f"News {number} {'and-so-on-' * length}" for number in range(8)])
     host = ana.open(host.url)
     line = host.page.locator(".unread")
     assert line.inner_text() == "New since you were here"
