@@ -31,6 +31,9 @@ def completes(chat: ChatPage) -> None:
     assert rows[-1].words == text_of(chat.snapshot()["messages"][-1]).split()
     assert chat.marked, "the page was reloaded"
     eventually(lambda: chat.live == "live", what="live again")
+    # Nothing goes on for ever because its end came while nobody listened (AC-25).
+    chat.page.locator("#stop").wait_for(state="hidden")
+    chat.page.locator(":is(.doing, .running, [data-state=streaming])").first.wait_for(state="detached")
 
 
 def outage(people: People, proxy: FaultProxy, *, seconds: float) -> None:

@@ -70,7 +70,7 @@ def talk(chat: ChatPage, people: People, shot: Shot) -> None:
     guest.send("I am here too. @Critic, what do you make of it?")
     chat.wait_text("Demo needed")
     chat.page.locator("#stop").wait_for(state="hidden")
-    chat.page.locator(".bar .faces").wait_for()
+    chat.page.locator(".bar .company").wait_for()
     shot("chat")
     say(chat, "/approve")
     chat.page.locator(".approval-form").wait_for()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from support.chat_page import ChatPage
 from support.people import People
 from tests.support.waiting import eventually
@@ -35,7 +37,8 @@ def below_the_line(chat: ChatPage) -> str:
     return str(chat.page.evaluate("document.querySelector('.unread')?.nextElementSibling.innerText ?? ''"))
 
 
-def test_a_page_opens_at_what_is_new(people: People) -> None:
+@pytest.mark.parametrize("length", [40, 400], ids=["on the last page", "above the last page"])
+def test_a_page_opens_at_what_is_new(people: People, length: int) -> None:
     ana = people.join()
     host = ana.new_chat()
     ben = people.join().open(host.share("chat"))
@@ -45,7 +48,7 @@ def test_a_page_opens_at_what_is_new(people: People) -> None:
     seen_to_the_end(host)
     host.page.goto("about:blank")
 
-    say(ben, *[f"News {number} {'and so on ' * 40}" for number in range(8)])
+    say(ben, *[f"News {number} {'and-so-on-' * length}" for number in range(8)])
     host = ana.open(host.url)
     line = host.page.locator(".unread")
     assert line.inner_text() == "New since you were here"

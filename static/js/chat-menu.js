@@ -11,16 +11,13 @@ const SHOWN = 10;
 
 /** @typedef {{current: string, refresh: () => Promise<void>, say?: (text: string) => void}} Place */
 
-/** @param {string} method @param {string} url @param {object} [body] */
-const ask = (method, url, body = {}) => sendJson(method, url, body, { fetchClient: (input, init) => fetch(input, init) });
-
 /** @param {HTMLElement} button in the chat's row @param {Place} place */
 export async function openChatMenu(button, place) {
   const row = /** @type {HTMLElement} */ (button.closest("li"));
   const { chatId = "", pinned, archived, mine } = row.dataset;
   const url = `/api/chats/${chatId}`;
   const title = row.querySelector(".chat-title")?.textContent ?? "";
-  const change = (/** @type {object} */ view) => ask("PATCH", `${url}/view`, view).then(place.refresh);
+  const change = (/** @type {object} */ view) => sendJson("PATCH", `${url}/view`, view).then(place.refresh);
   const on = (/** @type {string | undefined} */ mark) => mark !== undefined;
   await showMenu(button, {
     id: "chat-menu",
@@ -30,7 +27,7 @@ export async function openChatMenu(button, place) {
     say: place.say ?? ((text) => showBar(h("span", {}, text))),
     items: [
       [on(pinned) ? "Unpin" : "Pin", () => change({ pinned: !on(pinned) })],
-      ["Rename", () => rename(row, title, (text) => ask("PATCH", url, { title: text })).finally(place.refresh)],
+      ["Rename", () => rename(row, title, (text) => sendJson("PATCH", url, { title: text })).finally(place.refresh)],
       [on(archived) ? "Back into the list" : "Archive", () => change({ archived: !on(archived) })],
       ["Fork", async () => (await import("./fork.js")).forkChat(chatId)],
       ["Show its forks", () => showTree(chatId)],
@@ -48,14 +45,14 @@ function rename(row, title, save) {
 
 /** @param {string} chatId @param {string} title @param {Place} place */
 async function remove(chatId, title, place) {
-  const { restorable = SHOWN } = await (await ask("DELETE", `/api/chats/${chatId}`)).json();
+  const { restorable = SHOWN } = await (await sendJson("DELETE", `/api/chats/${chatId}`)).json();
   void place.refresh();
   const undo = h("button", { type: "button", class: "text-button" }, "Undo");
   const bar = await showBar(h("span", {}, `Deleted “${title}”.`), undo, restorable);
   undo.focus();
   undo.addEventListener("click", async () => {
     try {
-      await ask("POST", `/api/chats/${chatId}/restore`);
+      await sendJson("POST", `/api/chats/${chatId}/restore`);
       bar.remove();
       if (chatId === place.current) location.reload();
       else await place.refresh();
@@ -67,7 +64,7 @@ async function remove(chatId, title, place) {
 
 /** @param {string} chatId @param {Place} place */
 async function leave(chatId, place) {
-  await ask("DELETE", `/api/chats/${chatId}/people/${encodeURIComponent(byId("chat-list").dataset.me ?? "")}`);
+  await sendJson("DELETE", `/api/chats/${chatId}/people/${encodeURIComponent(byId("chat-list").dataset.me ?? "")}`);
   if (chatId === place.current) location.assign("/");
   else await place.refresh();
 }
@@ -94,7 +91,7 @@ async function showBar(text, button = "", seconds = SHOWN) {
   document.querySelector(".undo")?.remove();
   const bar = h("div", { class: "undo", role: "status" }, text, button);
   const sidebar = byId("sidebar");
-  if (sidebar.checkVisibility()) sidebar.querySelector(".whoami")?.before(bar);
+  if (sidebar.checkVisibility()) sidebar.querySelector(".sidebar-foot")?.before(bar);
   else document.body.append(bar);
   setTimeout(() => bar.remove(), seconds * 1000);
   return bar;

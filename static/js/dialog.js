@@ -5,7 +5,7 @@ import { h, styles } from "./dom.js";
 /** @param {string} title @param {...(Node | string)} content */
 export async function openDialog(title, ...content) {
   await styles("menus");
-  const close = h("button", { class: "icon-button dialog-close", type: "button", "aria-label": "Close" }, "✕");
+  const close = h("button", { class: "icon-button", type: "button", "aria-label": "Close" }, cross());
   const head = h("header", { class: "dialog-head" }, h("h2", { id: "dialog-title" }, title), close);
   const dialog = /** @type {HTMLDialogElement} */ (h("dialog", { class: "dialog", "aria-labelledby": "dialog-title" }, head, h("div", { class: "dialog-body" }, ...content)));
   close.addEventListener("click", () => dialog.close());
@@ -15,3 +15,6 @@ export async function openDialog(title, ...content) {
   dialog.showModal();
   return dialog;
 }
+
+/** The page has one to close the list of chats. */
+const cross = () => /** @type {Element} */ (document.querySelector(".sidebar-close .icon")).cloneNode(true);

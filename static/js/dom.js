@@ -47,12 +47,17 @@ export function morph(from, to, keep) {
   }
 }
 
-/** Has a style sheet of `static/css` that is not needed from the start. @param {string} name @returns {Promise<unknown>} once it counts */
-export function styles(name) {
-  const present = document.getElementById(`css-${name}`);
-  if (present) return Promise.resolve();
-  const link = h("link", { id: `css-${name}`, rel: "stylesheet", href: new URL(`../css/${name}.css`, import.meta.url).href });
-  const loaded = new Promise((resolve) => (link.onload = link.onerror = resolve));
+/** @type {Record<string, Promise<unknown>>} */
+const sheets = {};
+
+/** Has a style sheet of `static/css` that is not needed from the start. @param {string} name @returns {Promise<unknown>} once it counts, or cannot be had */
+export const styles = (name) => (sheets[name] ??= load(name));
+
+/** @param {string} name */
+async function load(name) {
+  const id = `css-${name}`;
+  if (byId(id)) return; // the server has seen to it
+  const link = h("link", { id, rel: "stylesheet", href: new URL(`../css/${name}.css`, import.meta.url).href });
   document.head.append(link);
-  return loaded;
+  await new Promise((resolve) => (link.onload = link.onerror = resolve));
 }

@@ -3,10 +3,9 @@
  * come or gone, for those who cannot see it. Loaded once somebody else is here.
  */
 
-import { h, morph } from "./dom.js";
+import { h, morph, styles } from "./dom.js";
 import { initials } from "./rows.js";
 import { announce } from "./status.js";
-import { addStyles } from "./styles.js";
 
 /** @typedef {import("./presence.js").Person} Person */
 
@@ -27,7 +26,7 @@ export class Faces {
   #button = h("button", { class: "company", type: "button", popovertarget: "people", hidden: "" });
   #list = h("ul", { class: "people" });
   #box = h("div", { id: "people", class: "people-box", popover: "", "aria-label": "Who is here" }, h("p", { class: "people-title" }, "Here now"), this.#list);
-  #styles = addStyles("people.css");
+  #styles = styles("people");
   /** Who was here at the last look, by id. @type {Map<string, Person> | undefined} */
   #known;
   /** Those who have left and may be back soon. @type {Map<string, ReturnType<typeof setTimeout>>} */

@@ -11,7 +11,7 @@ export async function forkChat(chatId, from = {}) {
   // With an id of its own it is the same fork, however often the request has to be made.
   const body = { ...from, id: createId() };
   const reply = await persist(
-    (signal) => sendJson("POST", `/api/chats/${chatId}/fork`, body, { fetchClient: (input, init) => fetch(input, init), signal }),
+    (signal) => sendJson("POST", `/api/chats/${chatId}/fork`, body, { signal }),
     { env: browserEnvironment(), signal: new AbortController().signal, nudges: new EventTarget(), connected: () => true },
   );
   const { url } = await /** @type {Response} */ (reply).json();

@@ -107,13 +107,13 @@ export async function* readBytes({ body }, heard) {
   }
 }
 
-/** @typedef {{headers?: HeaderSource, extraHeaders?: Record<string, string>, fetchClient: Fetch} & Omit<RequestInit, "headers">} JsonOptions */
+/** @typedef {{headers?: HeaderSource, extraHeaders?: Record<string, string>, fetchClient?: Fetch} & Omit<RequestInit, "headers">} JsonOptions */
 
 /** Posts `body` as JSON; throws HttpError unless the answer is a success. @param {UrlSource} url @param {object} body @param {JsonOptions} options */
 export const postJson = (url, body, options) => sendJson("POST", url, body, options);
 
-/** @param {string} method @param {UrlSource} url @param {object} body @param {JsonOptions} options */
-export async function sendJson(method, url, body, { headers, extraHeaders, fetchClient, ...init }) {
+/** @param {string} method @param {UrlSource} url @param {object} [body] @param {JsonOptions} [options] */
+export async function sendJson(method, url, body, { headers, extraHeaders, fetchClient = (input, init) => fetch(input, init), ...init } = {}) {
   const response = await fetchClient(resolveUrl(url).href, {
     ...init,
     method,

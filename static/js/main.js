@@ -13,6 +13,7 @@ import { pendingIn } from "./rows.js";
 import { watchChats } from "./sidebar.js";
 import { Activity, announce, ConnectionBar } from "./status.js";
 import { TabHub } from "./tab-hub.js";
+import { unmarked } from "./title.js";
 
 const { urls, me, can, chat, agents, snapshot, outline, choices, offset, live, readTo, draft } = JSON.parse(byId("chat-data").textContent ?? "");
 const page = byId("chat");
@@ -150,7 +151,7 @@ function showJump() {
 
 /** The first message names the chat, here as on the server, until somebody does. */
 function showTitle() {
-  const title = client.title || chat.title || textOf(client.messages[0]);
+  const title = client.title || chat.title || unmarked(textOf(client.messages[0]));
   if (!title || title === chat.title) return;
   for (const place of document.querySelectorAll(".bar-title, [aria-current] .chat-title, title")) {
     place.textContent = (place.textContent ?? "").replace(chat.title ?? "New chat", () => title);

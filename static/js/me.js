@@ -5,10 +5,9 @@
  * Event on `document`: `me` {name, hue}, when they are somebody else to look at from now on.
  */
 
-import { h } from "./dom.js";
+import { h, styles } from "./dom.js";
 import { sendJson } from "./http.js";
 import { initials } from "./rows.js";
-import { addStyles } from "./styles.js";
 
 const HUES = 24;
 const URL_OF_ME = "/api/me";
@@ -16,7 +15,7 @@ const URL_OF_ME = "/api/me";
 /** @typedef {{id: string, name: string, hue: number, guest: boolean, proxied: boolean}} Me   `proxied`: told elsewhere */
 
 /** @param {string} method @param {string} url @param {object} body */
-const ask = async (method, url, body) => (await sendJson(method, url, body, { fetchClient: (input, init) => fetch(input, init) })).json();
+const ask = async (method, url, body) => (await sendJson(method, url, body)).json();
 
 /** Tells the page who one is from now on. @param {{name: string, hue?: number}} me */
 export function showMe({ name, hue }) {
@@ -30,12 +29,12 @@ export function showMe({ name, hue }) {
 }
 
 export async function openMe() {
-  const styles = addStyles("people.css");
+  const styled = styles("people");
   const response = await fetch(URL_OF_ME);
   if (!response.ok) return;
   /** @type {Me} */
   const me = await response.json();
-  await styles;
+  await styled;
   document.getElementById("me")?.remove();
   const dialog = /** @type {HTMLDialogElement} */ (h("dialog", { id: "me", class: "me", "aria-labelledby": "me-title" }, form(me), ...(me.proxied ? [] : [devices()])));
   dialog.addEventListener("close", () => dialog.remove());

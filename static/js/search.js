@@ -83,7 +83,10 @@ function build() {
   field.addEventListener("keydown", (event) => {
     const { length } = options();
     if (event.isComposing) return;
-    if (event.key === "Enter") {
+    if (event.key === "Escape") {
+      event.preventDefault(); // it would empty the field first
+      box.close();
+    } else if (event.key === "Enter") {
       event.preventDefault();
       options()[selected]?.querySelector("a")?.click();
     } else if (length && (event.key === "ArrowDown" || event.key === "ArrowUp")) {

@@ -4,7 +4,8 @@
  * made it and nowhere else: no address that is ever asked for has it but the link's own.
  */
 
-import { byId, h } from "./dom.js";
+import { byId, styles } from "./dom.js";
+import { sendJson } from "./http.js";
 
 /** @typedef {{role: string, expiresIn?: number, fromMessage?: string, frozen?: boolean}} Offer */
 /** @typedef {{url: string, qr?: string}} Link */
@@ -25,11 +26,11 @@ let made;
 
 /** Opens the dialog. @param {string} [fromMessage] what is to be shared begins with it */
 export async function openShare(fromMessage) {
-  const styles = withStyles();
+  const styled = styles("share");
   dialog?.remove();
   dialog = /** @type {HTMLDialogElement} */ (document.adoptNode(await fragment("dialog")));
   document.body.append(dialog);
-  await styles;
+  await styled;
   made = undefined;
   const offer = form();
   if (fromMessage) /** @type {HTMLSelectElement} */ (offer.elements.namedItem("fromMessage")).value = fromMessage;
@@ -194,20 +195,4 @@ async function fragment(selector) {
 }
 
 /** @param {string} method @param {string} url @param {object} [body] @returns {Promise<any>} */
-async function ask(method, url, body) {
-  const headers = { "Content-Type": "application/json" };
-  const response = await fetch(url, { method, ...(body && { headers, body: JSON.stringify(body) }) });
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(answer.error ?? `The server answered ${response.status}.`);
-  return answer;
-}
-
-/** The dialog has a style sheet of its own, which is there before it is seen. */
-function withStyles() {
-  const href = new URL("../css/share.css", import.meta.url).href;
-  if (document.querySelector(`link[href="${href}"]`)) return undefined;
-  const sheet = h("link", { rel: "stylesheet", href });
-  const loaded = new Promise((resolve) => (sheet.onload = sheet.onerror = resolve));
-  document.head.append(sheet);
-  return loaded;
-}
+const ask = async (method, url, body) => (await sendJson(method, url, body)).json().catch(() => ({}));

@@ -104,7 +104,7 @@ export class ConnectionBar {
     const { state, code, error, caughtUp = 0 } = status;
     const wait = status.since + PATIENCE - Date.now();
     if (state === "live") this.#recovered(caughtUp);
-    else if (state === "gone") this.#show("offline", (code && GONE[code]) ?? error ?? ENDED);
+    else if (state === "gone") this.#end((code && GONE[code]) ?? error ?? ENDED);
     else if (state === "closed") this.#element.hidden = true;
     else if (wait > 0) this.#timer = setTimeout(() => this.update(status), wait);
     else if (state === "offline") this.#show(state, "Offline — messages will be sent when you are back");
@@ -113,8 +113,15 @@ export class ConnectionBar {
 
   /** Something else that failed, and has no other place. @param {string} text */
   say(text) {
+    if (this.#element.dataset.kind === "gone") return;
     this.#show("offline", text);
     this.#timer = setTimeout(() => (this.#element.hidden = true), BAD_NEWS);
+  }
+
+  /** @param {string} text */
+  #end(text) {
+    this.#show("gone", text);
+    announce(text, "assertive");
   }
 
   /** @param {number} retryAt */
@@ -134,10 +141,11 @@ export class ConnectionBar {
   /** @param {string} kind @param {string} text @param {boolean} [retry] */
   #show(kind, text, retry = false) {
     clearTimeout(this.#timer);
-    const [, words, button] = /** @type {Iterable<HTMLElement>} */ (this.#element.children);
+    const [, words, button, home] = /** @type {Iterable<HTMLElement>} */ (this.#element.children);
     this.#element.dataset.kind = kind;
     words.textContent = text;
     button.hidden = !retry;
+    home.hidden = kind !== "gone";
     this.#element.hidden = false;
   }
 }

@@ -13,6 +13,7 @@ from webapp.chat.messages import Participant
 from webapp.chat.overview import Changed, unnoticed
 from webapp.chat.sessions import Sessions
 from webapp.chat.telling import Telling
+from webapp.chat.titles import unmarked
 
 
 class Marks:
@@ -44,7 +45,7 @@ class Marks:
         """Give the chat a title that nobody has asked for: once, and not if somebody has given it one."""
         if (await self._sessions.snapshot(chat_id)).snapshot.title:
             return
-        cleaned = await self._catalog.rename_chat(chat_id, title)
+        cleaned = await self._catalog.rename_chat(chat_id, unmarked(title))
         if cleaned is not None:
             await self._telling.tell(chat_id, [events.chat_renamed(cleaned)], once="title:agent")
             self._changed(chat_id)

@@ -23,6 +23,7 @@ from webapp.chat.messages import NewMessage, Role
 from webapp.chat.runs.pauses import Answer, find_pause
 from webapp.chat.sessions import ChatSnapshot
 from webapp.chat.since import Since
+from webapp.chat.titles import unmarked
 from webapp.sharing.losses import Loss
 from webapp.streams.clients.base import StreamError
 from webapp.web.errors import BadHost, CrossSite
@@ -122,7 +123,7 @@ def title_of(at: ChatSnapshot) -> str | None:
     said first.
     """
     messages = at.snapshot.messages
-    return clean_title(at.snapshot.title or (text_of(messages[0]) if messages else None))
+    return clean_title(at.snapshot.title or (unmarked(text_of(messages[0])) if messages else None))
 
 
 async def check_shown(services: Services, admission: Admission, message_id: str) -> None:

@@ -35,7 +35,7 @@ from webapp.web.mention_marks import MentionMarks
 from webapp.web.rows import Message, Row, RowBuilder, TextPart, person
 from webapp.web.share_context import share_context
 from webapp.web.tool_lines import ToolReader
-from webapp.web.windows import Window, window
+from webapp.web.windows import Window, opening, window
 
 PRODUCT = "Durable Chat"
 
@@ -157,13 +157,16 @@ class Pages:
         at: str | None = None,
         debug: bool = False,
     ) -> str | None:
-        """The page of a chat, with its latest messages or those of ``history``; None if there is no such
-        message. ``live`` has the seconds between two signs of life, of a live reply (``ping``) and of the
-        page (``beat``).
+        """The page of a chat, with its latest messages, what is new to the reader, or those of ``history``;
+        None if there is no such message. ``live`` has the seconds between two signs of life, of a live reply
+        (``ping``) and of the page (``beat``).
         """
         path = view.path()
         latest = window(path)
-        shown = self._window(view, before=before, at=at)
+        if before is None and at is None:
+            shown = opening(path, read_to=view.own.read_to, me_id=view.me.id)
+        else:
+            shown = self._window(view, before=before, at=at)
         if shown is None or latest is None:
             return None
         rows = self._rows(view, shown)

@@ -51,6 +51,24 @@ def window(messages: Sequence[Message], *, before: str | None = None, at: str | 
     )
 
 
+def opening(messages: Sequence[Message], *, read_to: str | None, me_id: str) -> Window | None:
+    """What a page opens with: the latest messages. If what ``me_id`` has not read begins above them, what was
+    read last and what follows it.
+    """
+    latest = window(messages)
+    read = None if read_to is None else _index(messages, read_to)
+    if latest is None or read is None or read >= len(messages) - len(latest.messages):
+        return latest
+    since = window(messages, at=read_to)
+    if since is None or all(_said_by(me_id, one) for one in since.messages[1:]):
+        return latest
+    return since
+
+
+def _said_by(participant_id: str, message: Message) -> bool:
+    return (message.get("metadata") or {}).get("participantId") == participant_id
+
+
 def _index(messages: Sequence[Message], message_id: str) -> int | None:
     return next((index for index, one in enumerate(messages) if one.get("id") == message_id), None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from webapp.web.windows import VISIBLE_CHARS, VISIBLE_MESSAGES, Window, window
+from webapp.web.windows import VISIBLE_CHARS, VISIBLE_MESSAGES, Window, opening, window
 
 
 def messages(count: int, *, size: int = 10) -> list[dict[str, Any]]:
@@ -63,3 +63,19 @@ def test_a_window_may_begin_at_a_message() -> None:
     assert last is not None
     assert last.below is None
     assert window(everything, at="m-none") is None
+
+
+def test_a_page_opens_at_what_was_read_last_if_what_is_new_begins_above_the_latest() -> None:
+    everything = messages(VISIBLE_MESSAGES + 10)
+    latest = ids(window(everything))
+    assert ids(opening(everything, read_to="m5", me_id="p-ana"))[:2] == ["m5", "m6"]
+    assert ids(opening(everything, read_to="m9", me_id="p-ana"))[0] == "m9", "the line is above the first"
+    for read_to in (None, "m10", "m69", "unknown"):
+        assert ids(opening(everything, read_to=read_to, me_id="p-ana")) == latest
+    assert ids(opening([], read_to="m1", me_id="p-ana")) == []
+
+
+def test_what_one_said_oneself_is_not_new() -> None:
+    mine = [{**one, "metadata": {"participantId": "p-ana"}} for one in messages(VISIBLE_MESSAGES + 10)]
+    assert ids(opening(mine, read_to="m5", me_id="p-ana")) == ids(window(mine))
+    assert ids(opening(mine, read_to="m5", me_id="p-ben"))[0] == "m5"

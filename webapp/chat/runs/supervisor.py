@@ -48,6 +48,7 @@ from webapp.chat.runs.turns import Turns
 from webapp.chat.runs.writer import RunWriter
 from webapp.chat.sessions import Sessions
 from webapp.chat.telling import Telling
+from webapp.chat.titles import unmarked
 from webapp.streams.clients.base import StreamClient
 
 logger = logging.getLogger(__name__)
@@ -340,7 +341,7 @@ class Supervisor:
         return accepted
 
     async def _tell_lists(self, request: Request) -> None:
-        await self._catalog.touch_chat(request.chat_id, title=request.message.text)
+        await self._catalog.touch_chat(request.chat_id, title=unmarked(request.message.text))
         self._changed(request.chat_id, Said(request.participant.id, request.message.id))
 
     async def _accept_one(
