@@ -1,19 +1,22 @@
 """Runs the test lanes side by side and prints each lane's output whole, once it has ended.
 
 Lanes share two cores, so the browser lane is serial in itself and the Python lane takes as many workers as
-there are cores. The exit code is 1 if any lane failed; the last line says how each one did.
+there are cores. A few tests that failed in that crowd are asked again alone, by themselves: what passes then
+is named in the last lines, and is to be looked into. The exit code is 1 if any lane failed; the last line
+says how each one did.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,6 +24,10 @@ PYTHON = sys.executable
 HEARTBEAT = 60.0
 WORKERS = str(max(2, os.cpu_count() or 2))
 PARALLEL = ("-n", WORKERS, "--dist", "worksteal")
+AGAIN = 4  # more failures than these are no accident
+
+FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+\.py::(?:[^\s\[]+(?:\[.*?\](?= - |$))?))", re.MULTILINE)
+COUNT = re.compile(r"(\d+) (?:failed|error)")
 
 # A lane is a list of commands, run in order; the first that fails ends it.
 LANES: dict[str, list[tuple[str, ...]]] = {
@@ -43,6 +50,7 @@ class Lane:
     name: str
     code: int = 1
     seconds: float = 0.0  # 0 while it runs
+    failures: list[str] = field(default_factory=list)
 
     def run(self, lock: threading.Lock) -> None:
         started = time.monotonic()
@@ -62,16 +70,33 @@ class Lane:
                     break
             self.seconds = time.monotonic() - started
             output.seek(0)
+            said = output.read()
+            self.failures = failures_in(said.decode(errors="replace"))
             with lock:
                 say(f"\n===== lane {self.name}: {self.verdict} =====")
-                sys.stdout.buffer.write(output.read())
+                sys.stdout.buffer.write(said)
                 sys.stdout.flush()
+
+    def ask_again(self) -> None:
+        """The tests that failed, now that nothing else runs."""
+        if not self.code or not 0 < len(self.failures) <= AGAIN:
+            return
+        say(f"\n===== lane {self.name}: {len(self.failures)} again, alone =====")
+        self.code = subprocess.run((PYTHON, "-m", "pytest", *self.failures), cwd=ROOT, check=False).returncode
 
     @property
     def verdict(self) -> str:
         if not self.seconds:
             return "running"
-        return f"{'passed' if self.code == 0 else 'FAILED'} in {self.seconds:.0f} s"
+        alone = f" ({len(self.failures)} only alone)" if self.failures and self.code == 0 else ""
+        return f"{'passed' if self.code == 0 else 'FAILED'} in {self.seconds:.0f} s{alone}"
+
+
+def failures_in(said: str) -> list[str]:
+    """The tests that pytest says have failed; none if they are not all of what went wrong."""
+    found = FAILURE.findall(said)
+    counted = sum(map(int, COUNT.findall(said.rstrip().rpartition("\n")[2])))
+    return sorted(set(found)) if len(found) == counted else []
 
 
 def shorten(word: str) -> str:
@@ -104,6 +129,11 @@ def main() -> int:
                 say(
                     f"… {beat - started:.0f} s: " + ", ".join(f"{lane.name} {lane.verdict}" for lane in lanes)
                 )
+    for lane in lanes:
+        lane.ask_again()
+    for lane in lanes:
+        for test in lane.failures if lane.code == 0 else ():
+            say(f"passed only alone: {test}")
     say("\n" + " · ".join(f"{lane.name} {lane.verdict}" for lane in lanes))
     return int(any(lane.code for lane in lanes))
 
