@@ -14,8 +14,9 @@ SERVER_ENV = {
 }
 
 # Everything in the transcript, in order, and its colour.
+# The line before what is new is a reader's own.
 ORDER = """
-() => [...document.querySelectorAll('#transcript > *')].map(row => [
+() => [...document.querySelectorAll('#transcript > :not(.unread)')].map(row => [
   row.dataset.messageId ?? row.dataset.noteId ?? row.dataset.runId,
   [...row.classList].find(name => name.startsWith('hue-')) ?? row.textContent,
 ])
