@@ -192,7 +192,11 @@ class Player:
     def agree(self, snapshot: Snapshot) -> None:
         """Every tab shows the path of the log that it says it shows, word by word."""
         for place, tab in enumerate(self.tabs):
-            eventually(lambda tab=tab: shows(tab, snapshot), what=f"tab {place} shows what the log says")
+            eventually(
+                lambda tab=tab: shows(tab, snapshot),
+                timeout=DONE,
+                what=f"tab {place} shows what the log says",
+            )
         for owner in dict.fromkeys(self.owners):
             fresh = owner.open(self.tabs[0].url)
             eventually(lambda fresh=fresh: shows(fresh, snapshot), what="so does one that was just opened")
