@@ -24,7 +24,7 @@ PYTHON = sys.executable
 HEARTBEAT = 60.0
 WORKERS = str(max(2, os.cpu_count() or 2))
 PARALLEL = ("-n", WORKERS, "--dist", "worksteal")
-AGAIN = 4  # more failures than these are no accident
+AGAIN = 6  # more failures than these are no accident
 
 FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+\.py::(?:[^\s\[]+(?:\[.*?\](?= - |$))?))", re.MULTILINE)
 COUNT = re.compile(r"(\d+) (?:failed|error)")
