@@ -132,13 +132,19 @@ def apps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServerProce
         yield one, stack.enter_context(ServerProcess(directory / "two", env=env))
 
 
-def test_whichever_process_one_is_at(apps: tuple[ServerProcess, ServerProcess]) -> None:
-    one, two = apps
+def met(one: ServerProcess, two: ServerProcess, *, typing: bool = False) -> tuple[Chatter, Chatter, str]:
+    """Two people in a chat, each at another process; whether the second one types."""
     ana = Chatter(one)
     chat_id = ana.create_chat()
     ben = ana.invited(chat_id, "chat").at(two)
     beat(ana, chat_id)
-    beat(ben, chat_id, typing=True)
+    beat(ben, chat_id, typing=typing)
+    return ana, ben, chat_id
+
+
+def test_whichever_process_one_is_at(apps: tuple[ServerProcess, ServerProcess]) -> None:
+    one, two = apps
+    ana, ben, chat_id = met(one, two, typing=True)
     for chatter in (ana, ben, ana.at(two), ben.at(one)):
         people = sees(chatter, chat_id, 2)
         assert sorted((one["role"], one["typing"]) for one in people) == [("chat", True), ("manage", False)]
@@ -151,11 +157,7 @@ def test_whichever_process_one_is_at(apps: tuple[ServerProcess, ServerProcess]) 
 def test_whoever_is_sent_away_is_not_there_any_more(apps: tuple[ServerProcess, ServerProcess]) -> None:
     """Long before their signs of life would end; and they cannot give another."""
     one, two = apps
-    ana = Chatter(one)
-    chat_id = ana.create_chat()
-    ben = ana.invited(chat_id, "chat").at(two)
-    beat(ana, chat_id)
-    beat(ben, chat_id)
+    ana, ben, chat_id = met(one, two)
     sees(ana, chat_id, 2)
     (person,) = ana.http.get(f"/api/chats/{chat_id}/shares").json()["people"]
     assert ana.http.delete(f"/api/chats/{chat_id}/people/{person['id']}").status_code == 200
