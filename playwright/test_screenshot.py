@@ -98,6 +98,7 @@ def dialogs(chat: ChatPage, shot: Shot) -> None:
     page.locator("#commands").wait_for()
     shot("commands")
     chat.composer.fill("")
+    page.locator("#share").focus()  # on a phone, the header is hidden while one reads on
     page.locator("#share").click()
     page.locator("#share-dialog").wait_for()
     shot("share")

@@ -1,7 +1,7 @@
 """Runs the test lanes side by side and prints each lane's output whole, once it has ended.
 
-Lanes share two cores, so the browser lane is serial in itself and the Python lane takes as many workers as
-there are cores. A few tests that failed in that crowd are asked again alone, by themselves: what passes then
+Tests of servers and browsers wait more than they compute, so there are more workers than cores. A browser test
+shares its file's server, so a file has one worker. A few tests that failed in that crowd are asked again alone, by themselves: what passes then
 is named in the last lines, and is to be looked into. The exit code is 1 if any lane failed; the last line
 says how each one did.
 """
@@ -22,8 +22,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = sys.executable
 HEARTBEAT = 60.0
-WORKERS = str(max(2, os.cpu_count() or 2))
-PARALLEL = ("-n", WORKERS, "--dist", "worksteal")
+CORES = max(2, os.cpu_count() or 2)
+PARALLEL = ("-n", str(CORES + 1), "--dist", "worksteal")
+BY_FILE = ("-n", str(CORES), "--dist", "loadfile")
 AGAIN = 6  # more failures than these are no accident
 
 FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+\.py::(?:[^\s\[]+(?:\[.*?\](?= - |$))?))", re.MULTILINE)
@@ -39,7 +40,7 @@ LANES: dict[str, list[tuple[str, ...]]] = {
     "script": [("npm", "run", "--silent", "test")],
     "unit": [(PYTHON, "-m", "pytest", *PARALLEL, "tests/unit", "tests/test_architecture.py")],
     "python": [(PYTHON, "-m", "pytest", *PARALLEL, "tests")],
-    "browser": [(PYTHON, "-m", "pytest", "playwright")],
+    "browser": [(PYTHON, "-m", "pytest", *BY_FILE, "playwright")],
     "long": [(PYTHON, "-m", "pytest", "-m", "long", "tests")],
     "browser-long": [(PYTHON, "-m", "pytest", "-m", "long", "playwright")],
 }
