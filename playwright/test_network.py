@@ -76,6 +76,25 @@ def test_half_open_connection_is_noticed(people_behind: People, proxy: FaultProx
     completes(chat)
 
 
+@pytest.mark.slow
+def test_an_hour_of_sleep(people_behind: People, proxy: FaultProxy) -> None:
+    """F33: the clock is an hour further, and what was open is gone without a word.
+
+    That it takes less than 2 s is shown by a clock that stands still, in ``tests/js/durable-stream.test.js``.
+    """
+    person = people_behind.join()
+    person.context.clock.install()
+    chat = person.new_chat()
+    chat.mark()
+    chat.send("/long 60")
+    chat.wait_words(10)
+    proxy.lose()
+    accepted = proxy.accepted
+    person.context.clock.fast_forward("01:00:00")
+    eventually(lambda: proxy.accepted > accepted, what="reconnection")
+    completes(chat)
+
+
 def test_cuts_between_data_and_control_repeat_nothing(people_behind: People, proxy: FaultProxy) -> None:
     chat = start_answer(people_behind, words=150)
     for count in (400, 700, 1100, 1500):

@@ -1,9 +1,9 @@
 """Runs the test lanes side by side and prints each lane's output whole, once it has ended.
 
-Tests of servers and browsers wait more than they compute, so there are more workers than cores. A browser test
-shares its file's server, so a file has one worker. A few tests that failed in that crowd are asked again alone, by themselves: what passes then
-is named in the last lines, and is to be looked into. The exit code is 1 if any lane failed; the last line
-says how each one did.
+Tests of servers and browsers wait more than they compute, so there are more workers than cores; a browser
+test shares its file's server, so a file has one worker. A few tests that failed in that crowd are asked again
+alone, by themselves: what passes then is named in the last lines, and is to be looked into. The exit code is
+1 if any lane failed; the last line says how each one did.
 """
 
 from __future__ import annotations

@@ -25,15 +25,24 @@ class _Link:
     """One accepted connection and its upstream twin."""
 
     def __init__(
-        self, client: asyncio.StreamWriter, server: asyncio.StreamWriter, *, budget: int | None
+        self,
+        client: asyncio.StreamWriter,
+        server: asyncio.StreamWriter,
+        *,
+        flowing: asyncio.Event,
+        budget: int | None,
     ) -> None:
         self.client = client
         self.server = server
+        self.flowing = flowing
         self.budget = budget  # bytes still to be passed to the client; None = no end
 
     def close(self) -> None:
         for writer in (self.client, self.server):
             writer.close()
+
+    def lose(self) -> None:
+        self.flowing = asyncio.Event()
 
     def reset(self) -> None:
         for writer in (self.client, self.server):
@@ -50,8 +59,9 @@ class FaultProxy:
 
     ``cut`` closes what is open, ``reset`` does it with RST, ``down``/``up`` refuse connections in between,
     ``cut_after`` cuts the next connections after so many bytes, ``stall``/``flow`` hold bytes back without
-    closing anything (half-open). ``delay`` is seconds per chunk towards the client, ``split`` forwards every
-    byte alone, ``buffer`` keeps a reply back until the server has closed it.
+    closing anything (half-open), ``lose`` does so for ever with what is open now. ``delay`` is seconds per
+    chunk towards the client, ``split`` forwards every byte alone, ``buffer`` keeps a reply back until the
+    server has closed it.
     """
 
     def __init__(self, target: int, *, port: int | None = None) -> None:
@@ -98,6 +108,10 @@ class FaultProxy:
         """End a stall; what was held back is passed on."""
         self._call(self._flowing.set)
 
+    def lose(self) -> None:
+        """Pass nothing more on over what is open, and close none of it: the network has forgotten it."""
+        self._call(lambda: self._each(_Link.lose))
+
     def down(self) -> None:
         """Refuse new connections and cut the open ones: the network is gone."""
         self._run(self._close_listener())
@@ -139,7 +153,7 @@ class FaultProxy:
         await self._close_listener()
         while self._tasks:  # one may still be connecting to its server
             self._each(_Link.reset)
-            self._flowing.set()
+            self._each(lambda link: link.flowing.set())
             await asyncio.wait(self._tasks, timeout=0.05)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -151,7 +165,7 @@ class FaultProxy:
         link: _Link | None = None
         try:
             upstream, server = await asyncio.open_connection("127.0.0.1", self.target)
-            link = _Link(writer, server, budget=budget)
+            link = _Link(writer, server, flowing=self._flowing, budget=budget)
             self._links.add(link)
             # The first direction to end takes the other with it: HTTP has no use for half-closed sockets.
             pumps = [
@@ -173,7 +187,7 @@ class FaultProxy:
 
     async def _upwards(self, reader: asyncio.StreamReader, link: _Link) -> None:
         while data := await reader.read(CHUNK):
-            await self._flowing.wait()
+            await link.flowing.wait()
             link.server.write(data)
             await link.server.drain()
 
@@ -191,7 +205,7 @@ class FaultProxy:
             await self._pass(held, link)
 
     async def _pass(self, data: bytes, link: _Link) -> None:
-        await self._flowing.wait()
+        await link.flowing.wait()
         if self.delay:
             await asyncio.sleep(self.delay)
         if link.budget is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import threading
 from collections.abc import Iterator
 
@@ -76,6 +77,17 @@ def test_stall_holds_bytes_back_without_closing(proxy: FaultProxy) -> None:
         fetch(proxy, timeout=0.2)
     proxy.flow()
     assert fetch(proxy) == BODY
+
+
+def test_what_is_lost_stays_silent_and_what_comes_after_does_not(proxy: FaultProxy) -> None:
+    with socket.create_connection(("127.0.0.1", proxy.port)) as connection:
+        eventually(lambda: proxy.open_links == 1)
+        proxy.lose()
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert fetch(proxy) == BODY
+        connection.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
 
 
 @pytest.mark.parametrize("fault", ["cut", "reset"])
