@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import rjsmin
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "webapp"
@@ -119,11 +121,21 @@ def test_the_session_helpers_need_neither_our_web_nor_our_catalog() -> None:
     assert not {"litestar", "sqlalchemy", "jinja2", "uvicorn"} & set(loaded.stdout.split())
 
 
-def test_browser_modules_import_only_each_other() -> None:
-    scripts = sorted((ROOT / "static" / "js").glob("*.js"))
-    assert scripts
+IMPORT = re.compile(r"""\b(?:import\s*\(?|(?:import|export)\b[^;"'()]*?\bfrom\s*)["']([^"']+)["']""")
+
+
+def test_browser_modules_import_downwards() -> None:
+    """The library needs no page, the page no lab, and none of them a package."""
+    below = {"": {""}, "page": {"", "page"}, "lab": {"", "page", "lab"}}
+    root = ROOT / "static" / "js"
+    scripts = sorted(root.rglob("*.js"))
+    assert {script.parent.relative_to(root).name for script in scripts} == below.keys()
     for script in scripts:
-        for line in script.read_text().splitlines():
-            if line.startswith(("import ", "} from ", "export * from", "export {")) and "from" in line:
-                source = line.split("from", 1)[1].strip(" ;'\"")
-                assert source.startswith("./"), f"{script.name} imports {source}"
+        code = rjsmin.jsmin(script.read_text())
+        for source in IMPORT.findall(code):
+            assert source.startswith("."), f"{script.name} imports {source}"
+            imported = (script.parent / source).resolve()
+            assert imported in scripts, f"{script.name} imports {source}"
+            assert imported.parent.relative_to(root).name in below[script.parent.relative_to(root).name], (
+                f"{script.name} imports {source}"
+            )

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from posixpath import normpath
 
 import rjsmin
 
@@ -31,7 +32,7 @@ MIME_TYPES = {
     ".txt": "text/plain",
     ".webmanifest": "application/manifest+json",
 }
-_IMPORT = re.compile(rb"""\b(?:import|from)\s*["']\./([\w-]+\.js)["']""")
+_IMPORT = re.compile(rb"""\b(?:import|from)\s*["'](\.{1,2}/[\w/-]+\.js)["']""")
 _COMPRESSIBLE = {".css", ".js", ".json", ".svg", ".txt", ".map", ".webmanifest"}
 
 
@@ -76,7 +77,7 @@ class Assets:
         found = [entry]
         for path in found:
             names = _IMPORT.findall(self._files[path].body)
-            wanted = (str(PurePosixPath(path).with_name(name.decode())) for name in names)
+            wanted = (normpath(PurePosixPath(path).parent / name.decode()) for name in names)
             found += (one for one in dict.fromkeys(wanted) if one not in found)
         return found
 

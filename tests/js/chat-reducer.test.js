@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import { createReducer, materialize } from "../../static/js/chat-reducer.js";
-import { hue } from "../../static/js/rows.js";
+import { hue } from "../../static/js/page/rows.js";
 import { parsePartial, parseWhole } from "../../static/js/partial-json.js";
 import { own, recorded } from "./support/recorded.js";
 

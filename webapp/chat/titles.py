@@ -1,5 +1,5 @@
 """What a chat is called by what was said in it first: the words, without the marks of Markdown. The twin of
-``static/js/title.js``. Pure; must not know chats."""
+``static/js/page/title.js``. Pure; must not know chats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marks in a message whom it names: the twin of what ``static/js/markdown.js`` does while text arrives.
+"""Marks in a message whom it names: the twin of what ``static/js/page/markdown.js`` does while text arrives.
 
 Works on HTML that markdown.py has made. Must not know messages or chats.
 """

@@ -294,7 +294,7 @@ def test_an_agents_colour_is_the_servers_choice() -> None:
 
 
 def test_initials_are_those_that_the_page_gives() -> None:
-    """As in ``tests/js/people.test.js``."""
+    """As in ``tests/js/page/people.test.js``."""
     names = ["Amber Otter", "ana", "  Ana  Lena Banana ", "", "ßeta", "🦦 otter", "Élan é"]
     assert [initials(name) for name in names] == ["AO", "A", "AL", "?", "SS", "🦦O", "ÉÉ"]
 
