@@ -48,6 +48,11 @@ def button(card: Locator, name: str) -> Locator:
     return card.get_by_role("button", name=name, exact=True)
 
 
+def in_list(chat: ChatPage) -> Locator:
+    """The chat's row in the sidebar."""
+    return chat.page.locator(f"#sidebar [data-chat-id='{chat.id}']")
+
+
 def titles(chat: ChatPage) -> list[str]:
     return cards(chat).locator(".approval-title").all_inner_texts()
 
@@ -62,6 +67,7 @@ def test_only_who_may_decide_has_buttons(people: People) -> None:
     for page in (chat, viewer):
         expect(cards(page)).to_contain_text('"what": "letter"')
         expect(page.page.locator("#pending")).to_have_text("1 approval waiting")
+        expect(in_list(page)).to_contain_text("1 approval waiting")
     button(cards(chat), "Approve").wait_for()
     name = chat.page.locator(".whoami b").inner_text()
     expect(cards(viewer)).to_contain_text(f"{name} can decide.")
@@ -87,6 +93,7 @@ def test_a_person_approves_and_everybody_sees_who(people: People, posted: Path) 
         expect(cards(page).locator(".approval-title")).to_have_text(f"Approved by {name}")
         expect(cards(page)).to_have_attribute("data-state", "done")
         expect(page.page.locator("#pending")).to_be_hidden()
+        expect(in_list(page)).not_to_contain_text("waiting")
         expect(cards(page).locator("button")).to_have_count(0)
         page.wait_text("That is that")
         person.equals_fresh(page)

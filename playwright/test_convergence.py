@@ -56,6 +56,7 @@ SAY = """text => {
   input.value = text;
   input.dispatchEvent(new InputEvent('input', {bubbles: true}));
   input.form.requestSubmit();
+  return document.querySelector('#chat').dataset.live === 'live';
 }"""
 
 
@@ -69,7 +70,7 @@ class Player:
     tabs: list[ChatPage] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     doubtful: set[str] = field(default_factory=set)
-    """What was said in a page that was being replaced just then: nobody can tell whether it heard."""
+    """Said in a page that was being replaced, or not wholly there: nobody can tell whether it heard."""
     done: Counter[str] = field(default_factory=Counter)
 
     def sit_down(self) -> None:
@@ -100,10 +101,12 @@ class Player:
     def send(self, place: int) -> None:
         text = self.text()
         try:
-            self.tabs[place].page.evaluate(SAY, text)
+            heard = self.tabs[place].page.evaluate(SAY, text)
         except Error as error:
             if not REPLACED.search(str(error)):
                 raise
+            heard = False
+        if not heard:
             self.doubtful.add(text)
 
     def press(self, place: int, selector: str, at: float = 0) -> bool:

@@ -48,6 +48,7 @@ class Item:
     shared: bool
     mine: bool
     unread: str
+    waiting: int
     faces: Sequence[Person]
     more_faces: int
 
@@ -111,6 +112,7 @@ def _item(listing: Listing, chat: ListedChat, label: str) -> Item:
         shared=chat.shared,
         mine=chat.owner_id == listing.me_id,
         unread=f"{_MOST_UNREAD}+" if unread > _MOST_UNREAD else str(unread or ""),
+        waiting=chat.waiting,
         faces=faces[:_MOST_FACES],
         more_faces=max(len(faces) - _MOST_FACES, 0),
     )

@@ -25,9 +25,10 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     event,
+    literal_column,
 )
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 RUN_ID_LENGTH = 128
 
 STEPS: Mapping[int, str | tuple[str, ...]] = {
@@ -61,6 +62,7 @@ STEPS: Mapping[int, str | tuple[str, ...]] = {
         "INSERT INTO arrivals (chat_id, participant_id, link_hash, role, created_at, barred)"
         " SELECT chat_id, participant_id, link_hash, role, created_at, 0 FROM grants",
     ),
+    10: "CREATE INDEX runs_paused ON runs (chat_id) WHERE outcome = 'interrupt'",
 }
 """What brings a database from the version before to this one. Tables that are new need no step."""
 
@@ -162,6 +164,9 @@ runs = Table(
     Index("runs_of_chat_by_time", "chat_id", "accepted_at"),
     sqlite_autoincrement=True,
 )
+# Written out: SQLite asks a partial index only where it can read the condition.
+paused = runs.c.outcome == literal_column("'interrupt'")
+Index("runs_paused", runs.c.chat_id, sqlite_where=paused, postgresql_where=paused)
 
 # What people have answered to runs that paused: the first answer to a question is the one that counts.
 # ``events`` are what has still to be told of it in the stream.

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, ScalarSelect, exists, func, insert, or_, select, update
 
 from webapp.chat.catalog.database import Database, Transaction
 from webapp.chat.catalog.run_row import RunStatus
 from webapp.chat.catalog.runs import lock_chat
-from webapp.chat.catalog.schema import chats, grants, links, runs, views
+from webapp.chat.catalog.schema import chats, grants, links, paused, runs, views
 from webapp.chat.since import Since
 
 
@@ -24,7 +24,8 @@ from webapp.chat.since import Since
 class ListedChat:
     """A chat as it stands in somebody's list. Times are seconds since the epoch.
 
-    ``unread`` messages are those after the last one they have seen. ``shared``: others may be in it.
+    ``unread`` messages are those after the last one they have seen. ``waiting`` runs have paused for a person
+    and have not gone on. ``shared``: others may be in it.
     """
 
     id: str
@@ -36,6 +37,7 @@ class ListedChat:
     pinned: bool = False
     archived: bool = False
     unread: int = 0
+    waiting: int = 0
     running: bool = False
     shared: bool = False
     since: Since | None = None
@@ -106,6 +108,7 @@ class Views:
                 grants.c.from_message_id,
                 grants.c.from_offset,
                 chats.c.id.in_(running).label("running"),
+                _waiting().label("waiting"),
                 _shared(now).label("shared"),
             )
             .outerjoin(grants, theirs & valid)
@@ -197,6 +200,19 @@ def _of(chat_id: str, participant_id: str) -> ColumnElement[bool]:
     return (views.c.chat_id == chat_id) & (views.c.participant_id == participant_id)
 
 
+def _waiting() -> ScalarSelect[int]:
+    """How many runs of the chat wait for somebody: the last attempts at a message that have paused."""
+    later = runs.alias()
+    going_on = exists().where(
+        later.c.chat_id == runs.c.chat_id,
+        later.c.message_id == runs.c.message_id,
+        later.c.agent_id == runs.c.agent_id,
+        later.c.attempt > runs.c.attempt,
+    )
+    count = select(func.count()).select_from(runs).where(runs.c.chat_id == chats.c.id, paused, ~going_on)
+    return count.correlate(chats).scalar_subquery()
+
+
 def _shared(now: float) -> ColumnElement[bool]:
     """Whether anybody was let in, or could be by a link."""
     let_in = grants.alias()
@@ -216,6 +232,7 @@ def _listed(row: Row[Any], participant_id: str) -> ListedChat:
     if read is None:
         # Of a chat that one sees a part of, nobody knows how much is new before it was opened.
         read = row.message_count if row.from_message_id else 0
+    since = _since(row) if row.owner_id != participant_id else None
     return ListedChat(
         id=row.id,
         title=row.title,
@@ -226,7 +243,8 @@ def _listed(row: Row[Any], participant_id: str) -> ListedChat:
         pinned=row.pinned_at is not None,
         archived=row.archived_at is not None,
         unread=max(row.message_count - read, 0),
+        waiting=0 if since else row.waiting,  # what waits may be in what they do not see
         running=bool(row.running),
         shared=bool(row.shared) or row.owner_id != participant_id,
-        since=_since(row) if row.owner_id != participant_id else None,
+        since=since,
     )

@@ -10,6 +10,7 @@ from tests.support.chats import ANA, BEN
 from tests.support.run_rows import row
 from webapp.chat.catalog import Catalog
 from webapp.chat.catalog.run_row import RunStatus
+from webapp.chat.catalog.runs import INTERRUPT
 from webapp.chat.catalog.views import ListedChat
 
 CHAT = "c1234567"
@@ -72,6 +73,16 @@ async def test_a_chat_runs_while_a_run_of_it_does(catalog: Catalog) -> None:
     assert running.status is RunStatus.RUNNING
     await catalog.runs.mark_done(running, outcome="success", now=2.0)
     assert not (await only(catalog)).running
+
+
+async def test_a_chat_waits_until_its_paused_run_goes_on(catalog: Catalog) -> None:
+    await catalog.create_chat(CHAT, owner=ANA)
+    for each in (row(run_id="r1"), row(run_id="r2", agent_id="critic")):
+        await catalog.runs.add(each)
+        await catalog.runs.mark_done(each, outcome=INTERRUPT, now=1.0)
+    assert (await only(catalog)).waiting == 2
+    await catalog.runs.add(row(run_id="r3", attempt=2, continues="r1"))
+    assert (await only(catalog)).waiting == 1
 
 
 async def test_the_family_of_a_fork(catalog: Catalog) -> None:
