@@ -1,9 +1,9 @@
 """Runs the test lanes side by side and prints each lane's output whole, once it has ended.
 
-Tests of servers and browsers wait more than they compute, so there are more workers than cores; a browser
-test shares its file's server, so a file has one worker. A few tests that failed in that crowd are asked again
-alone, by themselves: what passes then is named in the last lines, and is to be looked into. The exit code is
-1 if any lane failed; the last line says how each one did.
+Tests of servers and browsers wait more than they compute, so each of those lanes has a worker per core;
+browser tests share their file's server, so a file has one worker. A few tests that failed in that crowd are
+asked again alone, by themselves: what passes then is named in the last lines, and is to be looked into. The
+exit code is 1 if any lane failed; the last line says how each one did.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = sys.executable
 HEARTBEAT = 60.0
-CORES = max(2, os.cpu_count() or 2)
-PARALLEL = ("-n", str(CORES + 1), "--dist", "worksteal")
-BY_FILE = ("-n", str(CORES), "--dist", "loadfile")
+WORKERS = str(max(2, os.cpu_count() or 2))
+PARALLEL = ("-n", WORKERS, "--dist", "worksteal")
+BY_FILE = ("-n", WORKERS, "--dist", "loadfile")
 AGAIN = 6  # more failures than these are no accident
 
 FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+\.py::(?:[^\s\[]+(?:\[.*?\](?= - |$))?))", re.MULTILINE)
