@@ -90,6 +90,26 @@ def test_an_edited_message_begins_a_branch_that_everybody_follows_until_they_cho
     wait_texts(his, "First, again", "")
 
 
+def test_a_link_to_a_message_of_another_version_opens_that_version_and_goes_on_there(people: People) -> None:
+    _, hers, ben, his = two(people)
+    hers.send("/help")
+    hers.wait_rows(2)
+    hers.send("Second")
+    second = hers.wait_rows(4)[2].id
+    edit(hers, 0, "First, again")
+    wait_texts(his, "First, again", "")
+
+    led = ben.open(f"{his.url}?at={second}")
+    wait_texts(led, "/help", "", "Second", "")
+    assert versions(led, 0) == "1 / 2"
+    wait_texts(his, "First, again", "")  # where he looks besides is another matter
+    led.send("Third")
+    wait_texts(led, "/help", "", "Second", "", "Third", "")
+    assert versions(led, 0) == "1 / 2"
+    turn(led, 0, "after")
+    wait_texts(led, "First, again", "")
+
+
 def test_another_answer_takes_the_place_of_the_first(people: People) -> None:
     ana, hers, ben, his = two(people)
     hers.send("Hello")

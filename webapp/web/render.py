@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -89,9 +89,22 @@ class ChatView:
 
     def path(self, *, to: str | None = None) -> Sequence[Message]:
         """The messages the reader has before them; with ``to`` those on the way to that message."""
+        leading = {} if to is None else self._leading(to)
+        return self.at.branches.path({**self.choices, **leading})
+
+    def looking_at(self, message_id: str) -> ChatView:
+        """The view of somebody who looks at the versions on the way to the message, whatever they chose."""
+        branches, pins = self.at.branches, self.at.snapshot.pins
+        turned = {
+            group: Choice(version, pins.get(group))
+            for group, version in self._leading(message_id).items()
+            if branches.chosen(group, self.choices) != version
+        }
+        return replace(self, chosen={**self.chosen, **turned})
+
+    def _leading(self, to: str) -> Choices:
         branches = self.at.branches
-        leading = branches.choices_of(to) if to is not None and to in branches else {}
-        return branches.path({**self.choices, **leading})
+        return branches.choices_of(to) if to in branches else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +174,8 @@ class Pages:
         None if there is no such message. ``live`` has the seconds between two signs of life, of a live reply
         (``ping``) and of the page (``beat``).
         """
+        if target := before or at:
+            view = view.looking_at(target)
         path = view.path()
         latest = window(path)
         if before is None and at is None:

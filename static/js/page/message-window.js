@@ -61,8 +61,12 @@ export class MessageWindow {
   /** Goes back to the end. */
   latest() {
     return this.#next(async () => {
-      const { scrolling } = this.#place;
-      if (!scrolling.attached) this.#replace(await this.#fetch(""));
+      const { scrolling, client } = this.#place;
+      if (!scrolling.attached) {
+        // Whoever was led here may look at another version than the server knows of: the end is that of their own path.
+        const led = new URLSearchParams(location.search).has("at") && client.view.messages.at(-1)?.id;
+        this.#replace(await this.#fetch(led ? `?at=${encodeURIComponent(led)}` : ""));
+      }
       scrolling.toEnd();
     });
   }
