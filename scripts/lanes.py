@@ -1,9 +1,9 @@
 """Runs the test lanes side by side and prints each lane's output whole, once it has ended.
 
-Tests of servers and browsers wait more than they compute, so each of those lanes has a worker per core;
-browser tests share their file's server, so a file has one worker. A few tests that failed in that crowd are
-asked again alone, by themselves: what passes then is named in the last lines, and is to be looked into. The
-exit code is 1 if any lane failed; the last line says how each one did.
+Lanes share two cores, so the browser lane is serial in itself and the Python lane takes as many workers as
+there are cores. A few tests that failed in that crowd are asked again alone, by themselves: what passes then
+is named in the last lines, and is to be looked into. The exit code is 1 if any lane failed; the last line
+says how each one did.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ PYTHON = sys.executable
 HEARTBEAT = 60.0
 WORKERS = str(max(2, os.cpu_count() or 2))
 PARALLEL = ("-n", WORKERS, "--dist", "worksteal")
-BY_FILE = ("-n", WORKERS, "--dist", "loadfile")
 AGAIN = 6  # more failures than these are no accident
 
 FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+\.py::(?:[^\s\[]+(?:\[.*?\](?= - |$))?))", re.MULTILINE)
@@ -40,7 +39,7 @@ LANES: dict[str, list[tuple[str, ...]]] = {
     "script": [("npm", "run", "--silent", "test")],
     "unit": [(PYTHON, "-m", "pytest", *PARALLEL, "tests/unit", "tests/test_architecture.py")],
     "python": [(PYTHON, "-m", "pytest", *PARALLEL, "tests")],
-    "browser": [(PYTHON, "-m", "pytest", *BY_FILE, "playwright")],
+    "browser": [(PYTHON, "-m", "pytest", "playwright")],
     "long": [(PYTHON, "-m", "pytest", "-m", "long", "tests")],
     "browser-long": [(PYTHON, "-m", "pytest", "-m", "long", "playwright")],
 }
