@@ -22,7 +22,7 @@ import httpx
 from benchmarks.report import percentile, table
 from tests.support.appends import stored
 from tests.support.chats import CHAT, World, agent, say
-from tests.support.server import PRODUCT, ServerProcess
+from tests.support.server import ServerProcess
 from tests.support.sse import batches, follow
 from webapp.agents.base import AgentTurn
 from webapp.agents.pieces import Piece
@@ -149,7 +149,7 @@ def throughput(server: ServerProcess) -> list[object]:
 def recovery(folder: Path) -> list[object]:
     """How long a start takes after a kill, with nothing to recover and with many runs that were open."""
     env = ENV | {"DURABLE_CHAT_DEMO_WORD_DELAY": "1"}
-    with ServerProcess(folder, env=env, executable=PRODUCT) as server:
+    with ServerProcess(folder, env=env) as server:
         empty = _restart(server)
         chats = [Chat(server) for _ in range(OPEN_RUNS)]
         for chat in chats:

@@ -15,7 +15,7 @@ SERVER_ENV = {"DURABLE_CHAT_DEMO_WORD_DELAY": "0.01"}
 # The published surface, in the page: a client of its own beside the page's.
 CLIENT = """async ({id}) => {
   const main = document.querySelector("script[type=module][src*='main.js']").src;
-  const load = (name) => import(main.replace("main.js", name));
+  const load = (name) => import(main.replace("page/main.js", name));
   const {durableConnection} = await load("durable-connection.js");
   const {ChatClient} = await load("chat-client.js");
   const connection = durableConnection({sendUrl: `/api/chat?id=${id}`, readUrl: `/api/chat-stream?id=${id}`});

@@ -13,7 +13,7 @@ SERVER_ENV = {"DURABLE_CHAT_AGENT": "echo"}
 # Follows the page's chat once more, with the adapter under test, and keeps what it hears.
 FOLLOW = """async ({id, name}) => {
   const main = document.querySelector("script[type=module][src*='main.js']").src;
-  const adapters = await import(main.replace("main.js", "connection-adapters.js"));
+  const adapters = await import(main.replace("page/main.js", "connection-adapters.js"));
   const {durableStreamConnection, sharedConnection} = adapters;
   const connection = sharedConnection(
     durableStreamConnection({sendUrl: `/api/chat?id=${id}`, readUrl: `/api/chat-stream?id=${id}&shared=1`}),

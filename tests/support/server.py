@@ -12,15 +12,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import httpx
 
 from tests.support.waiting import eventually, free_port
-from tests.support.warm_process import WarmProcess
 
 ROOT = Path(__file__).resolve().parents[2]
-PRODUCT = (sys.executable, "-m", "webapp")
 
 
 def clean_environ(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -62,7 +60,7 @@ class Process(ABC):
         self.env = dict(env or {})
         self.cwd = cwd
         self.log_path = data_dir.parent / f"{data_dir.name}-{self.port}.log"
-        self._process: subprocess.Popen[bytes] | WarmProcess | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._clients: list[httpx.Client] = []
 
     def client(self, **options: Any) -> httpx.Client:
@@ -99,21 +97,17 @@ class Process(ABC):
         assert self._process is None or self._process.poll() is not None, "the server runs already"
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
-            self._process = self.launch(log)
+            self._process = subprocess.Popen(
+                self.command_line(),
+                cwd=self.cwd,
+                env=clean_environ(self.env),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
         if wait:
             self.wait_ready(timeout=timeout)
         return self
-
-    def launch(self, log: BinaryIO) -> subprocess.Popen[bytes] | WarmProcess:
-        """The process of the command line, which writes to ``log``."""
-        return subprocess.Popen(
-            self.command_line(),
-            cwd=self.cwd,
-            env=clean_environ(self.env),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
 
     def wait_ready(self, *, timeout: float = 25.0) -> None:
         path, status = self.ready
@@ -204,27 +198,16 @@ class ServerProcess(Process):
         port: int | None = None,
         command: str = "serve",
         wrapper: Sequence[str] = (),
-        executable: Sequence[str] | None = None,
+        executable: Sequence[str] = (sys.executable, "-m", "webapp"),
         cwd: Path = ROOT,
     ) -> None:
-        """``wrapper`` goes in front of the command line (``strace …``); ``command`` may be ``streams``.
-
-        Without an ``executable`` or a wrapper it is a process that has imported the app already.
-        """
+        """``wrapper`` goes in front of the command line (``strace …``); ``command`` may be ``streams``."""
         super().__init__(data_dir, env=env, port=port, cwd=cwd)
         self.args = tuple(args)
         self.command = command
         self.wrapper = tuple(wrapper)
-        self.executable = executable
-
-    @property
-    def arguments(self) -> list[str]:
-        return [self.command, "--port", str(self.port), "--data-dir", str(self.data_dir), *self.args]
+        self.executable = tuple(executable)
 
     def command_line(self) -> Sequence[str]:
-        return [*self.wrapper, *(self.executable or PRODUCT), *self.arguments]
-
-    def launch(self, log: BinaryIO) -> subprocess.Popen[bytes] | WarmProcess:
-        if self.wrapper or self.executable:
-            return super().launch(log)
-        return WarmProcess(self.arguments, cwd=self.cwd, env=clean_environ(self.env), log=self.log_path)
+        line = [*self.wrapper, *self.executable, self.command, "--port", str(self.port)]
+        return [*line, "--data-dir", str(self.data_dir), *self.args]
