@@ -153,6 +153,25 @@ def test_older_messages_come_in_windows(ana: Chatter) -> None:
         assert ana.http.get(path, params={"at": "nobody"}).status_code == 404
 
 
+def test_a_page_and_a_fragment_follow_the_version_they_are_asked_for(ana: Chatter) -> None:
+    chat_id = ana.create_chat()
+    for number in (1, 2):
+        ana.send(chat_id, f"number {number}", message_id=f"m-{number}")
+    old = [message["id"] for message in ana.messages(chat_id)]
+    edited = {"id": "m-new", "role": "user", "parts": [{"type": "text", "content": "number one"}]}
+    body = {"messages": [edited | {"metadata": {"editOf": "m-1"}}]}
+    ana.http.post("/api/chat", params={"id": chat_id, "mode": "await"}, json=body)
+    path = f"/chat/{chat_id}"
+    newest = message_ids(ana.http.get(path).text)
+    assert (newest[0], len(newest)) == ("m-new", 2)
+    page = ana.http.get(path, params={"at": "m-2"}).text
+    assert message_ids(page) == old[2:]
+    assert island(page)["choices"] == {"m-1": {"version": "m-1", "pin": None}}
+    assert message_ids(ana.http.get(f"{path}/messages", params={"to": "m-2"}).text) == old
+    for unknown in ("", "not-sent-yet"):
+        assert message_ids(ana.http.get(f"{path}/messages", params={"to": unknown}).text) == newest
+
+
 def test_the_forms_work_without_javascript(ana: Chatter) -> None:
     created = ana.http.post("/chats", data={"text": "first words"})
     assert created.status_code == 303

@@ -88,14 +88,17 @@ async def send_form(
 @read("/chat/{chat_id:str}/messages")
 async def history(
     chat_id: FromPath[str],
+    *,
     services: AppServices,
     visitor: Caller,
     before: FromQuery[str | None] = None,
     at: FromQuery[str | None] = None,
+    to: FromQuery[str | None] = None,
 ) -> Response[str]:
-    """The fragment above the message ``before``, from another one on, or of the latest messages."""
+    """The fragment above the message ``before``, from another one on, or of the latest messages; of these the
+    page says with ``to`` on the way to which message, for what it looks at need not be known here."""
     view = await view_of(services, visitor, chat_id)
-    return await _in_thread(lambda: services.pages.history(view, before=before, at=at))
+    return await _in_thread(lambda: services.pages.history(view, before=before, at=at, to=to))
 
 
 @read("/chat/{chat_id:str}/messages/{message_id:str}")

@@ -87,24 +87,21 @@ class ChatView:
         """What the reader looks at where there are versions: what is pinned, or chosen since."""
         return in_effect(self.chosen, self.at.snapshot.pins)
 
-    def path(self, *, to: str | None = None) -> Sequence[Message]:
-        """The messages the reader has before them; with ``to`` those on the way to that message."""
-        leading = {} if to is None else self._leading(to)
-        return self.at.branches.path({**self.choices, **leading})
+    def path(self) -> Sequence[Message]:
+        """The messages the reader has before them."""
+        return self.at.branches.path(self.choices)
 
-    def looking_at(self, message_id: str) -> ChatView:
+    def looking_at(self, message_id: str | None) -> ChatView:
         """The view of somebody who looks at the versions on the way to the message, whatever they chose."""
         branches, pins = self.at.branches, self.at.snapshot.pins
+        if message_id is None or message_id not in branches:
+            return self
         turned = {
             group: Choice(version, pins.get(group))
-            for group, version in self._leading(message_id).items()
+            for group, version in branches.choices_of(message_id).items()
             if branches.chosen(group, self.choices) != version
         }
         return replace(self, chosen={**self.chosen, **turned})
-
-    def _leading(self, to: str) -> Choices:
-        branches = self.at.branches
-        return branches.choices_of(to) if to in branches else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,14 +171,13 @@ class Pages:
         None if there is no such message. ``live`` has the seconds between two signs of life, of a live reply
         (``ping``) and of the page (``beat``).
         """
-        if target := before or at:
-            view = view.looking_at(target)
+        view = view.looking_at(before or at)
         path = view.path()
         latest = window(path)
         if before is None and at is None:
             shown = opening(path, read_to=view.own.read_to, me_id=view.me.id)
         else:
-            shown = self._window(view, before=before, at=at)
+            shown = window(path, before=before, at=at)
         if shown is None or latest is None:
             return None
         rows = self._rows(view, shown)
@@ -233,22 +229,22 @@ class Pages:
         prompt = "/long 500" if self._agent.id == "demo" else "Explain event sourcing, at length."
         return self._render("lab.html", prompt=prompt)
 
-    def history(self, view: ChatView, *, before: str | None = None, at: str | None = None) -> str | None:
-        """The fragment with the messages above ``before``, or from ``at`` on it, or else the latest; None if
-        there is no such message."""
-        shown = self._window(view, before=before, at=at)
+    def history(
+        self, view: ChatView, *, before: str | None = None, at: str | None = None, to: str | None = None
+    ) -> str | None:
+        """The fragment with the messages above ``before``, or from ``at`` on it, or else the latest, of the
+        versions on the way to ``to``; None if there is no such message."""
+        view = view.looking_at(before or at or to)
+        shown = window(view.path(), before=before, at=at)
         if shown is None:
             return None
         return self._render(
             "partials/history.html", rows=self._rows(view, shown), **_edges(view.chat.id, shown)
         )
 
-    def _window(self, view: ChatView, *, before: str | None, at: str | None) -> Window | None:
-        return window(view.path(to=before or at), before=before, at=at)
-
     def message(self, view: ChatView, message_id: str) -> str | None:
         """The fragment of one message as a fresh page would show it; None if there is no such message."""
-        messages = view.path(to=message_id)
+        messages = view.looking_at(message_id).path()
         index = next((i for i, one in enumerate(messages) if one.get("id") == message_id), None)
         if index is None:
             return None

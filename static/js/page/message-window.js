@@ -62,11 +62,9 @@ export class MessageWindow {
   latest() {
     return this.#next(async () => {
       const { scrolling, client } = this.#place;
-      if (!scrolling.attached) {
-        // Whoever was led here may look at another version than the server knows of: the end is that of their own path.
-        const led = new URLSearchParams(location.search).has("at") && client.view.messages.at(-1)?.id;
-        this.#replace(await this.#fetch(led ? `?at=${encodeURIComponent(led)}` : ""));
-      }
+      // Whoever was led here by a link may look at other versions than the server knows of.
+      const to = client.view.messages.at(-1)?.id ?? "";
+      if (!scrolling.attached) this.#replace(await this.#fetch(`?to=${encodeURIComponent(to)}`));
       scrolling.toEnd();
     });
   }
