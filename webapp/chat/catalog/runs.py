@@ -15,11 +15,8 @@ from sqlalchemy.exc import IntegrityError
 
 from webapp.chat.catalog.database import Database, Transaction
 from webapp.chat.catalog.run_row import RunRow, RunStatus, insert_run, read_run
-from webapp.chat.catalog.schema import chats, runs
+from webapp.chat.catalog.schema import INTERRUPT, chats, runs
 from webapp.chat.catalog.turns import turns_taken
-
-INTERRUPT = "interrupt"
-"""The outcome of a run that has paused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

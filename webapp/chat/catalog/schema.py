@@ -30,6 +30,8 @@ from sqlalchemy import (
 
 SCHEMA_VERSION = 10
 RUN_ID_LENGTH = 128
+INTERRUPT = "interrupt"
+"""The outcome of a run that has paused."""
 
 STEPS: Mapping[int, str | tuple[str, ...]] = {
     2: "ALTER TABLE runs ADD COLUMN tools JSON",
@@ -165,7 +167,7 @@ runs = Table(
     sqlite_autoincrement=True,
 )
 # Written out: SQLite asks a partial index only where it can read the condition.
-paused = runs.c.outcome == literal_column("'interrupt'")
+paused = runs.c.outcome == literal_column(f"'{INTERRUPT}'")
 Index("runs_paused", runs.c.chat_id, sqlite_where=paused, postgresql_where=paused)
 
 # What people have answered to runs that paused: the first answer to a question is the one that counts.

@@ -10,7 +10,7 @@ from tests.support.chats import ANA, BEN
 from tests.support.run_rows import row
 from webapp.chat.catalog import Catalog
 from webapp.chat.catalog.run_row import RunStatus
-from webapp.chat.catalog.runs import INTERRUPT
+from webapp.chat.catalog.schema import INTERRUPT
 from webapp.chat.catalog.views import ListedChat
 
 CHAT = "c1234567"
