@@ -33,7 +33,12 @@ async def answering(world: World, gate: Gate) -> Chat:
     supervisor = await world.boot(gate)
     await say(supervisor, "hello", wait=False)
     await aeventually(lambda: said(world, "hello: "), what="it begins to answer")
-    chat = await world.catalog.get_chat(CHAT)
+
+    async def named() -> Chat | None:
+        chat = await world.catalog.get_chat(CHAT)
+        return chat if chat and chat.title else None
+
+    chat = await aeventually(named, what="the chat has a name")
     assert chat is not None
     return chat
 
