@@ -16,6 +16,7 @@ from webapp.agents.scripted import DemoAgent
 READ, WRITE = "read-token-of-the-streams", "write-token-of-the-streams"
 
 
+@pytest.mark.slow
 def test_the_stream_server_dies_and_comes_back_in_the_middle_of_an_answer(
     start_server: Callable[..., ServerProcess], tmp_path: Path
 ) -> None:
